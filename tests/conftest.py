@@ -1,0 +1,16 @@
+"""Strictness for every test: no silent dtype or rank promotion (warnings are errors in pyproject.toml)."""
+
+import os
+
+# Eight virtual devices let the sharding tests run on one CPU; it must be set before jax starts.
+os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
+
+import hypothesis
+import jax
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+# Compilation makes the first example of a shape slow, so a deadline says nothing about the code.
+hypothesis.settings.register_profile("jaxbackprop", deadline=None, max_examples=30, derandomize=True)
+hypothesis.settings.load_profile("jaxbackprop")
