@@ -1,0 +1,29 @@
+"""Undoing a broadcast: what was copied forward is added backward."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jax.sharding import reshard
+from jaxtyping import Array
+
+from jaxbackprop.ops._precision import accumulator
+from jaxbackprop.ops._sharding import Like
+
+
+def unbroadcast(dy: Array, like: Like) -> Array:
+    """Sums a cotangent over the axes along which its argument was broadcast.
+
+    Args:
+        dy: cotangent of the broadcast value.
+        like: the argument before it was broadcast.
+
+    Returns:
+        The argument's cotangent, of its shape, dtype and sharding.
+    """
+    added = dy.ndim - len(like.shape)
+    stretched = [added + i for i, n in enumerate(like.shape) if n == 1 and dy.shape[added + i] != 1]
+    axes = (*range(added), *stretched)
+    if axes:
+        dy = jnp.sum(dy, axes, dtype=accumulator(dy.dtype)).reshape(like.shape)
+    dx = dy.astype(like.dtype)
+    return dx if like.sharding is None else reshard(dx, like.sharding)

@@ -1,0 +1,92 @@
+"""Dropout with inverted scaling."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Bool, Float
+
+from jaxbackprop._shapes import as_floats
+from jaxbackprop.ops._sharding import explicit_sharding
+
+
+def dropout(
+    x: Float[ArrayLike, "..."], key: Any, rate: float, *, deterministic: bool = False
+) -> Float[Array, "..."]:
+    """Zeroes each entry with probability `rate` and divides the others by 1 - rate.
+
+    Gradient: dx = dy / (1 - rate) where the entry was kept, else 0: the mask of the forward pass again. Keeps
+    one bool an entry. The mask depends on key, rate and shape alone, not on dtype or on the x64 setting: an
+    entry is kept where its 32 random bits are at least rate · 2³².
+
+    Args:
+        x: any shape.
+        key: a JAX random key (typed, or raw uint32 words); may be None where nothing is dropped.
+        rate: in [0, 1]; 1 drops everything; static.
+        deterministic: returns x itself; static.
+
+    Returns:
+        The thinned x, of its shape and dtype.
+
+    Raises:
+        TypeError: where x is not floating-point, rate is traced, or key is no single random key.
+        ValueError: where rate is outside [0, 1].
+
+    Source: lecture, unit 3 "Overfitting -> Regularization, Dropout"; Srivastava et al. 2014.
+    """
+    (x,) = as_floats(x=x)
+    if isinstance(rate, jax.core.Tracer):
+        raise TypeError("rate must be a static number, got a traced value; pass a Python float")
+    rate = float(rate)
+    if not 0 <= rate <= 1 or math.isnan(rate):
+        raise ValueError(f"rate must lie in [0, 1], got {rate}")
+    if deterministic or rate == 0:
+        return x
+    if rate == 1:
+        return jnp.zeros_like(x)
+    return _dropout(x, _as_key(key), rate)
+
+
+def _as_key(key: Any) -> Array:
+    if not isinstance(key, jax.Array):
+        raise TypeError(f"key must be a JAX random key, got {type(key).__name__}")
+    typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+    if not typed and key.dtype != jnp.uint32:
+        raise TypeError(f"key must be a JAX random key, got an array of dtype {key.dtype}")
+    if key.ndim != (0 if typed else 1):
+        raise TypeError(f"key must be a single random key, got shape {key.shape}")
+    return key
+
+
+def dropout_plain(x: Array, key: Array, rate: float) -> Array:
+    """The same function for autodiff to differentiate."""
+    return _scale_kept(x, _keep_mask(key, x, rate), rate)
+
+
+def _keep_mask(key: Array, x: Array, rate: float) -> Bool[Array, "..."]:
+    bits = jax.random.bits(key, x.shape, jnp.uint32, out_sharding=explicit_sharding(x))
+    return bits >= jnp.uint32(min(round(rate * 2**32), 2**32 - 1))
+
+
+def _scale_kept(x: Array, keep: Bool[Array, "..."], rate: float) -> Array:
+    return jnp.where(keep, x / (1 - rate), jnp.zeros((), x.dtype))
+
+
+_dropout = jax.custom_vjp(dropout_plain, nondiff_argnums=(2,))
+
+
+def _dropout_fwd(x: Array, key: Array, rate: float) -> tuple[Array, tuple]:
+    keep = _keep_mask(key, x, rate)
+    return _scale_kept(x, keep, rate), (keep,)
+
+
+def _dropout_bwd(rate: float, residuals: tuple[Bool[Array, "..."]], dy: Array) -> tuple[Array, None]:
+    (keep,) = residuals
+    return _scale_kept(dy, keep, rate), None
+
+
+_dropout.defvjp(_dropout_fwd, _dropout_bwd)

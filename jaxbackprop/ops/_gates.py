@@ -1,0 +1,154 @@
+"""The gates of a computation graph: add distributes, multiply swaps, copy adds (max, the router, is `maximum`)."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from jaxbackprop._shapes import as_floats, as_static_int, check_broadcast
+from jaxbackprop.ops._broadcast import unbroadcast
+from jaxbackprop.ops._precision import accumulator
+from jaxbackprop.ops._sharding import Like
+
+# ---- add --------------------------------------------------------------------------------------------------
+
+
+def add(x: Float[ArrayLike, "..."], y: Float[ArrayLike, "..."]) -> Float[Array, "..."]:
+    """Sum x + y of two arrays, which broadcast.
+
+    Gradient: the add gate distributes: dx = dy and dy = dy, summed over what was broadcast. Keeps nothing.
+
+    Args:
+        x: any shape.
+        y: a shape that broadcasts with x's.
+
+    Returns:
+        x + y, of the broadcast shape and the arguments' dtype.
+
+    Raises:
+        TypeError: where dtypes differ or are not floating-point.
+        ValueError: where shapes do not broadcast.
+
+    Source: lecture, unit 2 "add gate: gradient distributor".
+    """
+    x, y = as_floats(x=x, y=y)
+    check_broadcast(x=x, y=y)
+    return _add(x, y)
+
+
+def add_plain(x: Array, y: Array) -> Array:
+    """The same function for autodiff to differentiate."""
+    return jnp.add(x, y)
+
+
+_add = jax.custom_vjp(add_plain)
+
+
+def _add_fwd(x: Array, y: Array) -> tuple[Array, tuple]:
+    return add_plain(x, y), (Like.of(x), Like.of(y))
+
+
+def _add_bwd(residuals: tuple[Like, Like], dy: Array) -> tuple[Array, Array]:
+    x_like, y_like = residuals
+    return unbroadcast(dy, x_like), unbroadcast(dy, y_like)
+
+
+_add.defvjp(_add_fwd, _add_bwd)
+
+# ---- multiply ---------------------------------------------------------------------------------------------
+
+
+def multiply(x: Float[ArrayLike, "..."], y: Float[ArrayLike, "..."]) -> Float[Array, "..."]:
+    """Entrywise product x y of two arrays, which broadcast.
+
+    Gradient: the multiply gate swaps: x receives y dy and y receives x dy, summed over what was broadcast.
+    Keeps x and y.
+
+    Args:
+        x: any shape.
+        y: a shape that broadcasts with x's.
+
+    Returns:
+        x y, of the broadcast shape and the arguments' dtype.
+
+    Raises:
+        TypeError: where dtypes differ or are not floating-point.
+        ValueError: where shapes do not broadcast.
+
+    Source: lecture, unit 2 'mul gate: "swap multiplier"'.
+    """
+    x, y = as_floats(x=x, y=y)
+    check_broadcast(x=x, y=y)
+    return _multiply(x, y)
+
+
+def multiply_plain(x: Array, y: Array) -> Array:
+    """The same function for autodiff to differentiate."""
+    return jnp.multiply(x, y)
+
+
+_multiply = jax.custom_vjp(multiply_plain)
+
+
+def _multiply_fwd(x: Array, y: Array) -> tuple[Array, tuple]:
+    return multiply_plain(x, y), (x, y)
+
+
+def _multiply_bwd(residuals: tuple, dy: Array) -> tuple[Array, Array]:
+    x, y = residuals
+    wide = accumulator(x.dtype)
+    x_wide, y_wide, dy_wide = x.astype(wide), y.astype(wide), dy.astype(wide)
+    return unbroadcast(dy_wide * y_wide, Like.of(x)), unbroadcast(dy_wide * x_wide, Like.of(y))
+
+
+_multiply.defvjp(_multiply_fwd, _multiply_bwd)
+
+# ---- copy -------------------------------------------------------------------------------------------------
+
+
+def copy(x: Float[ArrayLike, "..."], n: int) -> tuple[Float[Array, "..."], ...]:
+    """The same value for n consumers.
+
+    Gradient: the copy gate adds: dx = Σ dy over the copies. Keeps nothing.
+
+    Args:
+        x: any shape.
+        n: the number of copies, at least 1; static.
+
+    Returns:
+        A tuple of n arrays equal to x.
+
+    Raises:
+        TypeError: where x is not floating-point or n is not a static integer.
+        ValueError: where n is below 1.
+
+    Source: lecture, unit 2 "copy gate: gradient adder".
+    """
+    (x,) = as_floats(x=x)
+    n = as_static_int("n", n)
+    if n < 1:
+        raise ValueError(f"n must be at least 1, got {n}")
+    return _copy(x, n)
+
+
+def copy_plain(x: Array, n: int) -> tuple[Array, ...]:
+    """The same function for autodiff to differentiate."""
+    return (x,) * n
+
+
+_copy = jax.custom_vjp(copy_plain, nondiff_argnums=(1,))
+
+
+def _copy_fwd(x: Array, n: int) -> tuple[tuple[Array, ...], None]:
+    return copy_plain(x, n), None
+
+
+def _copy_bwd(n: int, residuals: None, dy: tuple[Array, ...]) -> tuple[Array]:
+    wide = accumulator(dy[0].dtype)
+    dx = sum((d.astype(wide) for d in dy[1:]), start=dy[0].astype(wide))
+    return (dx.astype(dy[0].dtype),)
+
+
+_copy.defvjp(_copy_fwd, _copy_bwd)

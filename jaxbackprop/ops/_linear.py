@@ -1,0 +1,92 @@
+"""The affine map z = W x + b on a batch of rows, and its gradients."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from jaxbackprop._shapes import as_floats
+from jaxbackprop.ops._broadcast import unbroadcast
+from jaxbackprop.ops._precision import accumulator
+from jaxbackprop.ops._sharding import Like, explicit_sharding, product_sharding
+
+
+def linear(
+    x: Float[ArrayLike, "... n"], W: Float[ArrayLike, "m n"], b: Float[ArrayLike, " m"] | None = None
+) -> Float[Array, "... m"]:
+    """Affine map z = W x + b of each row x.
+
+    Gradient, with δ = dy: dx = Wᵀ δ; dW = Σ δ xᵀ and db = Σ δ, summed over the rows. Keeps x and W.
+
+    Args:
+        x: rows of n inputs under any leading axes.
+        W: weights, outputs × inputs as in the lecture.
+        b: bias, or None for none.
+
+    Returns:
+        z, of x's dtype; half-precision products are summed in float32.
+
+    Raises:
+        TypeError: where dtypes differ or are not floating-point.
+        ValueError: where shapes do not fit.
+
+    Source: lecture, unit 1 "Derivative wrt a weight matrix".
+    """
+    if b is None:
+        x, W = as_floats(x=x, W=W)
+    else:
+        x, W, b = as_floats(x=x, W=W, b=b)
+    if W.ndim != 2:
+        raise ValueError(f"W must have shape (outputs, inputs), got {W.shape}")
+    if x.ndim == 0:
+        raise ValueError("x must have an axis of inputs, got a scalar")
+    if x.shape[-1] != W.shape[1]:
+        raise ValueError(f"W has shape {W.shape} but x ends in {x.shape[-1]}")
+    if b is not None and b.shape != W.shape[:1]:
+        raise ValueError(f"b must have shape {W.shape[:1]} for W of shape {W.shape}, got {b.shape}")
+    return _linear(x, W, b)
+
+
+def linear_plain(x: Array, W: Array, b: Array | None) -> Array:
+    """The same map for autodiff to differentiate."""
+    z = lax.dot_general(
+        x,
+        W,
+        (((x.ndim - 1,), (1,)), ((), ())),
+        preferred_element_type=accumulator(x.dtype),
+        out_sharding=product_sharding(x, W),
+    )
+    if b is not None:
+        z = z + jnp.expand_dims(b.astype(z.dtype), range(z.ndim - 1))
+    return z.astype(x.dtype)
+
+
+_linear = jax.custom_vjp(linear_plain)
+
+
+def _linear_fwd(x: Array, W: Array, b: Array | None) -> tuple[Array, tuple]:
+    return linear_plain(x, W, b), (x, W, b)
+
+
+def _linear_bwd(residuals: tuple, dy: Array) -> tuple[Array, Array, Array | None]:
+    x, W, b = residuals
+    wide = accumulator(x.dtype)
+    rows = tuple(range(x.ndim - 1))
+    dx = lax.dot_general(
+        dy,
+        W,
+        (((dy.ndim - 1,), (0,)), ((), ())),
+        preferred_element_type=wide,
+        out_sharding=explicit_sharding(x),
+    )
+    dW = lax.dot_general(
+        dy, x, ((rows, rows), ((), ())), preferred_element_type=wide, out_sharding=explicit_sharding(W)
+    )
+    db = None if b is None else unbroadcast(dy, Like.of(b))
+    return dx.astype(x.dtype), dW.astype(W.dtype), db
+
+
+_linear.defvjp(_linear_fwd, _linear_bwd)

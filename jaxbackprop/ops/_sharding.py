@@ -1,0 +1,80 @@
+"""Where a result lives when arrays are split over devices: rules pin each cotangent to its argument's sharding."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import numpy as np
+from jax.experimental.shard_alike import shard_alike
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+
+def explicit_sharding(x: jax.Array) -> NamedSharding | None:
+    """The sharding in x's type where its mesh has Explicit axes, else None (the compiler decides).
+
+    An Explicit mesh refuses a contraction over a split axis unless told where the result lives.
+    """
+    sharding = jax.typeof(x).sharding
+    return sharding if AxisType.Explicit in sharding.mesh.axis_types else None
+
+
+def product_sharding(x: jax.Array, W: jax.Array) -> NamedSharding | None:
+    """Where y = x Wᵀ lives on an Explicit mesh: rows as in x, columns as the rows of W.
+
+    A mesh axis that splits both (fully sharded data parallelism) stays with the rows of x: W is gathered.
+    """
+    if explicit_sharding(x) is None and explicit_sharding(W) is None:
+        return None
+    rows = tuple(jax.typeof(x).sharding.spec)[:-1]
+    used = {name for entry in rows for name in _names(entry)}
+    columns = tuple(jax.typeof(W).sharding.spec)[0]
+    return NamedSharding(
+        (explicit_sharding(x) or jax.typeof(W).sharding).mesh,
+        PartitionSpec(*rows, None if used & set(_names(columns)) else columns),
+    )
+
+
+def rows_sharding(table: jax.Array, ids: jax.Array) -> NamedSharding | None:
+    """Where table[ids] lives on an Explicit mesh: as ids, then as the columns of table."""
+    if explicit_sharding(table) is None and explicit_sharding(ids) is None:
+        return None
+    leading = tuple(jax.typeof(ids).sharding.spec)
+    used = {name for entry in leading for name in _names(entry)}
+    columns = tuple(jax.typeof(table).sharding.spec)[1]
+    mesh = (explicit_sharding(table) or jax.typeof(ids).sharding).mesh
+    return NamedSharding(mesh, PartitionSpec(*leading, None if used & set(_names(columns)) else columns))
+
+
+def _names(entry: object) -> tuple[str, ...]:
+    if entry is None:
+        return ()
+    return entry if isinstance(entry, tuple) else (str(entry),)
+
+
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class Like:
+    """Shape, dtype and Explicit sharding of an argument: what a rule must know of one it need not keep."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    sharding: NamedSharding | None
+
+    @classmethod
+    def of(cls, x: jax.Array) -> Like:
+        return cls(x.shape, x.dtype, explicit_sharding(x))
+
+
+def witness(x: jax.Array) -> jax.Array | None:
+    """x itself as a residual where devices are many, so that `as_split` can tell the compiler; else None."""
+    return x if jax.device_count() > 1 else None
+
+
+def as_split(dx: jax.Array, x: jax.Array | None) -> jax.Array:
+    """Asks the compiler to split dx over devices as x is.
+
+    On an Auto mesh a scatter's result comes back replicated otherwise: each device would hold the gradient of
+    the whole table.
+    """
+    return dx if x is None else shard_alike(x, dx)[1]

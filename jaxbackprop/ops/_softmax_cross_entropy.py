@@ -1,0 +1,160 @@
+"""Softmax and cross-entropy in one: the loss of a classifier, whose gradient is p - y."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int
+
+from jaxbackprop._shapes import as_array, as_floats, as_ids, as_static_int
+from jaxbackprop.ops._precision import accumulator
+from jaxbackprop.ops._sharding import explicit_sharding
+
+
+def softmax_cross_entropy(
+    logits: Float[ArrayLike, "... C"],
+    labels: Int[ArrayLike, "..."] | Float[ArrayLike, "... C"],
+    *,
+    ignore_label: int | None = None,
+) -> Float[Array, "..."]:
+    """Cross-entropy -Σ y log p, p = softmax(logits), one loss an example, in nats.
+
+    Gradient: dz = (p - y) dy for labels that sum to 1; in general dz = dy (p Σy - y), and for soft labels
+    dy_label = -dy log p. Keeps logits, labels and one log-sum-exp an example; p is made again from them.
+    Stable for logits of any finite size.
+
+    Args:
+        logits: scores of C classes.
+        labels: class numbers in [0, C), or one weight a class (soft labels, logits' dtype, not necessarily
+            summing to 1; a weight of 0 counts as 0 even where log p is -inf).
+        ignore_label: an example with this label has loss and gradient 0; for class numbers only; static.
+
+    Returns:
+        The losses, of logits' dtype.
+
+    Raises:
+        TypeError: where logits are not floating-point, or soft labels of another dtype.
+        ValueError: where shapes do not fit, or a concrete label is out of range. A traced label has no value
+            to look at: one that is out of range makes loss and gradient nan.
+
+    Source: lecture, unit 1 "softmax", correct and incorrect classes apart.
+    """
+    if ignore_label is not None:
+        ignore_label = as_static_int("ignore_label", ignore_label)
+    array = as_array("labels", labels)
+    if jnp.issubdtype(array.dtype, jnp.integer):
+        (logits,) = as_floats(logits=logits)
+        _check_shapes(logits, array, logits.shape[:-1], "one class number an example")
+        labels = as_ids("labels", labels, logits.shape[-1], besides=ignore_label, of="classes")
+        return _hard(logits, labels, ignore_label)
+    logits, labels = as_floats(logits=logits, labels=labels)
+    _check_shapes(logits, labels, logits.shape, "one weight a class")
+    if ignore_label is not None:
+        raise ValueError(f"ignore_label {ignore_label} needs labels that are class numbers, got soft labels")
+    return _soft(logits, labels)
+
+
+def _check_shapes(logits: Array, labels: Array, expected: tuple[int, ...], meaning: str) -> None:
+    if logits.ndim == 0 or logits.shape[-1] == 0:
+        raise ValueError(f"logits must end in an axis of classes, got shape {logits.shape}")
+    if labels.shape != expected:
+        raise ValueError(
+            f"labels must have shape {expected} ({meaning}) for logits of shape {logits.shape}, "
+            f"got {labels.shape}"
+        )
+
+
+def softmax_cross_entropy_plain(logits: Array, labels: Array, ignore_label: int | None = None) -> Array:
+    """The same loss for autodiff to differentiate."""
+    if jnp.issubdtype(labels.dtype, jnp.integer):
+        return _hard_forward(logits, labels, ignore_label)[0]
+    return _soft_forward(logits, labels)[0]
+
+
+# ---- class numbers ----------------------------------------------------------------------------------------
+
+
+def _is_class(labels: Array, logits: Array) -> Array:
+    """One-hot labels (..., C) as booleans."""
+    classes = lax.broadcasted_iota(
+        labels.dtype, logits.shape, logits.ndim - 1, out_sharding=explicit_sharding(logits)
+    )
+    return classes == jnp.expand_dims(labels, -1)
+
+
+def _hard_forward(logits: Array, labels: Array, ignore_label: int | None) -> tuple[Array, Array]:
+    z = logits.astype(accumulator(logits.dtype))
+    lse = jax.nn.logsumexp(z, axis=-1)
+    z_label = jnp.sum(jnp.where(_is_class(labels, z), z, jnp.zeros((), z.dtype)), -1)
+    in_range = (labels >= 0) & (labels < logits.shape[-1])
+    loss = jnp.where(in_range, lse - z_label, jnp.full((), jnp.nan, z.dtype))
+    if ignore_label is not None:
+        loss = jnp.where(labels == ignore_label, jnp.zeros((), z.dtype), loss)
+    return loss.astype(logits.dtype), lse
+
+
+def _hard_plain(logits: Array, labels: Array, ignore_label: int | None) -> Array:
+    return _hard_forward(logits, labels, ignore_label)[0]
+
+
+_hard = jax.custom_vjp(_hard_plain, nondiff_argnums=(2,))
+
+
+def _hard_fwd(logits: Array, labels: Array, ignore_label: int | None) -> tuple[Array, tuple]:
+    loss, lse = _hard_forward(logits, labels, ignore_label)
+    return loss, (logits, labels, lse)
+
+
+def _hard_bwd(ignore_label: int | None, residuals: tuple, dy: Array) -> tuple[Array, None]:
+    logits, labels, lse = residuals
+    p = jnp.exp(logits.astype(lse.dtype) - jnp.expand_dims(lse, -1))
+    y = _is_class(labels, p).astype(p.dtype)
+    in_range = (labels >= 0) & (labels < logits.shape[-1])
+    upstream = jnp.where(in_range, dy.astype(p.dtype), jnp.full((), jnp.nan, p.dtype))
+    dz = jnp.expand_dims(upstream, -1) * (p - y)
+    if ignore_label is not None:
+        dz = jnp.where(jnp.expand_dims(labels == ignore_label, -1), jnp.zeros((), p.dtype), dz)
+    return dz.astype(logits.dtype), None
+
+
+_hard.defvjp(_hard_fwd, _hard_bwd)
+
+# ---- soft labels ------------------------------------------------------------------------------------------
+
+
+def _soft_forward(logits: Array, labels: Array) -> tuple[Array, Array]:
+    z = logits.astype(accumulator(logits.dtype))
+    y = labels.astype(z.dtype)
+    lse = jax.nn.logsumexp(z, axis=-1)
+    log_p = z - jnp.expand_dims(lse, -1)
+    # 0 log 0 is 0; the inner where keeps -inf out of the product, whose derivative would be nan.
+    zero = jnp.zeros((), z.dtype)
+    loss = -jnp.sum(y * jnp.where((y == 0) & jnp.isneginf(log_p), zero, log_p), -1)
+    return loss.astype(logits.dtype), lse
+
+
+def _soft_plain(logits: Array, labels: Array) -> Array:
+    return _soft_forward(logits, labels)[0]
+
+
+_soft = jax.custom_vjp(_soft_plain)
+
+
+def _soft_fwd(logits: Array, labels: Array) -> tuple[Array, tuple]:
+    loss, lse = _soft_forward(logits, labels)
+    return loss, (logits, labels, lse)
+
+
+def _soft_bwd(residuals: tuple, dy: Array) -> tuple[Array, Array]:
+    logits, labels, lse = residuals
+    log_p = logits.astype(lse.dtype) - jnp.expand_dims(lse, -1)
+    y = labels.astype(lse.dtype)
+    upstream = jnp.expand_dims(dy.astype(lse.dtype), -1)
+    dz = upstream * (jnp.exp(log_p) * jnp.sum(y, -1, keepdims=True) - y)
+    dlabels = -upstream * log_p
+    return dz.astype(logits.dtype), dlabels.astype(labels.dtype)
+
+
+_soft.defvjp(_soft_fwd, _soft_bwd)

@@ -1,0 +1,59 @@
+"""The window of word vectors around a word, concatenated."""
+
+from __future__ import annotations
+
+import jax
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int
+
+from jaxbackprop.ops._embedding import add_to_rows, check_lookup, lookup_plain, lookup_residuals
+
+
+def window_lookup(
+    table: Float[ArrayLike, "V d"], ids: Int[ArrayLike, "... k"], *, padding_id: int | None = None
+) -> Float[Array, "... kd"]:
+    """Word vectors of a window of k = 2m + 1 words, concatenated.
+
+    Gradient: dy = δ_window is cut into one piece a word and each piece is added to that word's row of dtable; a
+    word that occurs twice gets both. ids have none. Keeps ids, not the table.
+
+    Args:
+        table: V word vectors of d numbers.
+        ids: the words of each window, from left to right, under any leading axes; in [0, V) or padding_id.
+        padding_id: reads as a zero vector, which has gradient zero; any integer, -1 for one; static.
+
+    Returns:
+        The windows, (..., k d), of table's dtype.
+
+    Raises:
+        TypeError: where table is not floating-point or ids are no integers.
+        ValueError: where table is no matrix, the window's length is even, or a concrete id is out of range. A
+            traced id has no value to look at: one that is out of range reads as nan.
+
+    Source: lecture, unit 1 "Deriving gradient wrt words".
+    """
+    table, ids, padding_id = check_lookup(table, ids, padding_id)
+    if ids.ndim == 0 or ids.shape[-1] % 2 == 0:
+        raise ValueError(f"ids must end in a window of 2m + 1 words, got shape {ids.shape}")
+    return _window_lookup(table, ids, padding_id)
+
+
+def window_lookup_plain(table: Array, ids: Array, padding_id: int | None) -> Array:
+    """The same function for autodiff to differentiate."""
+    return lookup_plain(table, ids, padding_id).reshape(*ids.shape[:-1], ids.shape[-1] * table.shape[1])
+
+
+_window_lookup = jax.custom_vjp(window_lookup_plain, nondiff_argnums=(2,))
+
+
+def _window_lookup_fwd(table: Array, ids: Array, padding_id: int | None) -> tuple[Array, tuple]:
+    return window_lookup_plain(table, ids, padding_id), lookup_residuals(table, ids)
+
+
+def _window_lookup_bwd(padding_id: int | None, residuals: tuple, dy: Array) -> tuple[Array, None]:
+    ids, like, _ = residuals
+    pieces = dy.reshape(*ids.shape, like.shape[1])
+    return add_to_rows(residuals, pieces, padding_id), None
+
+
+_window_lookup.defvjp(_window_lookup_fwd, _window_lookup_bwd)

@@ -1,0 +1,92 @@
+"""Arrays split over eight (virtual) devices: same values, and every gradient lives where its argument lives."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from jaxbackprop import ops
+
+ROWS = np.linspace(-2, 2, 8 * 4, dtype=np.float32).reshape(8, 4)
+WEIGHTS = np.linspace(-1, 1, 6 * 4, dtype=np.float32).reshape(6, 4)
+BIAS = np.linspace(0, 1, 6, dtype=np.float32)
+TABLE = np.linspace(-1, 1, 16 * 4, dtype=np.float32).reshape(16, 4)
+IDS = np.array([[0, 5, 5], [15, 1, 2], [3, 3, 3], [-1, 0, 9], [7, 8, 9], [4, 4, -1], [2, 1, 0], [11, 12, 13]], np.int32)
+LABELS = np.array([0, 1, 2, 3, 3, -1, 1, 0], np.int32)
+SOFT = np.full((8, 4), 0.25, np.float32)
+
+# (name, function of the differentiable arguments, arguments, their specs, further arguments and specs)
+CASES = {
+    "linear, rows split": (ops.linear, (ROWS, WEIGHTS, BIAS), (P("data"), P(), P())),
+    "linear, outputs split": (ops.linear, (ROWS, WEIGHTS, BIAS), (P("data"), P("model"), P("model"))),
+    "linear, inputs split": (ops.linear, (ROWS, WEIGHTS, BIAS), (P("data", "model"), P(None, "model"), P())),
+    "linear, weights split as the rows": (ops.linear, (ROWS, WEIGHTS[:4]), (P("data"), P("data"))),
+    "embedding, ids split": (
+        lambda table, ids: ops.embedding(table, ids, padding_id=-1),
+        (TABLE, IDS),
+        (P(), P("data")),
+    ),
+    "embedding, table split by rows": (
+        lambda table, ids: ops.embedding(table, ids, padding_id=-1),
+        (TABLE, IDS),
+        (P("model"), P("data")),
+    ),
+    "embedding, table and ids on one axis": (
+        lambda table, ids: ops.embedding(table, ids, padding_id=-1),
+        (TABLE, IDS),
+        (P("data"), P("data")),
+    ),
+    "window, table split by rows": (
+        lambda table, ids: ops.window_lookup(table, ids, padding_id=-1),
+        (TABLE, IDS),
+        (P("data"), P("data")),
+    ),
+    "cross-entropy, rows split": (
+        lambda logits, labels: ops.softmax_cross_entropy(logits, labels, ignore_label=-1),
+        (ROWS, LABELS),
+        (P("data"), P("data")),
+    ),
+    "cross-entropy, classes split": (
+        lambda logits, labels: ops.softmax_cross_entropy(logits, labels, ignore_label=-1),
+        (ROWS, LABELS),
+        (P("data", "model"), P("data")),
+    ),
+    "cross-entropy, soft": (ops.softmax_cross_entropy, (ROWS, SOFT), (P("data"), P("data"))),
+    "sigmoid": (ops.sigmoid, (ROWS,), (P("data"),)),
+    "tanh": (ops.tanh, (ROWS,), (P("data", "model"),)),
+    "hardtanh": (ops.hardtanh, (ROWS,), (P("data"),)),
+    "max, along a whole axis": (lambda x: ops.max(x, 1), (ROWS,), (P("data"),)),
+    "max, along a split axis": (lambda x: ops.max(x, 0), (ROWS,), (P("data"),)),
+    "maximum": (ops.maximum, (ROWS, -ROWS), (P("data"), P("data"))),
+    "maximum, broadcast": (ops.maximum, (ROWS, ROWS[2:3]), (P("data"), P())),
+    "add": (ops.add, (ROWS, ROWS[:1]), (P("data", "model"), P())),
+    "multiply": (ops.multiply, (ROWS, ROWS[:1]), (P("data"), P())),
+    "copy": (lambda x: sum(ops.copy(x, 3)), (ROWS,), (P("data"),)),
+    "dropout": (lambda x: ops.dropout(x, jax.random.key(0), 0.5), (ROWS,), (P("data"),)),
+    "l2": (lambda W, b: ops.l2({"W": W, "b": b}, 0.1, biases=True), (WEIGHTS, BIAS), (P("model"), P())),
+}
+
+
+@pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit], ids=["auto", "explicit"])
+@pytest.mark.parametrize("name", CASES)
+def test_split_equals_whole(name, kind):
+    function, arguments, specs = CASES[name]
+    differentiable = tuple(i for i, a in enumerate(arguments) if a.dtype == np.float32)
+
+    def loss(*args):
+        y = function(*args)
+        return jnp.sum(y * y), y
+
+    gradient = jax.jit(jax.value_and_grad(loss, differentiable, has_aux=True))
+    (_, want), want_gradients = gradient(*map(jnp.asarray, arguments))
+    mesh = jax.make_mesh((4, 2), ("data", "model"), axis_types=(kind, kind))
+    with jax.set_mesh(mesh):
+        split = [jax.device_put(a, NamedSharding(mesh, spec)) for a, spec in zip(arguments, specs, strict=True)]
+        (_, got), got_gradients = gradient(*split)
+    np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
+    for i, got_gradient, want_gradient in zip(differentiable, got_gradients, want_gradients, strict=True):
+        np.testing.assert_allclose(got_gradient, want_gradient, rtol=1e-5, atol=1e-6)
+        if kind is AxisType.Explicit or "table" in name:
+            assert got_gradient.sharding.is_equivalent_to(split[i].sharding, split[i].ndim)
