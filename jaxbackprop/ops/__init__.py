@@ -1,4 +1,4 @@
-"""The operators: each forward with its hand-written vector-Jacobian product, registered with jax.custom_vjp."""
+"""The operators: each forward with its hand-written vector-Jacobian product, on jax.custom_vjp."""
 
 from jaxbackprop.ops._activations import hardtanh as hardtanh
 from jaxbackprop.ops._activations import max as max

@@ -152,8 +152,8 @@ _hardtanh.defvjp(_hardtanh_fwd, _hardtanh_bwd)
 def max(x: Float[ArrayLike, "..."], axis: int) -> Float[Array, "..."]:
     """Largest entry along an axis, which is removed.
 
-    Gradient: dx = dy at the winner, 0 elsewhere. Where entries tie, any convex combination of the winners is a
-    valid generalised gradient; all goes to the first. A nan wins. Keeps the winner's index, one integer a
+    Gradient: dx = dy at the winner, 0 elsewhere. Where entries tie, any convex combination of the winners is
+    a valid generalised gradient; all goes to the first. A nan wins. Keeps the winner's index, one integer a
     result.
 
     Args:

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
@@ -52,6 +53,8 @@ def dropout(
 
 
 def _as_key(key: Any) -> Array:
+    if isinstance(key, np.ndarray):
+        key = jnp.asarray(key)
     if not isinstance(key, jax.Array):
         raise TypeError(f"key must be a JAX random key, got {type(key).__name__}")
     typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)

@@ -1,4 +1,4 @@
-"""The gates of a computation graph: add distributes, multiply swaps, copy adds (max, the router, is `maximum`)."""
+"""The gates of a computation graph: add distributes, multiply swaps, copy adds (`maximum` routes)."""
 
 from __future__ import annotations
 

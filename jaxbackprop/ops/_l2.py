@@ -27,9 +27,9 @@ def l2(
     penalised leaves and strength.
 
     What a leaf is follows from its path of names (dict keys and attributes; list positions say nothing):
-    a *table* where a name holds "table" or "embed"; a *bias* where its own name is b, bias, beta, gamma, scale
-    or offset (digits and underscores at the ends aside); a *weight* where it is w, u, v, kernel or weight;
-    otherwise a bias below rank 2 and a weight from there on. A bare array is a weight.
+    a *table* where a name holds "table" or "embed"; a *bias* where its own name is b, bias, beta, gamma,
+    scale or offset (digits and underscores at the ends aside); a *weight* where it is w, u, v, kernel or
+    weight; otherwise a bias below rank 2 and a weight from there on. A bare array is a weight.
 
     Args:
         tree: a pytree of arrays of one float dtype; integer leaves are left out.

@@ -68,11 +68,11 @@ _linear = jax.custom_vjp(linear_plain)
 
 
 def _linear_fwd(x: Array, W: Array, b: Array | None) -> tuple[Array, tuple]:
-    return linear_plain(x, W, b), (x, W, b)
+    return linear_plain(x, W, b), (x, W, None if b is None else Like.of(b))
 
 
 def _linear_bwd(residuals: tuple, dy: Array) -> tuple[Array, Array, Array | None]:
-    x, W, b = residuals
+    x, W, b_like = residuals
     wide = accumulator(x.dtype)
     rows = tuple(range(x.ndim - 1))
     dx = lax.dot_general(
@@ -85,7 +85,7 @@ def _linear_bwd(residuals: tuple, dy: Array) -> tuple[Array, Array, Array | None
     dW = lax.dot_general(
         dy, x, ((rows, rows), ((), ())), preferred_element_type=wide, out_sharding=explicit_sharding(W)
     )
-    db = None if b is None else unbroadcast(dy, Like.of(b))
+    db = None if b_like is None else unbroadcast(dy, b_like)
     return dx.astype(x.dtype), dW.astype(W.dtype), db
 
 

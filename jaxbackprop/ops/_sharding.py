@@ -1,4 +1,4 @@
-"""Where a result lives when arrays are split over devices: rules pin each cotangent to its argument's sharding."""
+"""Where results live when arrays are split over devices: a cotangent lives where its argument lives."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Like:
 
 
 def witness(x: jax.Array) -> jax.Array | None:
-    """x itself as a residual where devices are many, so that `as_split` can tell the compiler; else None."""
+    """The array as a residual where devices are many, for `as_split` to tell the compiler; else None."""
     return x if jax.device_count() > 1 else None
 
 

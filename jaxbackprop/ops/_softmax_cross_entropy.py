@@ -22,7 +22,7 @@ def softmax_cross_entropy(
     """Cross-entropy -Σ y log p, p = softmax(logits), one loss an example, in nats.
 
     Gradient: dz = (p - y) dy for labels that sum to 1; in general dz = dy (p Σy - y), and for soft labels
-    dy_label = -dy log p. Keeps logits, labels and one log-sum-exp an example; p is made again from them.
+    dy_label = -dy log p. Keeps logits, labels and two numbers an example, from which p is made again.
     Stable for logits of any finite size.
 
     Args:
@@ -73,6 +73,15 @@ def softmax_cross_entropy_plain(logits: Array, labels: Array, ignore_label: int 
     return _soft_forward(logits, labels)[0]
 
 
+def _log_normaliser(z: Array) -> tuple[Array, Array]:
+    """The largest score m and log Σ exp(z - m), with log p = (z - m) - log Σ exp(z - m).
+
+    Their sum, the log-sum-exp, would round the small part away where scores are large.
+    """
+    m = lax.stop_gradient(jnp.max(z, -1))
+    return m, jnp.log(jnp.sum(jnp.exp(z - jnp.expand_dims(m, -1)), -1))
+
+
 # ---- class numbers ----------------------------------------------------------------------------------------
 
 
@@ -84,15 +93,15 @@ def _is_class(labels: Array, logits: Array) -> Array:
     return classes == jnp.expand_dims(labels, -1)
 
 
-def _hard_forward(logits: Array, labels: Array, ignore_label: int | None) -> tuple[Array, Array]:
+def _hard_forward(logits: Array, labels: Array, ignore_label: int | None) -> tuple[Array, tuple]:
     z = logits.astype(accumulator(logits.dtype))
-    lse = jax.nn.logsumexp(z, axis=-1)
+    m, log_sum = _log_normaliser(z)
     z_label = jnp.sum(jnp.where(_is_class(labels, z), z, jnp.zeros((), z.dtype)), -1)
     in_range = (labels >= 0) & (labels < logits.shape[-1])
-    loss = jnp.where(in_range, lse - z_label, jnp.full((), jnp.nan, z.dtype))
+    loss = jnp.where(in_range, log_sum - (z_label - m), jnp.full((), jnp.nan, z.dtype))
     if ignore_label is not None:
         loss = jnp.where(labels == ignore_label, jnp.zeros((), z.dtype), loss)
-    return loss.astype(logits.dtype), lse
+    return loss.astype(logits.dtype), (logits, labels, m, log_sum)
 
 
 def _hard_plain(logits: Array, labels: Array, ignore_label: int | None) -> Array:
@@ -102,14 +111,10 @@ def _hard_plain(logits: Array, labels: Array, ignore_label: int | None) -> Array
 _hard = jax.custom_vjp(_hard_plain, nondiff_argnums=(2,))
 
 
-def _hard_fwd(logits: Array, labels: Array, ignore_label: int | None) -> tuple[Array, tuple]:
-    loss, lse = _hard_forward(logits, labels, ignore_label)
-    return loss, (logits, labels, lse)
-
-
 def _hard_bwd(ignore_label: int | None, residuals: tuple, dy: Array) -> tuple[Array, None]:
-    logits, labels, lse = residuals
-    p = jnp.exp(logits.astype(lse.dtype) - jnp.expand_dims(lse, -1))
+    logits, labels, m, log_sum = residuals
+    z = logits.astype(m.dtype)
+    p = jnp.exp(z - jnp.expand_dims(m, -1) - jnp.expand_dims(log_sum, -1))
     y = _is_class(labels, p).astype(p.dtype)
     in_range = (labels >= 0) & (labels < logits.shape[-1])
     upstream = jnp.where(in_range, dy.astype(p.dtype), jnp.full((), jnp.nan, p.dtype))
@@ -119,20 +124,19 @@ def _hard_bwd(ignore_label: int | None, residuals: tuple, dy: Array) -> tuple[Ar
     return dz.astype(logits.dtype), None
 
 
-_hard.defvjp(_hard_fwd, _hard_bwd)
+_hard.defvjp(_hard_forward, _hard_bwd)
 
 # ---- soft labels ------------------------------------------------------------------------------------------
 
 
-def _soft_forward(logits: Array, labels: Array) -> tuple[Array, Array]:
+def _soft_forward(logits: Array, labels: Array) -> tuple[Array, tuple]:
     z = logits.astype(accumulator(logits.dtype))
     y = labels.astype(z.dtype)
-    lse = jax.nn.logsumexp(z, axis=-1)
-    log_p = z - jnp.expand_dims(lse, -1)
-    # 0 log 0 is 0; the inner where keeps -inf out of the product, whose derivative would be nan.
-    zero = jnp.zeros((), z.dtype)
-    loss = -jnp.sum(y * jnp.where((y == 0) & jnp.isneginf(log_p), zero, log_p), -1)
-    return loss.astype(logits.dtype), lse
+    m, log_sum = _log_normaliser(z)
+    log_p = z - jnp.expand_dims(m, -1) - jnp.expand_dims(log_sum, -1)
+    # 0 log 0 is 0; the where keeps -inf out of the product, whose derivative would be nan.
+    finite = jnp.where((y == 0) & jnp.isneginf(log_p), jnp.zeros((), z.dtype), log_p)
+    return -jnp.sum(y * finite, -1).astype(logits.dtype), (logits, labels, m, log_sum)
 
 
 def _soft_plain(logits: Array, labels: Array) -> Array:
@@ -142,19 +146,14 @@ def _soft_plain(logits: Array, labels: Array) -> Array:
 _soft = jax.custom_vjp(_soft_plain)
 
 
-def _soft_fwd(logits: Array, labels: Array) -> tuple[Array, tuple]:
-    loss, lse = _soft_forward(logits, labels)
-    return loss, (logits, labels, lse)
-
-
 def _soft_bwd(residuals: tuple, dy: Array) -> tuple[Array, Array]:
-    logits, labels, lse = residuals
-    log_p = logits.astype(lse.dtype) - jnp.expand_dims(lse, -1)
-    y = labels.astype(lse.dtype)
-    upstream = jnp.expand_dims(dy.astype(lse.dtype), -1)
+    logits, labels, m, log_sum = residuals
+    log_p = logits.astype(m.dtype) - jnp.expand_dims(m, -1) - jnp.expand_dims(log_sum, -1)
+    y = labels.astype(m.dtype)
+    upstream = jnp.expand_dims(dy.astype(m.dtype), -1)
     dz = upstream * (jnp.exp(log_p) * jnp.sum(y, -1, keepdims=True) - y)
     dlabels = -upstream * log_p
     return dz.astype(logits.dtype), dlabels.astype(labels.dtype)
 
 
-_soft.defvjp(_soft_fwd, _soft_bwd)
+_soft.defvjp(_soft_forward, _soft_bwd)

@@ -14,8 +14,8 @@ def window_lookup(
 ) -> Float[Array, "... kd"]:
     """Word vectors of a window of k = 2m + 1 words, concatenated.
 
-    Gradient: dy = δ_window is cut into one piece a word and each piece is added to that word's row of dtable; a
-    word that occurs twice gets both. ids have none. Keeps ids, not the table.
+    Gradient: dy = δ_window is cut into one piece a word and each piece is added to that word's row of dtable;
+    a word that occurs twice gets both. ids have none. Keeps ids, not the table.
 
     Args:
         table: V word vectors of d numbers.

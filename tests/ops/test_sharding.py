@@ -1,4 +1,4 @@
-"""Arrays split over eight (virtual) devices: same values, and every gradient lives where its argument lives."""
+"""Arrays split over eight (virtual) devices: same values, and gradients live where their arguments live."""
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,9 @@ ROWS = np.linspace(-2, 2, 8 * 4, dtype=np.float32).reshape(8, 4)
 WEIGHTS = np.linspace(-1, 1, 6 * 4, dtype=np.float32).reshape(6, 4)
 BIAS = np.linspace(0, 1, 6, dtype=np.float32)
 TABLE = np.linspace(-1, 1, 16 * 4, dtype=np.float32).reshape(16, 4)
-IDS = np.array([[0, 5, 5], [15, 1, 2], [3, 3, 3], [-1, 0, 9], [7, 8, 9], [4, 4, -1], [2, 1, 0], [11, 12, 13]], np.int32)
+IDS = np.array(
+    [[0, 5, 5], [15, 1, 2], [3, 3, 3], [-1, 0, 9], [7, 8, 9], [4, 4, -1], [2, 1, 0], [11, 12, 13]], np.int32
+)
 LABELS = np.array([0, 1, 2, 3, 3, -1, 1, 0], np.int32)
 SOFT = np.full((8, 4), 0.25, np.float32)
 
@@ -83,7 +85,9 @@ def test_split_equals_whole(name, kind):
     (_, want), want_gradients = gradient(*map(jnp.asarray, arguments))
     mesh = jax.make_mesh((4, 2), ("data", "model"), axis_types=(kind, kind))
     with jax.set_mesh(mesh):
-        split = [jax.device_put(a, NamedSharding(mesh, spec)) for a, spec in zip(arguments, specs, strict=True)]
+        split = [
+            jax.device_put(a, NamedSharding(mesh, spec)) for a, spec in zip(arguments, specs, strict=True)
+        ]
         (_, got), got_gradients = gradient(*split)
     np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
     for i, got_gradient, want_gradient in zip(differentiable, got_gradients, want_gradients, strict=True):

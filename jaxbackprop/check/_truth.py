@@ -1,0 +1,319 @@
+"""What a gradient is: autodiff in float64 on the CPU, extrapolated differences, and what rounding explains.
+
+Everything here works on any function of pytrees. `Point` holds the arguments of one evaluation and knows
+which leaves are differentiable; cotangents and gradients are tuples with one array a leaf.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+Arrays = tuple[np.ndarray, ...]
+
+
+@contextlib.contextmanager
+def float64_on_cpu() -> Iterator[None]:
+    """Float64, exact products and ordinary promotion on the CPU backend, whatever the caller has set.
+
+    The settings are scoped to the block and to the thread; the caller's come back with its end.
+    """
+    with (
+        jax.enable_x64(True),
+        jax.default_device(jax.local_devices(backend="cpu")[0]),
+        jax.default_matmul_precision("highest"),
+        jax.numpy_dtype_promotion("standard"),
+        jax.numpy_rank_promotion("allow"),
+    ):
+        yield
+
+
+def is_float(leaf: Any) -> bool:
+    """Whether a leaf is a floating-point array or NumPy scalar (Python floats are static settings)."""
+    return isinstance(leaf, jax.Array | np.ndarray | np.generic) and jnp.issubdtype(leaf.dtype, jnp.floating)
+
+
+def to_numpy64(leaf: Any) -> np.ndarray:
+    """A floating-point leaf as a float64 NumPy array, exactly (float64 holds every smaller format)."""
+    return np.asarray(leaf).astype(np.float64)
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    """The arguments of one evaluation: their differentiable leaves, and all else as it stands.
+
+    Attributes:
+        floats: the differentiable leaves, in the order of the flattened arguments.
+        arguments: for each of them, the position of its argument.
+        paths: for each of them, its path inside the argument ("" for an array).
+    """
+
+    floats: tuple[Any, ...]
+    arguments: tuple[int, ...]
+    paths: tuple[str, ...]
+    _leaves: tuple[Any, ...]
+    _slots: tuple[int, ...]
+    _treedef: Any
+
+    @classmethod
+    def of(cls, *args: Any) -> Point:
+        """Takes arguments apart."""
+        with_paths, treedef = jax.tree_util.tree_flatten_with_path(args)
+        slots = tuple(i for i, (_, leaf) in enumerate(with_paths) if is_float(leaf))
+        return cls(
+            floats=tuple(with_paths[i][1] for i in slots),
+            arguments=tuple(with_paths[i][0][0].idx for i in slots),
+            paths=tuple(jax.tree_util.keystr(with_paths[i][0][1:]) for i in slots),
+            _leaves=tuple(leaf for _, leaf in with_paths),
+            _slots=slots,
+            _treedef=treedef,
+        )
+
+    def put(self, floats: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The arguments with other differentiable leaves."""
+        leaves = list(self._leaves)
+        for slot, leaf in zip(self._slots, floats, strict=True):
+            leaves[slot] = leaf
+        return jax.tree_util.tree_unflatten(self._treedef, leaves)
+
+    def function(self, f: Callable[..., Any]) -> Callable[..., tuple[Any, ...]]:
+        """F as a function of the differentiable leaves alone, with its float results as a flat tuple."""
+
+        def of_floats(*floats: Any) -> tuple[Any, ...]:
+            return tuple(leaf for leaf in jax.tree.leaves(f(*self.put(floats))) if is_float(leaf))
+
+        return of_floats
+
+    def cast(self, dtype: Any) -> tuple[jax.Array, ...]:
+        """The differentiable leaves in another dtype."""
+        return tuple(jnp.asarray(leaf, dtype) for leaf in self.floats)
+
+
+class Program:
+    """A function's value and vector-Jacobian product, compiled once and run at many points.
+
+    Points differ in their differentiable leaves; all other arguments stay as they were at the first.
+    """
+
+    def __init__(self, f: Callable[..., Any], point: Point):
+        self.function = point.function(f)
+        self.floats: Arrays = tuple(to_numpy64(leaf) for leaf in point.floats)
+
+        def pull(floats: tuple[jax.Array, ...], dy: tuple[jax.Array, ...]) -> tuple[tuple, tuple]:
+            y, pullback = jax.vjp(self.function, *floats)
+            return y, pullback(tuple(d.astype(leaf.dtype) for d, leaf in zip(dy, y, strict=True)))
+
+        self._pull = jax.jit(pull)
+
+    def run(self, dtype: Any, dy: Arrays, floats: Arrays | None = None) -> tuple[Arrays, Arrays]:
+        """Value and gradient in `dtype`: float64 on the CPU, else under the settings in force.
+
+        Args:
+            dtype: in which the differentiable leaves and the cotangents enter.
+            dy: one cotangent a float result.
+            floats: the differentiable leaves; None for those of the point.
+
+        Returns:
+            The float results, and one gradient a differentiable leaf, in the dtypes in which they come.
+        """
+        with float64_on_cpu() if dtype == jnp.float64 else contextlib.nullcontext():
+            leaves = tuple(jnp.asarray(leaf, dtype) for leaf in (self.floats if floats is None else floats))
+            y, gradient = self._pull(leaves, tuple(jnp.asarray(d, dtype) for d in dy))
+        return tuple(map(np.asarray, y)), tuple(map(np.asarray, gradient))
+
+    def gradient(self, dtype: Any, dy: Arrays, floats: Arrays | None = None) -> Arrays:
+        """The gradient of `run`, as float64."""
+        return tuple(to_numpy64(g) for g in self.run(dtype, dy, floats)[1])
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """A number with how far it may be off: arrays of one shape."""
+
+    value: np.ndarray
+    error: np.ndarray
+
+
+def extrapolated_differences(
+    oracle: Program,
+    dy: Arrays,
+    which: int,
+    *,
+    entries: np.ndarray | None = None,
+    step: float = 0.1,
+    levels: int = 8,
+) -> Estimate:
+    """Gradient of ⟨dy, oracle⟩ by central differences, extrapolated to step zero (Ridders 1982).
+
+    Central differences err by even powers of the step: halving it and extrapolating removes one power a
+    level, until rounding grows. Of all extrapolations, each entry takes the one whose neighbours agree best;
+    their disagreement, with the rounding of the smallest step behind it, is the error estimate. At a kink
+    nothing converges and the estimate says so.
+
+    Args:
+        oracle: the plain function, at a point.
+        dy: one cotangent a float result.
+        which: the differentiable leaf.
+        entries: flat indices into that leaf; None for all.
+        step: the largest step, relative to max(1, |x|).
+        levels: how often it is halved.
+
+    Returns:
+        One derivative an entry (of the leaf's shape where `entries` is None) with its error.
+    """
+    x = oracle.floats[which]
+    flat = np.arange(x.size) if entries is None else np.asarray(entries)
+    shape = x.shape if entries is None else flat.shape
+    at = x.reshape(-1)[flat]
+    steps = step * 2.0 ** -np.arange(levels)[:, None] * np.maximum(1.0, np.abs(at))
+    # The steps as they are once x + h is rounded.
+    above, below = (at + steps) - at, at - (at - steps)
+    with float64_on_cpu():
+        floats = tuple(map(jnp.asarray, oracle.floats))
+        cotangents = tuple(jnp.asarray(d, jnp.float64) for d in dy)
+
+        def along(index: jax.Array, h: jax.Array) -> tuple[jax.Array, jax.Array]:
+            moved = floats[which].reshape(-1).at[index].add(h).reshape(x.shape)
+            ys = oracle.function(*floats[:which], moved, *floats[which + 1 :])
+            # A result that is infinite on both sides and has no cotangent says nothing.
+            terms = [jnp.where(d == 0, 0.0, d * y) for d, y in zip(cotangents, ys, strict=True)]
+            zero = jnp.zeros(())
+            return sum(map(jnp.sum, terms), zero), sum((jnp.sum(jnp.abs(t)) for t in terms), zero)
+
+        sides = jnp.asarray(np.stack([above, -below]).reshape(-1))
+        sums, sizes = jax.jit(jax.vmap(along))(jnp.asarray(np.tile(flat, 2 * levels)), sides)
+    s, size = np.asarray(sums).reshape(2, *steps.shape), np.asarray(sizes).reshape(2, *steps.shape)
+    width = above + below
+    best, error = _extrapolate(
+        (s[0] - s[1]) / width, 4 * np.finfo(np.float64).eps * (size[0] + size[1]) / width
+    )
+    return Estimate(best.reshape(shape), error.reshape(shape))
+
+
+def _extrapolate(differences: np.ndarray, rounding: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The best entry of each column's Neville tableau, with its error. Rows: the step halved each time."""
+    best, error = differences[0], np.full_like(differences[0], np.inf)
+    previous = [differences[0]]
+    for level in range(1, len(differences)):
+        row = [differences[level]]
+        for order in range(1, level + 1):
+            factor = 4.0**order
+            row.append((factor * row[-1] - previous[order - 1]) / (factor - 1))
+            disagreement = np.maximum(np.abs(row[-1] - row[-2]), np.abs(row[-1] - previous[order - 1]))
+            candidate = disagreement + 2 * rounding[level]
+            better = candidate < error
+            best, error = np.where(better, row[-1], best), np.where(better, candidate, error)
+        previous = row
+    return best, error
+
+
+def rounding_noise(oracle: Program, dy: Arrays, *, seed: int = 0) -> Arrays:
+    """How much rounding blurs the truth itself: the noise of float64 autodiff, an entry at a time.
+
+    Along nine points a billionth apart a smooth gradient is a straight line, so what its fourth differences
+    leave is rounding (Moré and Wild 2011, "Estimating computational noise").
+
+    Args:
+        oracle: the plain function, at a smooth point.
+        dy: one cotangent a float result.
+        seed: of the direction.
+
+    Returns:
+        One standard deviation an entry, an array a differentiable leaf.
+    """
+    rng = np.random.default_rng(seed)
+    directions = [x * rng.choice([-1.0, 1.0], x.shape) * 2.0**-30 for x in oracle.floats]
+    line = [
+        oracle.gradient(
+            jnp.float64, dy, tuple(x + i * d for x, d in zip(oracle.floats, directions, strict=True))
+        )
+        for i in range(-4, 5)
+    ]
+    # Fourth differences of unit noise have variance 70 = 1 + 16 + 36 + 16 + 1.
+    return tuple(
+        np.sqrt(np.mean(np.square(np.diff(g, 4, axis=0)), axis=0) / 70) for g in map(np.stack, zip(*line))
+    )
+
+
+def noise_floor(oracle: Program, dtype: Any, dy: Arrays, *, draws: int = 6, seed: int = 0) -> Arrays:
+    """How far a right gradient computed in `dtype` may be from the truth, an entry at a time.
+
+    Three things blur it: the truth has noise of its own, arguments and cotangents are rounded to `dtype`, and
+    every step of the computation rounds again. Autodiff's own error in `dtype` shows the third. Moving the
+    point by about a unit in the last place, several times, shows the second as the spread of the truth, and
+    more of the third. The largest is multiplied by eight, and eight units in the last place lie under it.
+
+    Args:
+        oracle: the plain function, at a point.
+        dtype: that of the computation to be judged.
+        dy: one cotangent a float result.
+        draws: how many moves. At a kink take none: a move may cross to another branch.
+        seed: of the moves.
+
+    Returns:
+        One non-negative array a differentiable leaf. Where autodiff is not finite in `dtype`, its own error
+        says nothing and the others remain.
+    """
+    rng = np.random.default_rng(seed)
+    info = jnp.finfo(dtype)
+    truth = oracle.gradient(jnp.float64, dy)
+    noise = list(rounding_noise(oracle, dy, seed=seed)) if draws else [np.zeros_like(g) for g in truth]
+    for draw in range(draws + 1):
+        floats = tuple(_round(leaf, dtype, rng if draw else None) for leaf in oracle.floats)
+        near_dy = tuple(_round(d, dtype, rng if draw else None) for d in dy)
+        near = oracle.gradient(jnp.float64, near_dy, floats)
+        rough = oracle.gradient(dtype, near_dy, floats)
+        for i, (at, here, there) in enumerate(zip(truth, near, rough, strict=True)):
+            own = np.abs(there - here)
+            noise[i] = np.fmax(noise[i], np.fmax(np.where(np.isfinite(own), own, 0.0), np.abs(here - at)))
+    return tuple(
+        8 * (n + float(info.eps) * np.abs(g)) + float(info.tiny) for n, g in zip(noise, truth, strict=True)
+    )
+
+
+def _round(x: np.ndarray, dtype: Any, rng: np.random.Generator | None) -> np.ndarray:
+    """An array rounded to `dtype`, as float64; with a generator, moved by up to one unit there first."""
+    moved = x if rng is None else x * (1 + float(jnp.finfo(dtype).eps) * rng.uniform(-1, 1, x.shape))
+    return moved.astype(dtype).astype(np.float64)
+
+
+def generalised_gradients(
+    oracle: Program, dy: Arrays, *, samples: int = 64, radius: float = 1e-6, seed: int = 0
+) -> list[Arrays]:
+    """Gradients of the oracle at smooth points around a kink; they span Clarke's generalised gradient.
+
+    A function with a kink at a point is differentiable at almost every point beside it; the convex hull of
+    the gradients there is what a backward rule may answer at the kink.
+    """
+    rng = np.random.default_rng(seed)
+    return [
+        oracle.gradient(
+            jnp.float64,
+            dy,
+            tuple(
+                x + radius * np.maximum(1.0, np.abs(x)) * rng.uniform(-1, 1, x.shape) for x in oracle.floats
+            ),
+        )
+        for _ in range(samples)
+    ]
+
+
+def distance_to_hull(gradient: Arrays, hull: list[Arrays], *, directions: int = 64, seed: int = 0) -> float:
+    """How far a gradient sticks out of the convex hull of others, in many directions; 0 where it lies inside.
+
+    A point lies in a convex set exactly where it does not pass the set's furthest point in any direction.
+    """
+    rng = np.random.default_rng(seed)
+    g = np.concatenate([leaf.reshape(-1) for leaf in map(to_numpy64, gradient)])
+    corners = np.stack([np.concatenate([leaf.reshape(-1) for leaf in corner]) for corner in hull])
+    axes = np.eye(g.size)
+    random = rng.normal(size=(directions, g.size))
+    random /= np.linalg.norm(random, axis=1, keepdims=True)
+    towards = np.concatenate([axes, -axes, random, np.ones((1, g.size)), -np.ones((1, g.size))])
+    return float(np.max(towards @ g - np.max(towards @ corners.T, axis=1), initial=0.0))

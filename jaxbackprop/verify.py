@@ -1,0 +1,419 @@
+"""Every operator of the catalogue held against autodiff, differences and, on request, the paper."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from jaxbackprop.check import (
+    Point,
+    Program,
+    distance_to_hull,
+    extrapolated_differences,
+    float64_on_cpu,
+    generalised_gradients,
+    noise_floor,
+    rounding_noise,
+)
+from jaxbackprop.ops._catalogue import Case, Operator, operators
+
+_Arrays = tuple[np.ndarray, ...]
+
+
+@dataclasses.dataclass
+class GradientResult:
+    """What was measured of one operator's gradient with respect to one argument, at the worst random point.
+
+    Special points (kinks, ties, tails) give a verdict alone: there, autodiff's choice or its rounding would
+    be what is measured. Errors in `ulp` are in units in the last place: of the entry itself for elementwise
+    operators, else of the array's largest entry (a sum that cancels is not judged by its small result); what the truth's own rounding explains is not counted.
+
+    Attributes:
+        operator: its name.
+        argument: the argument's name.
+        float64_ulp: custom VJP against float64 autodiff of the plain oracle, both in float64.
+        float32_ulp: custom VJP in float32 against the same truth.
+        differences: largest distance in float64 from extrapolated central differences.
+        differences_error: the differences' own error estimate there.
+        reference: largest distance in float64 from the derivation on paper; None where not asked for.
+        jit_ulp: under jit against eager, in float32.
+        vmap_ulp: under vmap against a loop, in float32.
+        residual_bytes: what the rule keeps for the backward pass, in float32, first case.
+        autodiff_bytes: what autodiff keeps.
+        kinks: points at which the oracle has no derivative and the rule chose a valid generalised gradient.
+        problems: what is wrong, a sentence each; empty where nothing is.
+    """
+
+    operator: str
+    argument: str
+    float64_ulp: float = 0.0
+    float32_ulp: float = 0.0
+    differences: float = 0.0
+    differences_error: float = 0.0
+    reference: float | None = None
+    jit_ulp: float = 0.0
+    vmap_ulp: float = 0.0
+    residual_bytes: int = 0
+    autodiff_bytes: int = 0
+    kinks: int = 0
+    problems: list[str] = dataclasses.field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+    def raise_to(self, name: str, error: float) -> None:
+        """Raises a largest error where this one is larger."""
+        setattr(self, name, max(getattr(self, name) or 0.0, error))
+
+    def blame(self, problem: str) -> None:
+        """Adds a problem once."""
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+
+def verify(names: list[str] | None = None, reference: str | None = None) -> list[GradientResult]:
+    """Verifies operators and returns one result an operator and differentiable argument.
+
+    Args:
+        names: operators; None for all of the catalogue.
+        reference: a package whose modules hold `f` and `f_vjp` under the operators' names: "reference".
+
+    Raises:
+        ValueError: where a name is not in the catalogue, or the reference lacks a function.
+    """
+    rows = operators(names)
+    pairs = {row.name: _reference_pair(reference, row) for row in rows} if reference else {}
+    return [result for row in rows for result in _verify_operator(row, pairs.get(row.name))]
+
+
+def run(
+    ops: list[str] | None = None,
+    reference: str | None = None,
+    json_path: str | None = None,
+    *,
+    console: Console | None = None,
+) -> int:
+    """Verifies, prints a table and returns the command's exit status: 0, or 1 where a gradient is wrong.
+
+    Args:
+        ops: names of operators; None for all.
+        reference: see `verify`.
+        json_path: file for the same figures, written whole or not at all.
+        console: where to print; standard output unless told.
+
+    Raises:
+        ValueError: where `verify` raises it, or json_path cannot be written.
+    """
+    if json_path is not None and not Path(json_path).absolute().parent.is_dir():
+        raise ValueError(f"--json {json_path}: its folder does not exist")
+    results = verify(ops, reference)
+    console = console or Console()
+    # A narrow terminal wraps whole lines; cut columns would lose figures.
+    console.width = max(console.width, 110)
+    console.print(_table(results))
+    for result in results:
+        for problem in result.problems:
+            console.print(f"{result.operator}, {result.argument}: {problem}", markup=False, highlight=False)
+    wrong = sum(not result.ok for result in results)
+    count = len({result.operator for result in results})
+    if json_path is not None:
+        _write_json(json_path, results, count, wrong)
+    console.print(
+        f"verified {count} operators, {len(results)} gradients: {wrong} wrong", markup=False, highlight=False
+    )
+    return 1 if wrong else 0
+
+
+# ---- one operator -----------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass
+class _Trial:
+    """One operator at one point: what every check needs."""
+
+    row: Operator
+    case: Case
+    args: tuple[Any, ...]
+    results: dict[int, GradientResult]
+    rng: np.random.Generator
+
+    def __post_init__(self) -> None:
+        self.point = Point.of(*self.args)
+        self.op = Program(self.call(self.row.op), self.point)
+        self.oracle = Program(self.call(self.row.oracle), self.point)
+        with float64_on_cpu():
+            shapes = jax.eval_shape(self.oracle.function, *self.point.cast(jnp.float64))
+        self.dy: _Arrays = tuple(
+            self.rng.uniform(0.5, 2.0, s.shape) * self.rng.choice([-1.0, 1.0], s.shape) for s in shapes
+        )
+
+    def call(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *args: f(*args, **self.case.keywords)
+
+    def ulp(self, got: np.ndarray, want: np.ndarray, dtype: Any, noise: np.ndarray | float = 0.0) -> float:
+        """Largest distance beyond `noise` in units in the last place; see `GradientResult`."""
+        info = jnp.finfo(dtype)
+        scale = np.abs(want.astype(np.float64))
+        if not self.row.elementwise and scale.size:
+            scale = np.full_like(scale, np.max(scale))
+        spacing = float(info.eps) * 2.0 ** np.floor(np.log2(np.maximum(scale, float(info.tiny))))
+        beyond = np.abs(got.astype(np.float64) - want) - noise
+        return float(np.max(beyond / spacing, initial=0.0))
+
+    def of_arguments(self, *gradients: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
+        """The result of each differentiable leaf, beside what was found for it."""
+        return zip((self.results[i] for i in self.point.arguments), *gradients, strict=True)
+
+
+def _verify_operator(row: Operator, pair: tuple[Callable, Callable] | None) -> list[GradientResult]:
+    parameters = list(inspect.signature(row.op).parameters)
+    results: dict[int, GradientResult] = {}
+    rng = np.random.default_rng(0)
+    drawn = [(case, case.draw(rng)) for case in row.cases]
+    for case, args in drawn:
+        for position in Point.of(*args).arguments:
+            results.setdefault(position, GradientResult(row.name, parameters[position]))
+        trial = _Trial(row, case, args, results, rng)
+        _check_values(trial)
+        _check_differences(trial)
+        _check_jit(trial)
+        _check_vmap(trial)
+        if pair is not None:
+            _check_reference(trial, pair)
+    _measure_residuals(_Trial(row, *drawn[0], results, rng))
+    for args in row.special:
+        trial = _Trial(row, row.cases[0], args, results, rng)
+        _check_values(trial, special=True)
+        if pair is not None:
+            _check_reference(trial, pair)
+    return [results[position] for position in sorted(results)]
+
+
+def _check_values(trial: _Trial, *, special: bool = False) -> None:
+    """Value and gradient in float64 and float32 against float64 autodiff of the oracle."""
+    true_y, truth = trial.oracle.run(jnp.float64, trial.dy)
+    blur = rounding_noise(trial.oracle, trial.dy)
+    for dtype in (jnp.float64, jnp.float32):
+        name = np.dtype(dtype).name
+        y, gradient = trial.op.run(dtype, trial.dy)
+        floor = noise_floor(trial.oracle, dtype, trial.dy, draws=0 if special else 6)
+        outside = [
+            g.shape != t.shape or not np.all(np.abs(g.astype(np.float64) - t) <= f)
+            for g, t, f in zip(gradient, truth, floor, strict=True)
+        ]
+        at_kink = special and any(outside) and _is_generalised_gradient(trial, dtype)
+        for result, g, t, noise, out in trial.of_arguments(gradient, truth, blur, outside):
+            error = trial.ulp(g, t, dtype, 8 * noise)
+            if g.dtype != dtype:
+                result.blame(f"the cotangent of a {name} argument is {g.dtype.name}")
+            if out and not at_kink:
+                result.blame(f"differs from autodiff in {name} by {error:.3g} ulp")
+            if special:
+                result.kinks += out and at_kink
+            else:
+                result.raise_to(f"{name}_ulp", error)
+        tolerance = 64 * float(jnp.finfo(dtype).eps)
+        for got, want in zip(y, true_y, strict=True):
+            if not np.allclose(got.astype(np.float64), want, tolerance, tolerance):
+                for result in trial.results.values():
+                    result.blame(f"the forward value differs from the oracle's in {name}")
+
+
+def _is_generalised_gradient(trial: _Trial, dtype: Any) -> bool:
+    """Whether the gradient of each single result lies in the hull of the oracle's gradients nearby."""
+    for i, d in enumerate(trial.dy):
+        for entry in np.ndindex(d.shape):
+            one = tuple(np.zeros_like(other) for other in trial.dy)
+            one[i][entry] = 1.0
+            hull = generalised_gradients(trial.oracle, one)
+            spread = max(float(np.abs(leaf).max(initial=0.0)) for leaf in jax.tree.leaves(hull))
+            if distance_to_hull(trial.op.gradient(dtype, one), hull) > 1e-4 * max(spread, 1e-30):
+                return False
+    return True
+
+
+def _check_differences(trial: _Trial) -> None:
+    gradient = trial.op.gradient(jnp.float64, trial.dy)
+    for which, (result, g) in enumerate(trial.of_arguments(gradient)):
+        if g.size == 0:
+            continue
+        estimate = extrapolated_differences(trial.oracle, trial.dy, which)
+        distance = np.abs(g - estimate.value)
+        worst = int(np.argmax(distance))
+        if distance.flat[worst] >= result.differences:
+            result.differences = float(distance.flat[worst])
+            result.differences_error = float(estimate.error.flat[worst])
+        scale = 1 + np.abs(g)
+        if not np.all(distance <= 10 * estimate.error + 1e-12 * scale):
+            error = estimate.error.flat[worst]
+            result.blame(
+                f"differs from central differences by {distance.max():.3g}, which err by {error:.1g}"
+            )
+        elif np.any(estimate.error > 1e-4 * scale):
+            result.blame(f"central differences do not converge: they err by {estimate.error.max():.1g}")
+
+
+def _check_jit(trial: _Trial) -> None:
+    floats = trial.point.cast(jnp.float32)
+    cotangents = tuple(jnp.asarray(d, jnp.float32) for d in trial.dy)
+    eager = jax.vjp(trial.op.function, *floats)[1](cotangents)
+    jitted = trial.op.run(jnp.float32, trial.dy)[1]
+    for result, e, j in trial.of_arguments(eager, jitted):
+        error = trial.ulp(j, np.asarray(e), jnp.float32)
+        result.raise_to("jit_ulp", error)
+        if not error <= 2:
+            result.blame(f"differs under jit by {error:.3g} ulp")
+
+
+def _check_vmap(trial: _Trial) -> None:
+    """Three fresh draws at once against one after another."""
+    draws = [jax.tree.flatten(trial.case.draw(trial.rng)) for _ in range(3)]
+    first, treedef = draws[0]
+    mapped = [i for i, leaf in enumerate(first) if isinstance(leaf, np.ndarray)]
+    dtype = {np.dtype(np.float64): jnp.float32}
+    stacked = [
+        jnp.asarray(np.stack([leaves[i] for leaves, _ in draws]), dtype.get(first[i].dtype, first[i].dtype))
+        for i in mapped
+    ]
+    cotangents = tuple(jnp.asarray(d, jnp.float32) for d in trial.dy)
+    op = trial.call(trial.row.op)
+
+    def pull(*arrays: jax.Array) -> tuple[jax.Array, ...]:
+        leaves = list(first)
+        for i, array in zip(mapped, arrays, strict=True):
+            leaves[i] = array
+        point = Point.of(*jax.tree.unflatten(treedef, leaves))
+        return jax.vjp(point.function(op), *point.floats)[1](cotangents)
+
+    together = jax.jit(jax.vmap(pull))(*stacked)
+    one = jax.jit(pull)
+    for i in range(len(draws)):
+        for result, got, want in trial.of_arguments(together, one(*(array[i] for array in stacked))):
+            error = trial.ulp(np.asarray(got[i]), np.asarray(want), jnp.float32)
+            result.raise_to("vmap_ulp", error)
+            # A batched product may add in another order; what else vmap can break is far larger.
+            if not error <= 16:
+                result.blame(f"differs under vmap from a loop by {error:.3g} ulp")
+
+
+def _check_reference(trial: _Trial, pair: tuple[Callable, Callable]) -> None:
+    f, f_vjp = pair
+    positional = [
+        p for p in inspect.signature(f).parameters.values() if p.kind is not inspect.Parameter.KEYWORD_ONLY
+    ]
+    full = trial.args + tuple(p.default for p in positional[len(trial.args) :])
+    paper_y = f(*full, **trial.case.keywords)
+    paper_dy = jax.tree.unflatten(jax.tree.structure(paper_y), trial.dy)
+    paper = jax.tree.leaves(f_vjp(*full, paper_dy, **trial.case.keywords))
+    y, gradient = trial.op.run(jnp.float64, trial.dy)
+    if not all(map(_close, y, jax.tree.leaves(paper_y))):
+        for result in trial.results.values():
+            result.blame("the forward value differs from the reference's")
+    for result, got, want in trial.of_arguments(gradient, paper):
+        distance = float(np.abs(got - want).max(initial=0.0))
+        result.raise_to("reference", distance)
+        if not _close(got, want):
+            result.blame(f"differs from the reference by {distance:.3g}")
+
+
+def _close(got: np.ndarray, want: np.ndarray) -> bool:
+    return np.allclose(got, want, rtol=1e-10, atol=1e-12 * (1 + float(np.abs(want).max(initial=0.0))))
+
+
+def _measure_residuals(trial: _Trial) -> None:
+    floats = trial.point.cast(jnp.float32)
+    kept = []
+    for program in (trial.op, trial.oracle):
+        leaves = jax.tree.leaves(jax.vjp(program.function, *floats)[1])
+        kept.append(sum({id(leaf): leaf.nbytes for leaf in leaves if isinstance(leaf, jax.Array)}.values()))
+    for result in trial.results.values():
+        result.residual_bytes, result.autodiff_bytes = kept
+
+
+def _reference_pair(reference: str, row: Operator) -> tuple[Callable, Callable]:
+    module = _import_from_here(f"{reference}.{row.family}")
+    missing = [name for name in (row.name, f"{row.name}_vjp") if not callable(getattr(module, name, None))]
+    if missing:
+        raise ValueError(f"--reference {reference}: {module.__name__} has no function {missing[0]}")
+    return getattr(module, row.name), getattr(module, f"{row.name}_vjp")
+
+
+def _import_from_here(name: str) -> ModuleType:
+    here = os.getcwd()
+    sys.path.insert(0, here)
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ValueError(f"--reference {name.split('.')[0]}: cannot import {name}: {error}") from None
+    finally:
+        sys.path.remove(here)
+
+
+# ---- what people look at ----------------------------------------------------------------------------------
+
+
+def _table(results: list[GradientResult]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("\noperator", no_wrap=True)
+    table.add_column("\nargument", no_wrap=True)
+    for name in (
+        "float64\nulp",
+        "float32\nulp",
+        "differences\n± their error",
+        "\nreference",
+        "jit\nulp",
+        "vmap\nulp",
+    ):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("kept bytes\nours/autodiff", justify="right", no_wrap=True)
+    table.add_column("")
+    previous = None
+    for result in results:
+        first = result.operator != previous
+        table.add_row(
+            result.operator if first else "",
+            result.argument,
+            f"{result.float64_ulp:.1f}",
+            f"{result.float32_ulp:.1f}",
+            f"{result.differences:.0e} ± {result.differences_error:.0e}",
+            "-" if result.reference is None else f"{result.reference:.0e}",
+            f"{result.jit_ulp:.1f}",
+            f"{result.vmap_ulp:.1f}",
+            f"{result.residual_bytes}/{result.autodiff_bytes}" if first else "",
+            "[green]right[/]" if result.ok else "[bold red]WRONG[/]",
+        )
+        previous = result.operator
+    return table
+
+
+def _write_json(path: str, results: list[GradientResult], count: int, wrong: int) -> None:
+    report = {
+        "operators": count,
+        "gradients": len(results),
+        "wrong": wrong,
+        "results": [dataclasses.asdict(result) | {"ok": result.ok} for result in results],
+    }
+    target = Path(path).absolute()
+    try:
+        with tempfile.NamedTemporaryFile("w", dir=target.parent, prefix=target.name, delete=False) as file:
+            json.dump(report, file, indent=1)
+        os.replace(file.name, target)
+    except OSError as error:
+        raise ValueError(f"--json {path}: {error.strerror}") from None
