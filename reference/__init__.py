@@ -1,1 +1,1 @@
-"""The derivations, as on paper: NumPy, float64, every function `f` beside its vector-Jacobian product `f_vjp`."""
+"""The derivations, as on paper: NumPy, float64, each `f` beside its vector-Jacobian product `f_vjp`."""

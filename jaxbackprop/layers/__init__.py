@@ -1,6 +1,6 @@
 """Thin flax.nnx modules on the operators; no gradient is written here."""
 
-from jaxbackprop.layers._dropout import Dropout as Dropout
-from jaxbackprop.layers._embed import Embed as Embed
-from jaxbackprop.layers._initializers import symmetric_uniform as symmetric_uniform
-from jaxbackprop.layers._linear import Linear as Linear
+from ._dropout import Dropout as Dropout
+from ._embed import Embed as Embed
+from ._initializers import symmetric_uniform as symmetric_uniform
+from ._linear import Linear as Linear

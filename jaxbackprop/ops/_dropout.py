@@ -47,7 +47,7 @@ def dropout(
         raise ValueError(f"rate must lie in [0, 1], got {rate}")
     if deterministic or rate == 0:
         return x
-    if rate == 1:
+    if _threshold(rate) == 2**32:
         return jnp.zeros_like(x)
     return _dropout(x, _as_key(key), rate)
 
@@ -70,9 +70,13 @@ def dropout_plain(x: Array, key: Array, rate: float) -> Array:
     return _scale_kept(x, _keep_mask(key, x, rate), rate)
 
 
+def _threshold(rate: float) -> int:
+    return round(rate * 2**32)
+
+
 def _keep_mask(key: Array, x: Array, rate: float) -> Bool[Array, "..."]:
     bits = jax.random.bits(key, x.shape, jnp.uint32, out_sharding=explicit_sharding(x))
-    return bits >= jnp.uint32(min(round(rate * 2**32), 2**32 - 1))
+    return bits >= jnp.uint32(_threshold(rate))
 
 
 def _scale_kept(x: Array, keep: Bool[Array, "..."], rate: float) -> Array:

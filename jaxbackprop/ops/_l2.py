@@ -26,7 +26,7 @@ def l2(
     Gradient: dθ = 2 strength θ dy for what is penalised and 0 for the rest; dstrength = dy Σ θ². Keeps the
     penalised leaves and strength.
 
-    What a leaf is follows from its path of names (dict keys and attributes; list positions say nothing):
+    What a leaf is follows from its path of names (dict keys and attributes; positions say nothing):
     a *table* where a name holds "table" or "embed"; a *bias* where its own name is b, bias, beta, gamma,
     scale or offset (digits and underscores at the ends aside); a *weight* where it is w, u, v, kernel or
     weight; otherwise a bias below rank 2 and a weight from there on. A bare array is a weight.
@@ -41,7 +41,7 @@ def l2(
         The penalty, a scalar of the leaves' dtype; half-precision squares are summed in float32.
 
     Raises:
-        TypeError: where leaves differ in dtype.
+        TypeError: where leaves differ in dtype or are complex.
         ValueError: where strength is no scalar.
 
     Source: lecture, unit 3 "Regularization".
@@ -58,7 +58,7 @@ def l2(
 
 
 def _is_penalised(path: KeyPath, leaf: Any, biases: bool, tables: bool) -> bool:
-    if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
+    if not jnp.issubdtype(jnp.result_type(leaf), jnp.inexact):
         return False
     kind = kind_of_parameter(path, jnp.ndim(leaf))
     return kind == "weight" or (kind == "bias" and biases) or (kind == "table" and tables)
@@ -68,9 +68,9 @@ def kind_of_parameter(path: KeyPath, rank: int) -> str:
     """Whether a leaf is a "weight", a "bias" or a "table"; see `l2` for the rule."""
     if not path:
         return "weight"
-    names = [str(getattr(entry, "key", getattr(entry, "name", ""))).lower() for entry in path]
-    # A flax.nnx variable holds its array under the attribute "value".
-    names = [name for name in names if name and name != "value"]
+    names = [getattr(entry, "key", getattr(entry, "name", None)) for entry in path]
+    # A flax.nnx variable holds its array under the attribute "value"; an integer key is a position.
+    names = [name.lower() for name in names if isinstance(name, str) and name != "value"]
     if any("table" in name or "embed" in name for name in names):
         return "table"
     own = names[-1].strip("_0123456789") if names else ""

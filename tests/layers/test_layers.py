@@ -1,0 +1,101 @@
+"""Each layer beside its flax.nnx twin on the same parameters: same values, same gradients, same state."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from jaxbackprop import layers
+
+
+def on_same_parameters(ours, twin, *inputs):
+    """Values and gradients of both, once ours has taken the twin's state."""
+    nnx.update(ours, nnx.state(twin, nnx.Param))
+    results = []
+    for module in (ours, twin):
+        graphdef, params, rest = nnx.split(module, nnx.Param, ...)
+
+        def loss(params, graphdef=graphdef, rest=rest):
+            y = nnx.merge(graphdef, params, rest)(*inputs)
+            return jnp.sum(jnp.sin(y)), y
+
+        (_, y), gradient = jax.value_and_grad(loss, has_aux=True)(params)
+        results.append((y, nnx.to_pure_dict(gradient)))
+    return results
+
+
+@pytest.mark.parametrize("use_bias", [True, False])
+@pytest.mark.parametrize("shape", [(4,), (7, 4), (2, 3, 4)])
+def test_linear_equals_flax(use_bias, shape):
+    make = dict(use_bias=use_bias, bias_init=jax.nn.initializers.normal())
+    ours, twin = layers.Linear(4, 3, **make, rngs=nnx.Rngs(0)), nnx.Linear(4, 3, **make, rngs=nnx.Rngs(1))
+    (y, gradient), (want_y, want) = on_same_parameters(
+        ours, twin, jax.random.normal(jax.random.key(2), shape)
+    )
+    np.testing.assert_allclose(y, want_y, rtol=1e-5, atol=1e-6)
+    assert jax.tree.structure(gradient) == jax.tree.structure(want)
+    jax.tree.map(lambda g, w: np.testing.assert_allclose(g, w, rtol=1e-5, atol=1e-6), gradient, want)
+
+
+def test_embed_equals_flax():
+    ours, twin = layers.Embed(6, 3, rngs=nnx.Rngs(0)), nnx.Embed(6, 3, rngs=nnx.Rngs(1))
+    (y, gradient), (want_y, want) = on_same_parameters(ours, twin, jnp.asarray([[0, 5, 5], [2, 1, 5]]))
+    np.testing.assert_array_equal(y, want_y)
+    np.testing.assert_allclose(gradient["embedding"], want["embedding"], rtol=1e-6)
+
+
+def test_embed_reads_windows():
+    embed = layers.Embed(6, 2, padding_id=-1, rngs=nnx.Rngs(0))
+    ids = jnp.asarray([[-1, 0, 4], [0, 4, -1]])
+    np.testing.assert_array_equal(embed.window(ids), embed(ids).reshape(2, 6))
+    np.testing.assert_array_equal(embed.window(ids)[0, :2], 0)
+
+
+def test_linear_runs_on_our_rule_and_half_precision():
+    layer = layers.Linear(4, 3, dtype=jnp.bfloat16, rngs=nnx.Rngs(0))
+    x = jnp.ones((2, 4), jnp.bfloat16)
+    assert layer.kernel[...].dtype == jnp.float32
+    assert layer(x).dtype == jnp.bfloat16
+    assert "custom_vjp_call" in str(jax.make_jaxpr(lambda x: nnx.merge(*nnx.split(layer))(x))(x))
+
+
+def test_initialisers():
+    xavier = layers.Linear(400, 600, rngs=nnx.Rngs(0))
+    kernel = np.asarray(xavier.kernel[...])
+    np.testing.assert_allclose(kernel.var(), 2 / 1000, rtol=0.02)
+    assert abs(kernel).max() <= np.sqrt(6 / 1000)
+    np.testing.assert_array_equal(xavier.bias[...], 0)
+    small = layers.Linear(100, 100, kernel_init=layers.symmetric_uniform(0.01), rngs=nnx.Rngs(0))
+    kernel = np.asarray(small.kernel[...])
+    assert 0.0099 < abs(kernel).max() <= 0.01
+    assert kernel.min() < 0 < kernel.max()
+
+
+@pytest.mark.parametrize("r", [0, -1, float("nan"), float("inf")])
+def test_a_bad_range_is_refused(r):
+    with pytest.raises(ValueError, match="r must be finite and above 0"):
+        layers.symmetric_uniform(r)
+
+
+def test_dropout_draws_a_new_mask_a_call_and_switches_off():
+    layer = layers.Dropout(0.5, rngs=nnx.Rngs(dropout=0))
+    x = jnp.ones(100)
+    first, second = layer(x), layer(x)
+    assert not np.array_equal(first, second)
+    assert set(np.unique(first)) == {0.0, 2.0}
+    layer.eval()
+    np.testing.assert_array_equal(layer(x), x)
+    layer.train()
+    key = jax.random.key(3)
+    np.testing.assert_array_equal(layer(x, rngs=key), layer(x, rngs=key))
+    np.testing.assert_array_equal(layer(x, deterministic=True), x)
+    np.testing.assert_array_equal(nnx.view(layer, deterministic=True)(x), x)
+
+
+def test_dropout_without_keys():
+    layer = layers.Dropout(0.5)
+    with pytest.raises(ValueError, match="rngs must be given to the constructor or to the call"):
+        layer(jnp.ones(2))
+    with pytest.raises(ValueError, match=r"rate must lie in \[0, 1\], got 2"):
+        layers.Dropout(2)

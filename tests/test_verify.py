@@ -1,0 +1,150 @@
+"""`verify` finds every operator right, and a broken rule wrong."""
+
+import io
+import json
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from rich.console import Console
+
+from jaxbackprop import verify
+from jaxbackprop.ops import _activations, _linear
+from jaxbackprop.ops._catalogue import CATALOGUE
+
+
+@pytest.fixture
+def rule():
+    """Puts a backward rule in another's place until the test ends."""
+    put_back = []
+
+    def replace(op, fwd, bwd, wrong):
+        put_back.append((op, fwd, bwd))
+        op.defvjp(fwd, wrong)
+
+    yield replace
+    for op, fwd, bwd in put_back:
+        op.defvjp(fwd, bwd)
+
+
+@pytest.mark.parametrize("row", CATALOGUE, ids=lambda row: row.name)
+def test_every_operator_is_right_by_four_opinions(row):
+    results = verify.verify([row.name], reference="reference")
+    assert results
+    for result in results:
+        assert result.ok, result.problems
+        assert result.reference is not None
+        assert result.differences < 1e-9
+        assert result.jit_ulp <= 2
+
+
+def test_kinks_are_seen():
+    (hardtanh,) = verify.verify(["hardtanh"])
+    assert hardtanh.kinks > 0
+
+
+def a_hundredth_off(residuals, dy):
+    (dx,) = _activations._tanh_bwd(residuals, dy)
+    return (dx * 1.01,)
+
+
+def test_a_slope_one_percent_off_is_wrong(rule):
+    rule(_activations._tanh, _activations._tanh_fwd, _activations._tanh_bwd, a_hundredth_off)
+    (result,) = verify.verify(["tanh"], reference="reference")
+    said = " ".join(result.problems)
+    for opinion in ("autodiff in float64", "autodiff in float32", "central differences", "reference"):
+        assert opinion in said
+
+
+def test_a_wrong_slope_at_a_kink_alone_is_wrong(rule):
+    def fwd(x):
+        y, (inside,) = _activations._hardtanh_fwd(x)
+        return y, (inside, jnp.abs(x) == 1)
+
+    def twice_at_the_kink(residuals, dy):
+        inside, kink = residuals
+        return (jnp.where(kink, 2 * dy, jnp.where(inside, dy, jnp.zeros_like(dy))),)
+
+    rule(_activations._hardtanh, _activations._hardtanh_fwd, _activations._hardtanh_bwd, None)
+    _activations._hardtanh.defvjp(fwd, twice_at_the_kink)
+    (result,) = verify.verify(["hardtanh"])
+    assert any("differs from autodiff" in problem for problem in result.problems)
+
+
+def test_the_wrong_argument_alone_is_blamed(rule):
+    def bwd(residuals, dy):
+        dx, dW, db = _linear._linear_bwd(residuals, dy)
+        return dx, dW, None if db is None else 2 * db
+
+    rule(_linear._linear, _linear._linear_fwd, _linear._linear_bwd, bwd)
+    x, W, b = verify.verify(["linear"])
+    assert (x.ok, W.ok, b.ok) == (True, True, False)
+
+
+def test_a_wrong_cotangent_dtype_is_wrong(rule):
+    def bwd(residuals, dy):
+        return tuple(d if d is None else d.astype(jnp.float32) for d in _linear._linear_bwd(residuals, dy))
+
+    rule(_linear._linear, _linear._linear_fwd, _linear._linear_bwd, bwd)
+    results = verify.verify(["linear"])
+    assert any("the cotangent of a float64 argument is float32" in r.problems for r in results)
+
+
+def printed(**arguments):
+    console = Console(width=80, record=True, file=io.StringIO())
+    status = verify.run(console=console, **arguments)
+    return status, console.export_text()
+
+
+def test_run_prints_a_table_and_counts(tmp_path):
+    path = tmp_path / "figures.json"
+    status, text = printed(ops=["linear", "sigmoid"], json_path=str(path))
+    assert status == 0
+    assert text.splitlines()[-1].strip() == "verified 2 operators, 4 gradients: 0 wrong"
+    report = json.loads(path.read_text())
+    assert (report["operators"], report["gradients"], report["wrong"]) == (2, 4, 0)
+    assert {(r["operator"], r["argument"]) for r in report["results"]} == {
+        ("linear", "x"),
+        ("linear", "W"),
+        ("linear", "b"),
+        ("sigmoid", "x"),
+    }
+    assert [p.name for p in tmp_path.iterdir()] == ["figures.json"]
+
+
+def test_run_says_what_is_wrong(rule):
+    rule(_activations._tanh, _activations._tanh_fwd, _activations._tanh_bwd, a_hundredth_off)
+    status, text = printed(ops=["tanh", "sigmoid"])
+    assert status == 1
+    assert "WRONG" in text
+    assert "tanh, x: differs from autodiff in float64" in text
+    assert text.splitlines()[-1].strip() == "verified 2 operators, 2 gradients: 1 wrong"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"ops": ["sigmoit"]}, "no operator 'sigmoit'"),
+        ({"reference": "no_such_package"}, "cannot import no_such_package.linear"),
+        ({"json_path": "no/such/folder/x.json"}, "its folder does not exist"),
+    ],
+)
+def test_bad_arguments_raise(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        printed(**arguments)
+
+
+def test_a_reference_without_the_function_is_refused(tmp_path, monkeypatch):
+    package = tmp_path / "paper"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "gates.py").write_text("def add(x, y):\n    return x + y\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"paper\.gates has no function add_vjp"):
+        verify.verify(["add"], reference="paper")
+
+
+def test_figures_are_plain_numbers():
+    (result,) = verify.verify(["hardtanh"])
+    assert isinstance(result.float64_ulp, float)
+    assert np.isfinite(result.float32_ulp)
