@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxbackprop._shapes import as_floats, as_ids, as_static_int
 from jaxbackprop.ops._precision import accumulator
-from jaxbackprop.ops._sharding import Like, as_split, rows_sharding, witness
+from jaxbackprop.ops._sharding import Like, rows_sharding, witness, zeros_split_as
 
 
 def embedding(
@@ -79,9 +79,9 @@ def add_to_rows(residuals: tuple[Array, Like, Array | None], dy: Array, padding_
     if padding_id is not None:
         target = jnp.where(ids == padding_id, like.shape[0], target)
     wide = accumulator(like.dtype)
-    dtable = jnp.zeros(like.shape, wide, device=like.sharding)
+    dtable = zeros_split_as(table, like, wide)
     dtable = dtable.at[target].add(dy.astype(wide), mode="drop", out_sharding=like.sharding)
-    return as_split(dtable.astype(like.dtype), table)
+    return dtable.astype(like.dtype)
 
 
 _embedding = jax.custom_vjp(lookup_plain, nondiff_argnums=(2,))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jax.experimental.shard_alike import shard_alike
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 
@@ -67,14 +67,16 @@ class Like:
 
 
 def witness(x: jax.Array) -> jax.Array | None:
-    """The array as a residual where devices are many, for `as_split` to tell the compiler; else None."""
+    """The array as a residual where devices are many, for `zeros_split_as` to follow; else None."""
     return x if jax.device_count() > 1 else None
 
 
-def as_split(dx: jax.Array, x: jax.Array | None) -> jax.Array:
-    """Asks the compiler to split dx over devices as x is.
+def zeros_split_as(x: jax.Array | None, like: Like, dtype: np.dtype) -> jax.Array:
+    """Zeros of `like`'s shape, split over devices as x is.
 
-    On an Auto mesh a scatter's result comes back replicated otherwise: each device would hold the gradient of
-    the whole table.
+    An Auto mesh keeps shardings out of types: the compiler spreads them along the operands of an operation. A
+    selection that never selects x is folded away, but only after it has passed x's sharding on. Plain zeros
+    would come replicated, and every device would add up the gradient of the whole table.
     """
-    return dx if x is None else shard_alike(x, dx)[1]
+    zeros = jnp.zeros(like.shape, dtype, device=like.sharding)
+    return zeros if x is None else jnp.where(jnp.zeros((), jnp.bool_), x.astype(dtype), zeros)
