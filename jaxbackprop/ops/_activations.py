@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxbackprop._shapes import as_axis, as_floats, check_broadcast
 from jaxbackprop.ops._broadcast import unbroadcast
 from jaxbackprop.ops._precision import accumulator
-from jaxbackprop.ops._sharding import Like
+from jaxbackprop.ops._sharding import Like, vary_together
 
 # ---- sigmoid ----------------------------------------------------------------------------------------------
 
@@ -221,7 +221,7 @@ def maximum(x: Float[ArrayLike, "..."], y: Float[ArrayLike, "..."]) -> Float[Arr
     """
     x, y = as_floats(x=x, y=y)
     check_broadcast(x=x, y=y)
-    return _maximum(x, y)
+    return _maximum(*vary_together((x, y)))
 
 
 def maximum_plain(x: Array, y: Array) -> Array:

@@ -12,7 +12,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
 from jaxbackprop._shapes import as_floats
-from jaxbackprop.ops._sharding import explicit_sharding
+from jaxbackprop.ops._sharding import explicit_sharding, vary_together
 
 
 def dropout(
@@ -49,7 +49,8 @@ def dropout(
         return x
     if _threshold(rate) == 2**32:
         return jnp.zeros_like(x)
-    return _dropout(x, _as_key(key), rate)
+    key = _as_key(key)
+    return _dropout(*vary_together((x,), key), key, rate)
 
 
 def _as_key(key: Any) -> Array:

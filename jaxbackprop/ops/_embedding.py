@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxbackprop._shapes import as_floats, as_ids, as_static_int
 from jaxbackprop.ops._precision import accumulator
-from jaxbackprop.ops._sharding import Like, rows_sharding, witness, zeros_split_as
+from jaxbackprop.ops._sharding import Like, rows_sharding, vary_together, witness, zeros_split_as
 
 
 def embedding(
@@ -49,6 +49,7 @@ def check_lookup(
     if padding_id is not None:
         padding_id = as_static_int("padding_id", padding_id)
     ids = as_ids("ids", ids, table.shape[0], besides=padding_id, of="rows of table")
+    (table,) = vary_together((table,), ids)
     return table, ids, padding_id
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from jaxbackprop._shapes import as_floats, as_static_int, check_broadcast
 from jaxbackprop.ops._broadcast import unbroadcast
 from jaxbackprop.ops._precision import accumulator
-from jaxbackprop.ops._sharding import Like
+from jaxbackprop.ops._sharding import Like, vary_together
 
 # ---- add --------------------------------------------------------------------------------------------------
 
@@ -35,7 +35,7 @@ def add(x: Float[ArrayLike, "..."], y: Float[ArrayLike, "..."]) -> Float[Array, 
     """
     x, y = as_floats(x=x, y=y)
     check_broadcast(x=x, y=y)
-    return _add(x, y)
+    return _add(*vary_together((x, y)))
 
 
 def add_plain(x: Array, y: Array) -> Array:
@@ -81,7 +81,7 @@ def multiply(x: Float[ArrayLike, "..."], y: Float[ArrayLike, "..."]) -> Float[Ar
     """
     x, y = as_floats(x=x, y=y)
     check_broadcast(x=x, y=y)
-    return _multiply(x, y)
+    return _multiply(*vary_together((x, y)))
 
 
 def multiply_plain(x: Array, y: Array) -> Array:

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from jaxbackprop._shapes import as_floats
 from jaxbackprop.ops._precision import accumulator
+from jaxbackprop.ops._sharding import vary_together
 
 _BIAS = re.compile(r"(b|bias|beta|gamma|scale|offset)|.*_(b|bias)")
 _WEIGHT = re.compile(r"(w|u|v|kernel|weights?)|.*_(w|kernel|weight)")
@@ -54,6 +55,7 @@ def l2(
     *leaves, strength = as_floats(**chosen, strength=strength)
     if strength.ndim != 0:
         raise ValueError(f"strength must be a scalar, got shape {strength.shape}")
+    *leaves, strength = vary_together((*leaves, strength))
     return _l2(tuple(leaves), strength)
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from jaxbackprop._shapes import as_floats
 from jaxbackprop.ops._broadcast import unbroadcast
 from jaxbackprop.ops._precision import accumulator
-from jaxbackprop.ops._sharding import Like, explicit_sharding, product_sharding
+from jaxbackprop.ops._sharding import Like, explicit_sharding, product_sharding, vary_together
 
 
 def linear(
@@ -47,7 +47,9 @@ def linear(
         raise ValueError(f"W has shape {W.shape} but x ends in {x.shape[-1]}")
     if b is not None and b.shape != W.shape[:1]:
         raise ValueError(f"b must have shape {W.shape[:1]} for W of shape {W.shape}, got {b.shape}")
-    return _linear(x, W, b)
+    if b is None:
+        return _linear(*vary_together((x, W)), None)
+    return _linear(*vary_together((x, W, b)))
 
 
 def linear_plain(x: Array, W: Array, b: Array | None) -> Array:

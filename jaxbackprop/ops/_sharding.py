@@ -52,6 +52,20 @@ def _names(entry: object) -> tuple[str, ...]:
     return entry if isinstance(entry, tuple) else (str(entry),)
 
 
+def vary_together(floats: tuple[jax.Array, ...], *others: jax.Array) -> tuple[jax.Array, ...]:
+    """Floats marked as differing over every mapped axis over which any of the arrays differs.
+
+    Inside `jax.shard_map` a cotangent must differ over the same axes as its argument, and a weight that is
+    the same everywhere receives another contribution from every shard. The mark's own transpose adds them.
+    """
+    varying = [jax.typeof(x).manual_axis_type.varying for x in (*floats, *others)]
+    axes = frozenset().union(*varying)
+    return tuple(
+        jax.lax.pcast(x, tuple(sorted(axes - own)), to="varying") if axes - own else x
+        for x, own in zip(floats, varying, strict=False)
+    )
+
+
 @jax.tree_util.register_static
 @dataclasses.dataclass(frozen=True)
 class Like:

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxbackprop._shapes import as_array, as_floats, as_ids, as_static_int
 from jaxbackprop.ops._precision import accumulator
-from jaxbackprop.ops._sharding import explicit_sharding
+from jaxbackprop.ops._sharding import explicit_sharding, vary_together
 
 
 def softmax_cross_entropy(
@@ -48,12 +48,12 @@ def softmax_cross_entropy(
         (logits,) = as_floats(logits=logits)
         _check_shapes(logits, array, logits.shape[:-1], "one class number an example")
         labels = as_ids("labels", labels, logits.shape[-1], besides=ignore_label, of="classes")
-        return _hard(logits, labels, ignore_label)
+        return _hard(*vary_together((logits,), labels), labels, ignore_label)
     logits, labels = as_floats(logits=logits, labels=labels)
     _check_shapes(logits, labels, logits.shape, "one weight a class")
     if ignore_label is not None:
         raise ValueError(f"ignore_label {ignore_label} needs labels that are class numbers, got soft labels")
-    return _soft(logits, labels)
+    return _soft(*vary_together((logits, labels)))
 
 
 def _check_shapes(logits: Array, labels: Array, expected: tuple[int, ...], meaning: str) -> None:

@@ -45,8 +45,9 @@ def test_nothing_is_dropped(rate, keywords):
     np.testing.assert_array_equal(pull(x)[0], x)
 
 
-def test_everything_is_dropped():
-    y, pull = jax.vjp(lambda x: ops.dropout(x, KEY, 1.0), jnp.arange(4.0))
+@pytest.mark.parametrize("rate", [1.0, np.nextafter(1.0, 0.0)])
+def test_everything_is_dropped(rate):
+    y, pull = jax.vjp(lambda x: ops.dropout(x, KEY, rate), jnp.arange(4.0))
     np.testing.assert_array_equal(y, 0)
     np.testing.assert_array_equal(pull(y + 1)[0], 0)
 

@@ -55,6 +55,7 @@ class Layer(NamedTuple):
         ({"out_w": jnp.ones(3), "out_b": jnp.ones(3)}, 3),
         ({"embedding": jnp.ones((3, 3)), "Embed_0": {"kernel": jnp.ones((2, 2))}}, 0),
         ({"W": jnp.ones((2, 2)), "step": jnp.asarray(3), "none": None}, 4),
+        ({"w": {0: jnp.ones(3)}}, 3),
         ({}, 0),
     ],
 )
@@ -82,6 +83,7 @@ def test_half_precision_adds_in_float32():
     ("call", "error", "message"),
     [
         (lambda: ops.l2(TREE, jnp.ones(2)), ValueError, r"strength must be a scalar, got shape \(2,\)"),
+        (lambda: ops.l2(jnp.ones(2, jnp.complex64), 0.1), TypeError, "tree must be floating-point"),
         (
             lambda: ops.l2({"W": jnp.ones(2), "V": jnp.ones(2, jnp.float16)}, 0.1),
             TypeError,

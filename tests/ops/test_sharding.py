@@ -94,3 +94,53 @@ def test_split_equals_whole(name, kind):
         np.testing.assert_allclose(got_gradient, want_gradient, rtol=1e-5, atol=1e-6)
         if kind is AxisType.Explicit or "table" in name:
             assert got_gradient.sharding.is_equivalent_to(split[i].sharding, split[i].ndim)
+
+
+SHARD_MAPPED = {
+    "linear": (ops.linear, (ROWS, WEIGHTS, BIAS), (P("d"), P(), P())),
+    "linear, no bias": (ops.linear, (ROWS, WEIGHTS), (P("d"), P())),
+    "embedding": (ops.embedding, (TABLE, np.abs(IDS)), (P(), P("d"))),
+    "window": (ops.window_lookup, (TABLE, np.abs(IDS)), (P(), P("d"))),
+    "cross-entropy": (ops.softmax_cross_entropy, (ROWS, np.abs(LABELS)), (P("d"), P("d"))),
+    "soft cross-entropy": (ops.softmax_cross_entropy, (ROWS, SOFT[:1].repeat(8, 0)), (P("d"), P("d"))),
+    "maximum": (ops.maximum, (ROWS, ROWS[2:3]), (P("d"), P())),
+    "multiply": (ops.multiply, (ROWS, ROWS[2:3]), (P("d"), P())),
+    "add": (ops.add, (ROWS, ROWS[2:3]), (P("d"), P())),
+    "tanh": (ops.tanh, (ROWS,), (P("d"),)),
+    "l2": (lambda W, x: ops.l2({"W": W, "V": x}, 0.1), (WEIGHTS, ROWS), (P(), P("d"))),
+}
+
+
+@pytest.mark.parametrize("name", SHARD_MAPPED)
+def test_a_weight_shared_by_all_shards_receives_the_sum(name):
+    function, arguments, specs = SHARD_MAPPED[name]
+    differentiable = tuple(i for i, a in enumerate(arguments) if a.dtype == np.float32)
+    shards = 8
+    mesh = jax.make_mesh((shards,), ("d",), axis_types=(AxisType.Auto,))
+
+    def local(*args):
+        return jax.lax.psum(jnp.sum(jnp.sin(function(*args))), "d")
+
+    def one_after_another(*args):
+        pieces = [
+            jnp.split(a, shards) if spec == P("d") else [a] * shards
+            for a, spec in zip(args, specs, strict=True)
+        ]
+        return sum(jnp.sum(jnp.sin(function(*piece))) for piece in zip(*pieces, strict=True))
+
+    mapped = jax.jit(jax.grad(jax.shard_map(local, mesh=mesh, in_specs=specs, out_specs=P()), differentiable))
+    want = jax.jit(jax.grad(one_after_another, differentiable))(*map(jnp.asarray, arguments))
+    for g, w in zip(mapped(*map(jnp.asarray, arguments)), want, strict=True):
+        np.testing.assert_allclose(g, w, rtol=1e-5, atol=1e-6)
+
+
+def test_dropout_with_a_key_a_shard():
+    mesh = jax.make_mesh((8,), ("d",), axis_types=(AxisType.Auto,))
+
+    def local(x, keys):
+        return jax.lax.psum(jnp.sum(ops.dropout(x, keys[0], 0.5)), "d")
+
+    gradient = jax.grad(jax.shard_map(local, mesh=mesh, in_specs=(P(), P("d")), out_specs=P()))
+    keys = jax.random.split(jax.random.key(0), 8)
+    want = sum(ops.dropout(jnp.ones(64), key, 0.5) for key in keys)
+    np.testing.assert_allclose(gradient(jnp.ones(64), keys), want)

@@ -75,6 +75,12 @@ def test_a_class_that_is_ruled_out():
         np.testing.assert_allclose(dz, [1 - p, 0, p - 1], rtol=1e-5)
 
 
+def test_labels_of_a_ruled_out_class_without_cotangent_have_gradient_zero():
+    z, labels = jnp.asarray([[0.0, -jnp.inf]] * 2), jnp.asarray([[1.0, 0.0]] * 2)
+    (dlabels,) = jax.vjp(lambda y: ops.softmax_cross_entropy(z, y), labels)[1](jnp.asarray([0.0, 1.0]))
+    np.testing.assert_array_equal(dlabels, [[0, 0], [0, jnp.inf]])
+
+
 @pytest.mark.parametrize("ignore_label", [-1, 1, 3, -100])
 def test_ignored_labels_have_loss_and_gradient_zero(ignore_label):
     labels = jnp.asarray([0, ignore_label, 2])
