@@ -41,7 +41,8 @@ class GradientResult:
 
     Special points (kinks, ties, tails) give a verdict alone: there, autodiff's choice or its rounding would
     be what is measured. Errors in `ulp` are in units in the last place: of the entry itself for elementwise
-    operators, else of the array's largest entry (a sum that cancels is not judged by its small result); what the truth's own rounding explains is not counted.
+    operators, else of the array's largest entry (a sum that cancels is not judged by its small result).
+    What the truth's own rounding explains is not counted.
 
     Attributes:
         operator: its name.

@@ -236,9 +236,8 @@ def rounding_noise(oracle: Program, dy: Arrays, *, seed: int = 0) -> Arrays:
         for i in range(-4, 5)
     ]
     # Fourth differences of unit noise have variance 70 = 1 + 16 + 36 + 16 + 1.
-    return tuple(
-        np.sqrt(np.mean(np.square(np.diff(g, 4, axis=0)), axis=0) / 70) for g in map(np.stack, zip(*line))
-    )
+    leaves = (np.stack(leaf) for leaf in zip(*line, strict=True))
+    return tuple(np.sqrt(np.mean(np.square(np.diff(g, 4, axis=0)), axis=0) / 70) for g in leaves)
 
 
 def noise_floor(oracle: Program, dtype: Any, dy: Arrays, *, draws: int = 6, seed: int = 0) -> Arrays:

@@ -70,9 +70,9 @@ def kind_of_parameter(path: KeyPath, rank: int) -> str:
     """Whether a leaf is a "weight", a "bias" or a "table"; see `l2` for the rule."""
     if not path:
         return "weight"
-    names = [getattr(entry, "key", getattr(entry, "name", None)) for entry in path]
+    entries = [getattr(entry, "key", getattr(entry, "name", None)) for entry in path]
     # A flax.nnx variable holds its array under the attribute "value"; an integer key is a position.
-    names = [name.lower() for name in names if isinstance(name, str) and name != "value"]
+    names = [name.lower() for name in entries if isinstance(name, str) and name != "value"]
     if any("table" in name or "embed" in name for name in names):
         return "table"
     own = names[-1].strip("_0123456789") if names else ""

@@ -1,0 +1,7 @@
+"""``python -m jaxbackprop``."""
+
+import sys
+
+from jaxbackprop.cli import main
+
+sys.exit(main())

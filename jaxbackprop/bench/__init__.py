@@ -1,0 +1,3 @@
+"""Side-by-side measurements against peers; what they need is in the extra `bench`."""
+
+from ._ner import ner as ner

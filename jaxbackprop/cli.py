@@ -1,0 +1,283 @@
+"""The command line: parses, then calls an ordinary function.
+
+Every error is one line on standard error and exit status 2. jax and all that needs it are imported by the
+command that runs, so that help and bad flags answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from itertools import islice
+from typing import Any, NoReturn
+
+from jaxbackprop import __version__
+from jaxbackprop.train import Config, flag
+
+_ERROR, _INTERRUPTED, _TERMINATED, _BROKEN_PIPE = 2, 130, 143, 141
+_LINES_AT_ONCE = 4096
+
+_Handler = Callable[[argparse.Namespace], int]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        argv: the arguments after the program's name; None takes those of the process.
+
+    Returns:
+        The exit status: 0, the command's own (1 where `verify` finds a wrong gradient), 2 for any error, 130
+        or 143 when interrupted or terminated, 141 when the reader of standard output has gone.
+    """
+    try:
+        arguments = _parser().parse_args(argv)
+        with _terminable():
+            status: int = arguments.handler(arguments)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # Python flushes standard output once more at exit, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
+    except KeyboardInterrupt:
+        print("jaxbackprop: interrupted", file=sys.stderr)
+        return _INTERRUPTED
+    except _UsageError as error:
+        return _fail(str(error))
+    except Exception as error:
+        said = _said(error)
+        if said is None:
+            raise
+        return _fail(said)
+
+
+class _UsageError(Exception):
+    """What the user asked for cannot be done."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, but an error is one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise _UsageError(message)
+
+
+def _fail(message: str) -> int:
+    print("jaxbackprop: error: " + " ".join(message.split()), file=sys.stderr)
+    return _ERROR
+
+
+def _said(error: Exception) -> str | None:
+    """What to tell the user where an error is about the input; None for a fault of the program."""
+    from jaxbackprop.data import DataError, MissingExtra
+    from jaxbackprop.train import RunError
+
+    if isinstance(error, DataError | MissingExtra | RunError | FloatingPointError):
+        return str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return None
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM unwinds the stack, as Ctrl-C does, so that what was begun is tidied up."""
+
+    def stop(number: int, frame: Any) -> NoReturn:
+        raise SystemExit(_TERMINATED)
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not in the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="jaxbackprop",
+        description="Hand-derived gradients that you can trust, and train with, on JAX.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"jaxbackprop {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, dest="command")
+
+    def command(
+        name: str, handler: Callable[[argparse.Namespace], int], text: str
+    ) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        added.set_defaults(handler=handler)
+        return added
+
+    verify = command("verify", _verify, "check every operator's gradient against independent opinions")
+    verify.add_argument("--op", action="append", metavar="NAME", help="check this operator only; repeatable")
+    verify.add_argument("--reference", metavar="MODULE", help="compare with the derivations in MODULE too")
+    verify.add_argument("--json", metavar="FILE", help="write the figures to FILE")
+
+    train = command("train", _train, "train the window classifier for named entities")
+    train.add_argument(
+        "--out", metavar="DIR", help="the run folder to make; it must not exist (default: runs/<time>)"
+    )
+    _add_settings(train)
+
+    evaluate = command("evaluate", _evaluate, "score a trained model on a file of tagged sentences")
+    evaluate.add_argument("run", metavar="RUN", help="a run folder")
+    evaluate.add_argument("file", metavar="FILE", help="tagged sentences, CoNLL style")
+
+    predict = command("predict", _predict, "mark the entities in text, one sentence a line")
+    predict.add_argument("run", metavar="RUN", help="a run folder")
+    predict.add_argument("--text", help="the sentence (default: one a line from standard input)")
+    predict.add_argument("--json", action="store_true", help="print one JSON object a line")
+    predict.add_argument(
+        "--pretokenized", action="store_true", help="words are what white space separates: split nothing off"
+    )
+
+    bench = command("bench", _bench, "measure against peers (needs the extra bench)")
+    measured = bench.add_subparsers(title="measurements", metavar="WHAT", required=True, dest="what")
+    text = "entity F1 of the window classifier beside a linear-chain CRF, with an interval"
+    ner = measured.add_parser("ner", help=text, description=text, allow_abbrev=False)
+    ner.add_argument("--seeds", type=int, default=5, help="runs of the classifier (default: 5)")
+    _add_settings(ner)
+    return parser
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    """One flag for each field of Config."""
+    for setting in fields(Config):
+        meta = setting.metadata
+        text = meta["help"]
+        if meta["kind"] is bool:
+            group = parser.add_mutually_exclusive_group()
+            off = "--freeze-" + setting.name.removeprefix("tune_").replace("_", "-")
+            said = "default" if setting.default else f"default: {off}"
+            group.add_argument(
+                flag(setting.name),
+                dest=setting.name,
+                action="store_true",
+                default=setting.default,
+                help=f"{text} ({said})",
+            )
+            group.add_argument(off, dest=setting.name, action="store_false", default=setting.default)
+            continue
+        if setting.default is not None:
+            text += f" (default: {setting.default})"
+        parser.add_argument(
+            flag(setting.name),
+            type=meta["kind"],
+            default=setting.default,
+            choices=meta["choices"],
+            metavar=meta["metavar"] or (None if meta["choices"] else setting.name.rsplit("_", 1)[-1].upper()),
+            help=text.replace("%", "%%"),
+        )
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from jaxbackprop.verify import run
+
+    try:
+        return run(arguments.op, arguments.reference, arguments.json)
+    except ValueError as error:
+        raise _UsageError(str(error)) from None
+
+
+def _config(arguments: argparse.Namespace) -> Config:
+    try:
+        return Config(**{setting.name: getattr(arguments, setting.name) for setting in fields(Config)})
+    except ValueError as error:
+        raise _UsageError(str(error)) from None
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    config = _config(arguments)
+
+    from jaxbackprop.ner import train
+    from jaxbackprop.train import make_console
+
+    train(config, arguments.out, make_console())
+    return 0
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from jaxbackprop.data import read_conll
+    from jaxbackprop.ner import load_tagger
+    from jaxbackprop.train import make_console, print_scores
+
+    sentences = read_conll(arguments.file)
+    print_scores(make_console(), load_tagger(arguments.run, _warn).evaluate(sentences))
+    return 0
+
+
+def _predict(arguments: argparse.Namespace) -> int:
+    from jaxbackprop.ner import load_tagger, marked, tokenize
+    from jaxbackprop.train import entities
+
+    if arguments.text is not None:
+        if not arguments.text.strip():
+            raise _UsageError("--text is empty")
+        try:
+            arguments.text.encode()
+        except UnicodeEncodeError:
+            raise _UsageError("--text is not UTF-8") from None
+    tagger = load_tagger(arguments.run, _warn)
+    lines = iter(arguments.text.splitlines()) if arguments.text is not None else _standard_input()
+    any_word = False
+    while batch := list(islice(lines, _LINES_AT_ONCE)):
+        sentences = [line.split() if arguments.pretokenized else tokenize(line) for line in batch]
+        any_word = any_word or any(sentences)
+        for words, tags in zip(sentences, tagger.tag(sentences), strict=True):
+            found = entities(tags)
+            if arguments.json:
+                print(_as_json(words, tags, found))
+            else:
+                print(marked(words, found))
+    if not any_word:
+        raise _UsageError("standard input holds no word")
+    return 0
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    config = _config(arguments)
+
+    from jaxbackprop.bench import ner
+    from jaxbackprop.train import make_console
+
+    try:
+        ner(config, seeds=arguments.seeds, console=make_console())
+    except (ValueError, ImportError) as error:
+        raise _UsageError(str(error)) from None
+    return 0
+
+
+def _as_json(words: Sequence[str], tags: Sequence[str], found: Sequence[tuple[str, int, int]]) -> str:
+    spans = [
+        {"type": kind, "start": begin, "end": end, "text": " ".join(words[begin:end])}
+        for kind, begin, end in found
+    ]
+    return json.dumps({"words": list(words), "tags": list(tags), "entities": spans}, ensure_ascii=False)
+
+
+def _standard_input() -> Iterator[str]:
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        # Under some locales Python would let any byte through.
+        sys.stdin.reconfigure(encoding="utf-8", errors="strict")
+    try:
+        for line in sys.stdin:
+            yield line.rstrip("\n")
+    except UnicodeDecodeError as error:
+        raise _UsageError(f"standard input is not UTF-8: {error.reason}") from None
+
+
+def _warn(message: str) -> None:
+    print("jaxbackprop: warning: " + " ".join(message.split()), file=sys.stderr)

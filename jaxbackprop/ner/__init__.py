@@ -1,0 +1,7 @@
+"""The window classifier at work: corpus -> model -> run folder, and back to tags for new text."""
+
+from ._tagger import Tagger as Tagger
+from ._tagger import load_tagger as load_tagger
+from ._text import marked as marked
+from ._text import tokenize as tokenize
+from ._train import train as train

@@ -1,0 +1,70 @@
+"""The model that a configuration and a vocabulary describe, and sentences through it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from jaxbackprop.data import Encoder, Windows
+from jaxbackprop.models import WindowNER, tag_ids
+from jaxbackprop.train import Config
+
+
+def build_model(
+    config: Config, encoder: Encoder, word_dim: int, table: np.ndarray | None = None
+) -> WindowNER:
+    """A classifier with fresh parameters.
+
+    Args:
+        config: the settings.
+        encoder: sizes of the tables, and the tags.
+        word_dim: length of a word vector.
+        table: initial word vectors, (encoder.num_words, word_dim); None draws them.
+
+    Returns:
+        The classifier. The same seed gives the same parameters.
+    """
+    sizes: dict[str, Any] = {
+        "num_words": encoder.num_words,
+        "word_dim": word_dim,
+        "num_shapes": encoder.num_shapes,
+        "num_prefixes": encoder.num_prefixes,
+        "num_suffixes": encoder.num_suffixes,
+        "num_tags": len(encoder.tags),
+    }
+    names = ("shape_dim", "affix_dim", "window", "hidden", "activation", "dropout", "input_dropout")
+    settings: dict[str, Any] = {name: getattr(config, name) for name in names}
+
+    @nnx.jit  # one program, rather than one for the shape of every parameter
+    def build(key: jax.Array, table: jax.Array | None) -> WindowNER:
+        if table is not None:
+            settings["word_init"] = lambda key, shape, dtype: table.astype(dtype)
+        return WindowNER(**sizes, **settings, rngs=nnx.Rngs(key))
+
+    return build(jax.random.key(config.seed), None if table is None else jnp.asarray(table))
+
+
+def as_batch(windows: Windows) -> Mapping[str, np.ndarray]:
+    """Windows by the names under which the model reads them."""
+    return {
+        "words": windows.words,
+        "shapes": windows.shapes,
+        "prefixes": windows.prefixes,
+        "suffixes": windows.suffixes,
+        "labels": windows.labels,
+    }
+
+
+def tag_sentences(
+    model: WindowNER, encoder: Encoder, windows: Windows, *, decode: str
+) -> list[tuple[str, ...]]:
+    """The BIO tags of every word, one tuple a sentence."""
+    ids = tag_ids(model, as_batch(windows), windows.lengths, encoder.tags, decode=decode)
+    tags = np.array(encoder.tags, dtype=object)[ids]
+    ends = np.cumsum(windows.lengths)
+    return [tuple(tags[end - length : end]) for end, length in zip(ends, windows.lengths, strict=True)]

@@ -1,0 +1,118 @@
+"""A trained classifier, read back from its run folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from jaxbackprop.data import DataError, Encoder, MissingExtra, Sentence, WordVectors, load_vectors
+from jaxbackprop.models import WindowNER
+from jaxbackprop.train import Config, RunError, Scores, load_parameters, read_run, score
+
+from ._build import build_model, tag_sentences
+
+
+@dataclass(frozen=True)
+class Tagger:
+    """Words in, BIO tags out.
+
+    Attributes:
+        config: the settings it was trained with.
+        encoder: words to ids.
+        model: the classifier.
+        vectors: where words that training did not see are looked up; None leaves them unknown.
+    """
+
+    config: Config
+    encoder: Encoder
+    model: WindowNER
+    vectors: WordVectors | None
+
+    def tag(self, sentences: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
+        """Tags every word.
+
+        Args:
+            sentences: the words of each.
+
+        Returns:
+            The BIO tags of each, as many as words.
+        """
+        encoder, model = self._extended(sentences)
+        return tag_sentences(model, encoder, encoder.encode_words(sentences), decode=self.config.decode)
+
+    def evaluate(self, sentences: Sequence[Sentence]) -> Scores:
+        """Compares predicted with true entities; types that training did not know count as missed."""
+        predicted = self.tag([sentence.words for sentence in sentences])
+        return score([sentence.tags for sentence in sentences], predicted)
+
+    def _extended(self, sentences: Iterable[Sequence[str]]) -> tuple[Encoder, WindowNER]:
+        """Encoder and model with rows for words of the text that the vectors know and training did not."""
+        if self.vectors is None:
+            return self.encoder, self.model
+        encoder, rows = self.encoder.extend(sentences, self.vectors)
+        if not len(rows):
+            return encoder, self.model
+        # The table grows to a power of two, so that text read in pieces compiles for few sizes.
+        fill = (1 << (len(rows) - 1).bit_length()) - len(rows)
+        rows = np.pad(rows, ((0, fill), (0, 0)))
+        graphdef, state = nnx.split(self.model)
+        parameters = nnx.to_pure_dict(state)
+        table = parameters["words"]["embedding"]
+        parameters["words"]["embedding"] = jnp.concatenate([table, jnp.asarray(rows, table.dtype)])
+        nnx.replace_by_pure_dict(state, parameters)
+        return encoder, nnx.merge(graphdef, state)
+
+
+def load_tagger(run: str | os.PathLike[str], warn: Callable[[str], None]) -> Tagger:
+    """Reads a run folder.
+
+    Args:
+        run: a folder that `jaxbackprop train` made.
+        warn: told, in one line, when the word vectors that training used are missing or have changed: words
+            that training did not see are then unknown.
+
+    Returns:
+        The tagger of the best epoch.
+
+    Raises:
+        RunError: the folder is no run, or is damaged.
+    """
+    folder = Path(run)
+    record, vocabulary = read_run(folder)
+    try:
+        config = Config.from_dict(record["settings"])
+        encoder = Encoder.from_dict(vocabulary)
+        word_dim = record["word_dim"]
+        model = nnx.eval_shape(lambda: build_model(config, encoder, word_dim))
+    except (KeyError, TypeError, ValueError) as error:
+        what = f"lacks {error}" if isinstance(error, KeyError) else f"is not usable: {error}"
+        raise RunError(f"the configuration of {folder} {what}") from None
+    graphdef, state = nnx.split(model)
+    parameters = load_parameters(folder, nnx.to_pure_dict(state))
+    nnx.replace_by_pure_dict(state, jax.tree.map(jnp.asarray, parameters))
+    return Tagger(config, encoder, nnx.merge(graphdef, state), _find_vectors(record, warn))
+
+
+def _find_vectors(record: dict[str, Any], warn: Callable[[str], None]) -> WordVectors | None:
+    described = record.get("vectors")
+    if described is None:
+        return None
+    consequence = "words that training did not see are unknown"
+    source, sha256 = described.get("source"), described.get("sha256")
+    try:
+        vectors = load_vectors(source)
+        if vectors.sha256 != sha256:
+            warn(f"the word vectors {source} have changed since training: {consequence}")
+            return None
+    except (DataError, MissingExtra, OSError) as error:
+        warn(f"the word vectors of training are not to be had ({error}): {consequence}")
+        return None
+    return vectors

@@ -1,0 +1,163 @@
+"""Every setting of a training run, with its default, its range and its help text, in one place."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import Field, asdict, dataclass, field, fields
+from typing import Any
+
+# An optimizer and the learning rate that suits it here: those that scale each entry of the gradient by its
+# own history take small ones.
+LEARNING_RATES = {"sgd": 0.2, "momentum": 0.05, "adam": 4e-3, "radam": 4e-3, "adagrad": 0.05, "rmsprop": 1e-3}
+OPTIMIZERS = tuple(LEARNING_RATES)
+SCHEDULES = ("constant", "halving", "exponential", "cyclic")
+CYCLIC_MODES = ("triangular", "triangular2", "exp_range")
+ACTIVATIONS = ("tanh", "hardtanh", "sigmoid")
+DECODES = ("valid", "greedy")
+
+
+def _setting(
+    default: Any,
+    kind: Callable[[str], Any],
+    text: str,
+    *,
+    choices: tuple[str, ...] | None = None,
+    least: float | None = None,
+    above: float | None = None,
+    most: float | None = None,
+    below: float | None = None,
+    metavar: str | None = None,
+) -> Any:
+    """A field of Config: its default, and all that a flag needs to know."""
+    bounds = {"least": least, "above": above, "most": most, "below": below}
+    meta = {"kind": kind, "help": text, "choices": choices, "bounds": bounds, "metavar": metavar}
+    return field(default=default, metadata=meta)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """The settings of `jaxbackprop train`; the flag of ``batch_size`` is ``--batch-size``, and so on.
+
+    Raises:
+        ValueError: a setting out of its range, named by its flag.
+        TypeError: a setting of the wrong type, named by its flag.
+    """
+
+    train: str | None = _setting(
+        None, str, "training sentences, CoNLL style (default: built-in)", metavar="FILE"
+    )
+    dev: str | None = _setting(None, str, "development sentences, with --train", metavar="FILE")
+    test: str | None = _setting(None, str, "test sentences, with --train; may be left out", metavar="FILE")
+    vectors: str = _setting(
+        "glove", str, "word vectors: random, glove, or a file of GloVe or word2vec text", metavar="NAME|FILE"
+    )
+    tune_vectors: bool = _setting(True, bool, "train the word vectors too, or leave them as they are")
+    min_count: int = _setting(1, int, "a word rarer than this counts as unknown", least=1)
+    word_dim: int = _setting(50, int, "length of random word vectors", least=1, most=4096)
+
+    window: int = _setting(2, int, "words on either side of the one classified", least=0, most=64)
+    shape_dim: int = _setting(5, int, "length of the capitalisation vectors, 0 for none", least=0, most=4096)
+    affix_dim: int = _setting(
+        10, int, "length of the vectors of first and last letters, 0 for none", least=0, most=4096
+    )
+    hidden: int = _setting(300, int, "hidden units", least=1, most=65536)
+    activation: str = _setting("tanh", str, "of the hidden layer", choices=ACTIVATIONS)
+    dropout: float = _setting(0.5, float, "probability of dropping a hidden unit", least=0, below=1)
+    input_dropout: float = _setting(
+        0.3, float, "probability of dropping a number of the input", least=0, below=1
+    )
+    l2: float = _setting(1e-5, float, "strength of the L2 penalty on the weights", least=0)
+
+    optimizer: str = _setting("adam", str, "how a gradient becomes an update", choices=OPTIMIZERS)
+    momentum: float = _setting(0.9, float, "of --optimizer momentum", least=0, below=1)
+    lr: float = _setting(
+        None, float, "learning rate, the highest one of --schedule cyclic (default: by optimizer)", above=0
+    )
+    schedule: str = _setting("cyclic", str, "how the learning rate changes", choices=SCHEDULES)
+    base_lr: float = _setting(
+        None, float, "lowest learning rate of --schedule cyclic (default: a twentieth of --lr)", least=0
+    )
+    cycle_epochs: float = _setting(16.0, float, "epochs in a cycle of --schedule cyclic", above=0)
+    cyclic_mode: str = _setting("triangular", str, "of --schedule cyclic", choices=CYCLIC_MODES)
+    gamma: float = _setting(1.0, float, "factor an update of --cyclic-mode exp_range", above=0, most=1)
+    halve_every: float = _setting(5.0, float, "epochs between halvings of --schedule halving", above=0)
+    decay: float = _setting(0.1, float, "k of --schedule exponential, lr exp(-k epochs)", least=0)
+
+    batch_size: int = _setting(128, int, "words a batch", least=1)
+    average: float = _setting(
+        0.997,
+        float,
+        "decay of the running average of the parameters that is kept, 0 for none",
+        least=0,
+        below=1,
+    )
+    epochs: int = _setting(16, int, "passes over the training words", least=1)
+    seed: int = _setting(0, int, "of initial parameters, batches and dropout", least=0, most=2**31 - 1)
+    decode: str = _setting("valid", str, "best valid sequence of tags, or best tag a word", choices=DECODES)
+
+    def __post_init__(self) -> None:
+        for setting in fields(self):
+            _check(setting, getattr(self, setting.name))
+        # A frozen dataclass fills in what depends on another setting through object.__setattr__.
+        if self.lr is None:
+            object.__setattr__(self, "lr", LEARNING_RATES[self.optimizer])
+        if self.base_lr is None:
+            object.__setattr__(self, "base_lr", self.lr / 20)
+        if self.train is None and (self.dev is not None or self.test is not None):
+            given = "--dev" if self.dev is not None else "--test"
+            raise ValueError(f"{given} needs --train: files replace the built-in corpus as a whole")
+        if self.train is not None and self.dev is None:
+            raise ValueError("--train needs --dev: the best epoch is chosen on development data")
+        if self.schedule == "cyclic" and self.base_lr > self.lr:
+            raise ValueError(f"--base-lr must be at most --lr ({self.lr:g}), not {self.base_lr:g}")
+        if not self.vectors:
+            raise ValueError("--vectors must be random, glove or a file, not empty")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as JSON holds them."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, settings: dict[str, Any]) -> Config:
+        """The settings from what :meth:`to_dict` gave.
+
+        Raises:
+            ValueError: a setting is missing, unknown or out of range.
+            TypeError: a setting has the wrong type.
+        """
+        names = {setting.name for setting in fields(cls)}
+        if missing := names - settings.keys():
+            raise ValueError(f"settings lack {', '.join(sorted(missing))}")
+        if unknown := settings.keys() - names:
+            raise ValueError(f"settings hold the unknown {', '.join(sorted(unknown))}")
+        return cls(**settings)
+
+
+def flag(name: str) -> str:
+    """The command-line flag of a setting."""
+    return "--" + name.replace("_", "-")
+
+
+def _check(setting: Field[Any], value: Any) -> None:
+    meta, name = setting.metadata, flag(setting.name)
+    if value is None and setting.default is None:
+        return
+    kind = meta["kind"]
+    # An int is a fine float, but a bool (which Python counts as an int) is neither.
+    right = isinstance(value, (float, int) if kind is float else kind)
+    if not right or (kind is not bool and isinstance(value, bool)):
+        raise TypeError(f"{name} must be {kind.__name__}, not {value!r}")
+    if meta["choices"] is not None and value not in meta["choices"]:
+        raise ValueError(f"{name} must be one of {', '.join(meta['choices'])}, not {value!r}")
+    if kind is float and not math.isfinite(value):
+        raise ValueError(f"{name} must be finite, not {value}")
+    bounds = meta["bounds"]
+    if bounds["least"] is not None and value < bounds["least"]:
+        raise ValueError(f"{name} must be at least {bounds['least']:g}, not {value:g}")
+    if bounds["above"] is not None and value <= bounds["above"]:
+        raise ValueError(f"{name} must be above {bounds['above']:g}, not {value:g}")
+    if bounds["most"] is not None and value > bounds["most"]:
+        raise ValueError(f"{name} must be at most {bounds['most']:.0f}, not {value:g}")
+    if bounds["below"] is not None and value >= bounds["below"]:
+        raise ValueError(f"{name} must be below {bounds['below']:g}, not {value:g}")

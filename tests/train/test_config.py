@@ -1,0 +1,82 @@
+"""Settings: defaults hold, each bound is kept and named by its flag, JSON goes there and back."""
+
+import json
+import math
+from dataclasses import FrozenInstanceError, fields
+
+import pytest
+
+from jaxbackprop.train import Config, flag
+
+
+def test_defaults_are_within_their_own_bounds_and_survive_json():
+    config = Config()
+    assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_what_depends_on_another_setting_is_filled_in():
+    assert Config(optimizer="sgd").lr > Config(optimizer="adam").lr
+    assert Config(lr=0.4).base_lr == pytest.approx(0.02)
+    assert Config(lr=0.4, base_lr=0.1).base_lr == 0.1
+
+
+def test_a_configuration_does_not_change():
+    with pytest.raises(FrozenInstanceError):
+        Config().lr = 1.0  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"lr": -1.0}, "--lr must be above 0, not -1"),
+        ({"lr": 0.0}, "--lr must be above 0"),
+        ({"lr": math.nan}, "--lr must be finite, not nan"),
+        ({"lr": math.inf}, "--lr must be finite, not inf"),
+        ({"base_lr": 1.0, "lr": 0.5}, r"--base-lr must be at most --lr \(0.5\), not 1"),
+        ({"dropout": 1.0}, "--dropout must be below 1, not 1"),
+        ({"input_dropout": -0.1}, "--input-dropout must be at least 0, not -0.1"),
+        ({"batch_size": 0}, "--batch-size must be at least 1, not 0"),
+        ({"epochs": 0}, "--epochs must be at least 1"),
+        ({"gamma": 1.5}, "--gamma must be at most 1, not 1.5"),
+        ({"seed": 2**31}, "--seed must be at most 2147483647"),
+        ({"optimizer": "lbfgs"}, "--optimizer must be one of sgd, momentum, .*, not 'lbfgs'"),
+        ({"cyclic_mode": "sine"}, "--cyclic-mode must be one of"),
+        ({"vectors": ""}, "--vectors must be"),
+        ({"dev": "a"}, "--dev needs --train"),
+        ({"test": "a"}, "--test needs --train"),
+        ({"train": "a"}, "--train needs --dev"),
+    ],
+)
+def test_a_setting_out_of_range_is_named_by_its_flag(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Config(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"hidden": 2.5}, "--hidden must be int, not 2.5"),
+        ({"hidden": True}, "--hidden must be int, not True"),
+        ({"lr": "fast"}, "--lr must be float, not 'fast'"),
+        ({"tune_vectors": 1}, "--tune-vectors must be bool, not 1"),
+        ({"decode": None}, "--decode must be str, not None"),
+    ],
+)
+def test_a_setting_of_another_type_is_named_by_its_flag(settings, message):
+    with pytest.raises(TypeError, match=message):
+        Config(**settings)
+
+
+def test_settings_that_lack_or_add_something_are_refused():
+    settings = Config().to_dict()
+    with pytest.raises(ValueError, match="unknown depth"):
+        Config.from_dict({**settings, "depth": 3})
+    del settings["hidden"]
+    with pytest.raises(ValueError, match="lack hidden"):
+        Config.from_dict(settings)
+
+
+def test_every_setting_has_a_flag_and_a_help_text():
+    for setting in fields(Config):
+        assert flag(setting.name).startswith("--")
+        assert setting.metadata["help"]
