@@ -136,12 +136,12 @@ _hardtanh = jax.custom_vjp(hardtanh_plain)
 
 
 def _hardtanh_fwd(x: Array) -> tuple[Array, tuple]:
-    return hardtanh_plain(x), (jnp.abs(x) <= 1,)
+    return hardtanh_plain(x), (jnp.abs(x) <= 1, Like.of(x))
 
 
-def _hardtanh_bwd(residuals: tuple[Bool[Array, "..."]], dy: Array) -> tuple[Array]:
-    (inside,) = residuals
-    return (jnp.where(inside, dy, jnp.zeros_like(dy)),)
+def _hardtanh_bwd(residuals: tuple[Bool[Array, "..."], Like], dy: Array) -> tuple[Array]:
+    inside, like = residuals
+    return (jnp.where(inside, dy, jnp.zeros_like(dy)).astype(like.dtype),)
 
 
 _hardtanh.defvjp(_hardtanh_fwd, _hardtanh_bwd)
@@ -192,7 +192,8 @@ def _max_bwd(axis: int, residuals: tuple[Int[Array, "..."], Like], dy: Array) ->
     winner, like = residuals
     position = lax.broadcasted_iota(winner.dtype, like.shape, axis, out_sharding=like.sharding)
     routed = position == jnp.expand_dims(winner, axis)
-    return (jnp.where(routed, jnp.expand_dims(dy, axis), jnp.zeros((), dy.dtype)),)
+    dx = jnp.where(routed, jnp.expand_dims(dy, axis), jnp.zeros((), dy.dtype))
+    return (dx.astype(like.dtype),)
 
 
 _max.defvjp(_max_fwd, _max_bwd)

@@ -12,7 +12,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
 from jaxbackprop._shapes import as_floats
-from jaxbackprop.ops._sharding import explicit_sharding, vary_together
+from jaxbackprop.ops._sharding import Like, explicit_sharding, vary_together
 
 
 def dropout(
@@ -89,12 +89,12 @@ _dropout = jax.custom_vjp(dropout_plain, nondiff_argnums=(2,))
 
 def _dropout_fwd(x: Array, key: Array, rate: float) -> tuple[Array, tuple]:
     keep = _keep_mask(key, x, rate)
-    return _scale_kept(x, keep, rate), (keep,)
+    return _scale_kept(x, keep, rate), (keep, Like.of(x))
 
 
-def _dropout_bwd(rate: float, residuals: tuple[Bool[Array, "..."]], dy: Array) -> tuple[Array, None]:
-    (keep,) = residuals
-    return _scale_kept(dy, keep, rate), None
+def _dropout_bwd(rate: float, residuals: tuple[Bool[Array, "..."], Like], dy: Array) -> tuple[Array, None]:
+    keep, like = residuals
+    return _scale_kept(dy, keep, rate).astype(like.dtype), None
 
 
 _dropout.defvjp(_dropout_fwd, _dropout_bwd)

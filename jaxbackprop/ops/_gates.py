@@ -141,14 +141,15 @@ def copy_plain(x: Array, n: int) -> tuple[Array, ...]:
 _copy = jax.custom_vjp(copy_plain, nondiff_argnums=(1,))
 
 
-def _copy_fwd(x: Array, n: int) -> tuple[tuple[Array, ...], None]:
-    return copy_plain(x, n), None
+def _copy_fwd(x: Array, n: int) -> tuple[tuple[Array, ...], tuple]:
+    return copy_plain(x, n), (Like.of(x),)
 
 
-def _copy_bwd(n: int, residuals: None, dy: tuple[Array, ...]) -> tuple[Array]:
-    wide = accumulator(dy[0].dtype)
+def _copy_bwd(n: int, residuals: tuple[Like], dy: tuple[Array, ...]) -> tuple[Array]:
+    (like,) = residuals
+    wide = accumulator(like.dtype)
     dx = sum((d.astype(wide) for d in dy[1:]), start=dy[0].astype(wide))
-    return (dx.astype(dy[0].dtype),)
+    return (dx.astype(like.dtype),)
 
 
 _copy.defvjp(_copy_fwd, _copy_bwd)

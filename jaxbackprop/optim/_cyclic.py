@@ -122,8 +122,8 @@ def _powers(gamma: float) -> np.ndarray:
 def _power(powers: np.ndarray, count: jax.Array) -> jax.Array:
     """gamma^count as a product over the bytes of the count.
 
-    exp(count log gamma) would round its argument, which may be as low as -87, and so lose three digits of
-    its value even before count itself no longer fits float32. Here each byte costs two roundings.
+    exp(count log gamma) would round its argument, which may be as low as -87, and so lose two digits of
+    its value, even before count itself no longer fits float32. Here each byte costs two roundings.
     """
     rows = jnp.asarray(powers)
     result = rows[0][count & 255]

@@ -164,3 +164,20 @@ def test_integers_for_floats_raise_and_name_the_argument(row):
     integers = (jnp.ones(point.floats[0].shape, jnp.int32), *point.floats[1:])
     with pytest.raises(TypeError, match="(x|table|logits) must be floating-point, got dtype int32"):
         row.op(*point.put(integers), **case.keywords)
+
+
+@pytest.mark.parametrize("row", CATALOGUE, ids=lambda row: row.name)
+def test_a_cotangent_of_another_dtype_leaves_in_the_arguments_dtype(row):
+    """JAX passes a rule's float32 cotangent for a bfloat16 value on in silence; we end that here."""
+
+    @jax.custom_vjp
+    def careless(y):
+        return y
+
+    careless.defvjp(lambda y: (y, None), lambda _, dy: (dy.astype(jnp.float32),))
+    for case in row.cases:
+        call = Called(row, case, jnp.bfloat16)
+        pull = jax.vjp(lambda *floats, call=call: tuple(map(careless, call.op(*floats))), *call.floats)[1]
+        assert {g.dtype for g in pull(call.dy)} <= {jnp.dtype(jnp.bfloat16)} | (
+            {jnp.dtype(jnp.float32)} if case.keywords.get("deterministic") else set()
+        )
