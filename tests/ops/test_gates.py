@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -39,6 +39,7 @@ def test_copy_adds_half_precision_in_float32():
     assert float(dx) == n
 
 
+@settings(max_examples=10)  # each pair of shapes compiles
 @given(hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=3, max_side=3), st.integers(0, 2**32 - 1))
 def test_what_was_broadcast_is_summed(shapes, seed):
     rng = np.random.default_rng(seed)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxbackprop import ops
@@ -19,6 +19,7 @@ def test_one_row_is_the_outer_product():
     np.testing.assert_array_equal(db, delta)
 
 
+@settings(max_examples=10)  # each shape compiles
 @given(
     st.lists(st.integers(0, 3), max_size=3),
     st.integers(1, 4),
