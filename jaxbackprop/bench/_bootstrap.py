@@ -1,4 +1,4 @@
-"""Entities of BIO sequences, and the paired bootstrap over sentences of a difference in micro F1."""
+"""The paired bootstrap over sentences of a difference in micro F1."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,6 +6,8 @@ from typing import cast
 
 import numpy as np
 from jaxtyping import Float, Int
+
+from jaxbackprop.train import entities
 
 Tagging = Sequence[Sequence[str]]
 """The tags of some sentences, in order: one sequence of BIO tags a sentence."""
@@ -41,37 +43,6 @@ class BootstrapResult:
     samples: int
 
 
-def entities(tags: Sequence[str]) -> set[tuple[int, int, str]]:
-    """Entities of one sentence's BIO tags, as (start, end, type) with `end` exclusive.
-
-    An I- tag goes on with the entity before it if that has the same type, and opens a new one otherwise:
-    after O, after another type, at the start. So do seqeval's default mode and the CoNLL-2003 script.
-
-    Args:
-        tags: `O`, `B-type` or `I-type`, one a word. A type may hold hyphens (`geo-loc`).
-
-    Returns:
-        The set of spans; spans of a sentence never overlap.
-
-    Raises:
-        ValueError: If a tag has another form.
-    """
-    found: set[tuple[int, int, str]] = set()
-    start, open_type = 0, ""  # "" while no entity is open
-    for i, tag in enumerate(tags):
-        prefix, hyphen, entity_type = tag.partition("-")
-        if tag != "O" and not (prefix in ("B", "I") and hyphen and entity_type):
-            raise ValueError(f"tags must be O, B-type or I-type but tag {i} is {tag!r}")
-        if prefix == "I" and entity_type == open_type:
-            continue
-        if open_type:
-            found.add((start, i, open_type))
-        start, open_type = i, entity_type
-    if open_type:
-        found.add((start, len(tags), open_type))
-    return found
-
-
 def entity_counts(gold: Tagging, predicted: Tagging) -> Int[np.ndarray, "sentences 3"]:
     """Exact-match entity counts of every sentence, enough to compute the F1 of any set of sentences.
 
@@ -83,7 +54,7 @@ def entity_counts(gold: Tagging, predicted: Tagging) -> Int[np.ndarray, "sentenc
         Columns: entities right (same start, end and type), entities predicted, entities in gold.
 
     Raises:
-        ValueError: If the numbers of sentences or of tags differ, or a tag is not BIO.
+        ValueError: If the numbers of sentences or of tags differ.
     """
     if len(gold) != len(predicted):
         raise ValueError(f"predicted has {len(predicted)} sentences but gold has {len(gold)}")
@@ -93,7 +64,7 @@ def entity_counts(gold: Tagging, predicted: Tagging) -> Int[np.ndarray, "sentenc
             raise ValueError(
                 f"predicted has {len(predicted_tags)} tags in sentence {i} but gold has {len(gold_tags)}"
             )
-        true, found = entities(gold_tags), entities(predicted_tags)
+        true, found = set(entities(gold_tags)), set(entities(predicted_tags))
         counts[i] = len(true & found), len(found), len(true)
     return counts
 
@@ -172,7 +143,7 @@ def paired_bootstrap(
         difference=float(f1_a - f1_b),
         low=float(low),
         high=float(high),
-        p=min(1.0, 2 * (beyond + 1) / (samples + 1)),
+        p=min(1.0, float(2 * (beyond + 1) / (samples + 1))),
         confidence=confidence,
         samples=samples,
     )

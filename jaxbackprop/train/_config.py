@@ -53,7 +53,7 @@ class Config:
         "glove", str, "word vectors: random, glove, or a file of GloVe or word2vec text", metavar="NAME|FILE"
     )
     tune_vectors: bool = _setting(True, bool, "train the word vectors too, or leave them as they are")
-    min_count: int = _setting(1, int, "a word rarer than this counts as unknown", least=1)
+    min_count: int = _setting(2, int, "a word rarer than this counts as unknown", least=1)
     word_dim: int = _setting(50, int, "length of random word vectors", least=1, most=4096)
 
     window: int = _setting(2, int, "words on either side of the one classified", least=0, most=64)

@@ -1,4 +1,4 @@
-"""Entities against seqeval; the paired bootstrap against what must hold of it."""
+"""F1 against seqeval; the paired bootstrap against what must hold of it."""
 
 import dataclasses
 
@@ -7,12 +7,10 @@ import pytest
 import seqeval.metrics
 from hypothesis import given
 from hypothesis import strategies as st
-from seqeval.metrics.sequence_labeling import get_entities
 
-from jaxbackprop.bench._bootstrap import entities, entity_counts, micro_f1, paired_bootstrap
+from jaxbackprop.bench._bootstrap import entity_counts, micro_f1, paired_bootstrap
 
 TAGS = ("O", "B-person", "I-person", "B-geo-loc", "I-geo-loc")
-tag_sequences = st.lists(st.sampled_from(TAGS), min_size=1, max_size=8)
 paired_sentences = st.lists(
     st.integers(1, 6).flatmap(
         lambda n: st.tuples(*[st.lists(st.sampled_from(TAGS), min_size=n, max_size=n)] * 2)
@@ -37,37 +35,11 @@ def gold():
     return [sum((choices[i] for i in rng.integers(3, size=4)), ()) for _ in range(80)]
 
 
-@pytest.mark.parametrize(
-    ("tags", "expected"),
-    [
-        (["B-x", "I-x", "O"], {(0, 2, "x")}),
-        (["O", "I-x", "I-x"], {(1, 3, "x")}),
-        (["B-x", "I-y"], {(0, 1, "x"), (1, 2, "y")}),
-        (["B-x", "B-x", "I-x"], {(0, 1, "x"), (1, 3, "x")}),
-        (["I-geo-loc"], {(0, 1, "geo-loc")}),
-        ([], set()),
-    ],
-)
-def test_entities(tags, expected):
-    assert entities(tags) == expected
-
-
-@given(tag_sequences)
-def test_entities_are_those_of_seqeval(tags):
-    assert entities(tags) == {(start, end + 1, kind) for kind, start, end in get_entities(tags)}
-
-
 @given(paired_sentences)
 def test_f1_is_that_of_seqeval(sentences):
     gold, predicted = [list(part) for part in zip(*sentences, strict=True)]
     ours = micro_f1(entity_counts(gold, predicted).sum(0))
     assert ours == pytest.approx(seqeval.metrics.f1_score(gold, predicted, zero_division=0))
-
-
-@pytest.mark.parametrize("tag", ["S-person", "B-", "B", "person", ""])
-def test_tag_that_is_not_bio_raises(tag):
-    with pytest.raises(ValueError, match=f"tag 1 is {tag!r}"):
-        entities(["O", tag])
 
 
 def test_identical_systems_do_not_differ(gold):
