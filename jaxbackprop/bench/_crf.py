@@ -7,11 +7,11 @@ from typing import Protocol
 
 from ._bootstrap import entity_counts, micro_f1
 
-GRID: tuple[tuple[float, float], ...] = tuple((c1, c2) for c1 in (0.0, 0.05, 0.2) for c2 in (0.01, 0.1, 0.5))
+GRID: tuple[tuple[float, float], ...] = tuple((c1, c2) for c1 in (0.05, 0.1, 0.2, 0.5) for c2 in (0.01, 0.1, 0.5))
 """The pairs (c1, c2) that are tried by default."""
 
 AFFIX_LENGTHS = (1, 2, 3)
-NEIGHBOURS = (-2, -1, 1, 2)
+NEIGHBOURS = (-1, 1)
 
 
 class TaggedSentence(Protocol):
@@ -89,7 +89,7 @@ def word_attributes(word: str) -> list[str]:
 def sentence_attributes(words: Sequence[str]) -> list[list[str]]:
     """Attributes of every position of a sentence.
 
-    They are a bias, those of the word, those of the two words before and after with their offset in front
+    They are a bias, those of the word, those of the word before and after with their offset in front
     (`-1:lower=new`), and BOS and EOS at the ends.
 
     Args:

@@ -57,14 +57,14 @@ def test_word_attributes():
     assert "number" in word_attributes("2016")
 
 
-def test_sentence_attributes_hold_two_neighbours_on_either_side():
+def test_sentence_attributes_hold_a_neighbour_on_either_side():
     positions = sentence_attributes(["a", "B", "c", "d"])
     assert ["BOS" in p for p in positions] == [True, False, False, False]
     assert ["EOS" in p for p in positions] == [False, False, False, True]
     assert all(p[0] == "bias" for p in positions)
     offsets = [{a.split(":")[0] for a in p if a[0] in "+-"} for p in positions]
-    assert offsets == [{"+1", "+2"}, {"-1", "+1", "+2"}, {"-2", "-1", "+1"}, {"-2", "-1"}]
-    assert {"word=c", "-1:word=B", "-1:upper", "-2:word=a", "+1:word=d"} <= set(positions[2])
+    assert offsets == [{"+1"}, {"-1", "+1"}, {"-1", "+1"}, {"-1"}]
+    assert {"word=c", "-1:word=B", "-1:upper", "+1:word=d"} <= set(positions[2])
 
 
 def test_baseline_learns_and_chooses_on_development_data(corpus):
