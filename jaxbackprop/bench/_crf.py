@@ -7,7 +7,9 @@ from typing import Protocol
 
 from ._bootstrap import entity_counts, micro_f1
 
-GRID: tuple[tuple[float, float], ...] = tuple((c1, c2) for c1 in (0.05, 0.1, 0.2, 0.5) for c2 in (0.01, 0.1, 0.5))
+GRID: tuple[tuple[float, float], ...] = tuple(
+    (c1, c2) for c1 in (0.05, 0.1, 0.2, 0.5) for c2 in (0.01, 0.1, 0.5)
+)
 """The pairs (c1, c2) that are tried by default."""
 
 AFFIX_LENGTHS = (1, 2, 3)

@@ -1,24 +1,15 @@
-"""Every operator of the catalogue held against autodiff, differences and, on request, the paper."""
+"""One operator at its random and special points: a small function a check."""
 
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import inspect
-import json
-import os
-import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from jaxbackprop.check import (
     Point,
@@ -30,119 +21,11 @@ from jaxbackprop.check import (
     noise_floor,
     rounding_noise,
 )
-from jaxbackprop.ops._catalogue import Case, Operator, operators
+from jaxbackprop.ops._catalogue import Case, Operator
+
+from ._result import GradientResult
 
 _Arrays = tuple[np.ndarray, ...]
-
-
-@dataclasses.dataclass
-class GradientResult:
-    """What was measured of one operator's gradient with respect to one argument, at the worst random point.
-
-    Special points (kinks, ties, tails) give a verdict alone: there, autodiff's choice or its rounding would
-    be what is measured. Errors in `ulp` are in units in the last place: of the entry itself for elementwise
-    operators, else of the array's largest entry (a sum that cancels is not judged by its small result).
-    What the truth's own rounding explains is not counted.
-
-    Attributes:
-        operator: its name.
-        argument: the argument's name.
-        float64_ulp: custom VJP against float64 autodiff of the plain oracle, both in float64.
-        float32_ulp: custom VJP in float32 against the same truth.
-        differences: largest distance in float64 from extrapolated central differences.
-        differences_error: the differences' own error estimate there.
-        reference: largest distance in float64 from the derivation on paper; None where not asked for.
-        jit_ulp: under jit against eager, in float32.
-        vmap_ulp: under vmap against a loop, in float32.
-        residual_bytes: what the rule keeps for the backward pass, in float32, first case.
-        autodiff_bytes: what autodiff keeps.
-        kinks: points at which the oracle has no derivative and the rule chose a valid generalised gradient.
-        problems: what is wrong, a sentence each; empty where nothing is.
-    """
-
-    operator: str
-    argument: str
-    float64_ulp: float = 0.0
-    float32_ulp: float = 0.0
-    differences: float = 0.0
-    differences_error: float = 0.0
-    reference: float | None = None
-    jit_ulp: float = 0.0
-    vmap_ulp: float = 0.0
-    residual_bytes: int = 0
-    autodiff_bytes: int = 0
-    kinks: int = 0
-    problems: list[str] = dataclasses.field(default_factory=list)
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing is wrong."""
-        return not self.problems
-
-    def raise_to(self, name: str, error: float) -> None:
-        """Raises a largest error where this one is larger."""
-        setattr(self, name, max(getattr(self, name) or 0.0, error))
-
-    def blame(self, problem: str) -> None:
-        """Adds a problem once."""
-        if problem not in self.problems:
-            self.problems.append(problem)
-
-
-def verify(names: list[str] | None = None, reference: str | None = None) -> list[GradientResult]:
-    """Verifies operators and returns one result an operator and differentiable argument.
-
-    Args:
-        names: operators; None for all of the catalogue.
-        reference: a package whose modules hold `f` and `f_vjp` under the operators' names: "reference".
-
-    Raises:
-        ValueError: where a name is not in the catalogue, or the reference lacks a function.
-    """
-    rows = operators(names)
-    pairs = {row.name: _reference_pair(reference, row) for row in rows} if reference else {}
-    return [result for row in rows for result in _verify_operator(row, pairs.get(row.name))]
-
-
-def run(
-    ops: list[str] | None = None,
-    reference: str | None = None,
-    json_path: str | None = None,
-    *,
-    console: Console | None = None,
-) -> int:
-    """Verifies, prints a table and returns the command's exit status: 0, or 1 where a gradient is wrong.
-
-    Args:
-        ops: names of operators; None for all.
-        reference: see `verify`.
-        json_path: file for the same figures, written whole or not at all.
-        console: where to print; standard output unless told.
-
-    Raises:
-        ValueError: where `verify` raises it, or json_path cannot be written.
-    """
-    if json_path is not None and not Path(json_path).absolute().parent.is_dir():
-        raise ValueError(f"--json {json_path}: its folder does not exist")
-    results = verify(ops, reference)
-    console = console or Console()
-    # A narrow terminal wraps whole lines; cut columns would lose figures.
-    console.width = max(console.width, 110)
-    console.print(_table(results))
-    for result in results:
-        for problem in result.problems:
-            console.print(f"{result.operator}, {result.argument}: {problem}", markup=False, highlight=False)
-    wrong = sum(not result.ok for result in results)
-    count = len({result.operator for result in results})
-    if json_path is not None:
-        _write_json(json_path, results, count, wrong)
-    console.print(
-        f"verified {count} operators, {len(results)} gradients: {wrong} wrong", markup=False, highlight=False
-    )
-    return 1 if wrong else 0
-
-
-# ---- one operator -----------------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass
@@ -183,7 +66,8 @@ class _Trial:
         return zip((self.results[i] for i in self.point.arguments), *gradients, strict=True)
 
 
-def _verify_operator(row: Operator, pair: tuple[Callable, Callable] | None) -> list[GradientResult]:
+def verify_operator(row: Operator, pair: tuple[Callable, Callable] | None) -> list[GradientResult]:
+    """One result a differentiable argument; `pair` is the derivation on paper, `f` and `f_vjp`."""
     parameters = list(inspect.signature(row.op).parameters)
     results: dict[int, GradientResult] = {}
     rng = np.random.default_rng(0)
@@ -346,75 +230,3 @@ def _measure_residuals(trial: _Trial) -> None:
         kept.append(sum({id(leaf): leaf.nbytes for leaf in leaves if isinstance(leaf, jax.Array)}.values()))
     for result in trial.results.values():
         result.residual_bytes, result.autodiff_bytes = kept
-
-
-def _reference_pair(reference: str, row: Operator) -> tuple[Callable, Callable]:
-    module = _import_from_here(f"{reference}.{row.family}")
-    missing = [name for name in (row.name, f"{row.name}_vjp") if not callable(getattr(module, name, None))]
-    if missing:
-        raise ValueError(f"--reference {reference}: {module.__name__} has no function {missing[0]}")
-    return getattr(module, row.name), getattr(module, f"{row.name}_vjp")
-
-
-def _import_from_here(name: str) -> ModuleType:
-    here = os.getcwd()
-    sys.path.insert(0, here)
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise ValueError(f"--reference {name.split('.')[0]}: cannot import {name}: {error}") from None
-    finally:
-        sys.path.remove(here)
-
-
-# ---- what people look at ----------------------------------------------------------------------------------
-
-
-def _table(results: list[GradientResult]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("\noperator", no_wrap=True)
-    table.add_column("\nargument", no_wrap=True)
-    for name in (
-        "float64\nulp",
-        "float32\nulp",
-        "differences\n± their error",
-        "\nreference",
-        "jit\nulp",
-        "vmap\nulp",
-    ):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("kept bytes\nours/autodiff", justify="right", no_wrap=True)
-    table.add_column("")
-    previous = None
-    for result in results:
-        first = result.operator != previous
-        table.add_row(
-            result.operator if first else "",
-            result.argument,
-            f"{result.float64_ulp:.1f}",
-            f"{result.float32_ulp:.1f}",
-            f"{result.differences:.0e} ± {result.differences_error:.0e}",
-            "-" if result.reference is None else f"{result.reference:.0e}",
-            f"{result.jit_ulp:.1f}",
-            f"{result.vmap_ulp:.1f}",
-            f"{result.residual_bytes}/{result.autodiff_bytes}" if first else "",
-            "[green]right[/]" if result.ok else "[bold red]WRONG[/]",
-        )
-        previous = result.operator
-    return table
-
-
-def _write_json(path: str, results: list[GradientResult], count: int, wrong: int) -> None:
-    report = {
-        "operators": count,
-        "gradients": len(results),
-        "wrong": wrong,
-        "results": [dataclasses.asdict(result) | {"ok": result.ok} for result in results],
-    }
-    target = Path(path).absolute()
-    try:
-        with tempfile.NamedTemporaryFile("w", dir=target.parent, prefix=target.name, delete=False) as file:
-            json.dump(report, file, indent=1)
-        os.replace(file.name, target)
-    except OSError as error:
-        raise ValueError(f"--json {path}: {error.strerror}") from None

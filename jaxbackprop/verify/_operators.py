@@ -1,0 +1,58 @@
+"""Operators of the catalogue, one after another or side by side, and the derivations beside them."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType
+
+from jaxbackprop.ops._catalogue import Operator, operators
+
+from ._checks import verify_operator
+from ._result import GradientResult
+
+
+def verify(
+    names: list[str] | None = None, reference: str | None = None, *, workers: int = 1
+) -> list[GradientResult]:
+    """Verifies operators and returns one result an operator and differentiable argument.
+
+    Args:
+        names: operators; None for all of the catalogue.
+        reference: a package whose modules hold `f` and `f_vjp` under the operators' names: "reference".
+        workers: threads; most of the time goes to compilation, which needs one core each. jax settings that
+            hold in the calling thread alone (`with jax.default_matmul_precision(...)`) do not reach them.
+
+    Raises:
+        ValueError: where a name is not in the catalogue, or the reference lacks a function.
+    """
+    rows = operators(names)
+    pairs = {row.name: _reference_pair(reference, row) for row in rows} if reference else {}
+    if workers == 1:
+        found = [verify_operator(row, pairs.get(row.name)) for row in rows]
+    else:
+        with ThreadPoolExecutor(workers) as pool:
+            found = list(pool.map(verify_operator, rows, [pairs.get(row.name) for row in rows]))
+    return [result for results in found for result in results]
+
+
+def _reference_pair(reference: str, row: Operator) -> tuple[Callable, Callable]:
+    module = _import_from_here(f"{reference}.{row.family}")
+    missing = [name for name in (row.name, f"{row.name}_vjp") if not callable(getattr(module, name, None))]
+    if missing:
+        raise ValueError(f"--reference {reference}: {module.__name__} has no function {missing[0]}")
+    return getattr(module, row.name), getattr(module, f"{row.name}_vjp")
+
+
+def _import_from_here(name: str) -> ModuleType:
+    here = os.getcwd()
+    sys.path.insert(0, here)
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ValueError(f"--reference {name.split('.')[0]}: cannot import {name}: {error}") from None
+    finally:
+        sys.path.remove(here)

@@ -1,0 +1,103 @@
+"""The command: verifies, prints a table, writes the figures."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from ._operators import verify
+from ._result import GradientResult
+
+
+def run(
+    ops: list[str] | None = None,
+    reference: str | None = None,
+    json_path: str | None = None,
+    *,
+    console: Console | None = None,
+) -> int:
+    """Verifies, prints a table and returns the command's exit status: 0, or 1 where a gradient is wrong.
+
+    Args:
+        ops: names of operators; None for all.
+        reference: see `verify`.
+        json_path: file for the same figures, written whole or not at all.
+        console: where to print; standard output unless told.
+
+    Raises:
+        ValueError: where `verify` raises it, or json_path cannot be written.
+    """
+    if json_path is not None and not Path(json_path).absolute().parent.is_dir():
+        raise ValueError(f"--json {json_path}: its folder does not exist")
+    results = verify(ops, reference, workers=os.cpu_count() or 1)
+    console = console or Console()
+    # A narrow terminal wraps whole lines; cut columns would lose figures.
+    console.width = max(console.width, 110)
+    console.print(_table(results))
+    for result in results:
+        for problem in result.problems:
+            console.print(f"{result.operator}, {result.argument}: {problem}", markup=False, highlight=False)
+    wrong = sum(not result.ok for result in results)
+    count = len({result.operator for result in results})
+    if json_path is not None:
+        _write_json(json_path, results, count, wrong)
+    console.print(
+        f"verified {count} operators, {len(results)} gradients: {wrong} wrong", markup=False, highlight=False
+    )
+    return 1 if wrong else 0
+
+
+def _table(results: list[GradientResult]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("\noperator", no_wrap=True)
+    table.add_column("\nargument", no_wrap=True)
+    for name in (
+        "float64\nulp",
+        "float32\nulp",
+        "differences\n± their error",
+        "\nreference",
+        "jit\nulp",
+        "vmap\nulp",
+    ):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("kept bytes\nours/autodiff", justify="right", no_wrap=True)
+    table.add_column("")
+    previous = None
+    for result in results:
+        first = result.operator != previous
+        table.add_row(
+            result.operator if first else "",
+            result.argument,
+            f"{result.float64_ulp:.1f}",
+            f"{result.float32_ulp:.1f}",
+            f"{result.differences:.0e} ± {result.differences_error:.0e}",
+            "-" if result.reference is None else f"{result.reference:.0e}",
+            f"{result.jit_ulp:.1f}",
+            f"{result.vmap_ulp:.1f}",
+            f"{result.residual_bytes}/{result.autodiff_bytes}" if first else "",
+            "[green]right[/]" if result.ok else "[bold red]WRONG[/]",
+        )
+        previous = result.operator
+    return table
+
+
+def _write_json(path: str, results: list[GradientResult], count: int, wrong: int) -> None:
+    report = {
+        "operators": count,
+        "gradients": len(results),
+        "wrong": wrong,
+        "results": [dataclasses.asdict(result) | {"ok": result.ok} for result in results],
+    }
+    target = Path(path).absolute()
+    try:
+        with tempfile.NamedTemporaryFile("w", dir=target.parent, prefix=target.name, delete=False) as file:
+            json.dump(report, file, indent=1)
+        os.replace(file.name, target)
+    except OSError as error:
+        raise ValueError(f"--json {path}: {error.strerror}") from None
