@@ -113,5 +113,16 @@ def as_ids(name: str, value: ArrayLike, size: int, *, besides: int | None, of: s
         if outside.any():
             allowed = f"[0, {size})" + (f" or {besides}" if besides is not None else "")
             raise ValueError(f"{name} must lie in {allowed} ({size} {of}), got {concrete[outside].flat[0]}")
+    if jnp.issubdtype(array.dtype, jnp.unsignedinteger) and array.dtype.itemsize >= 4:
+        # Half of them would turn negative below; whatever is out of range may as well be `size`.
+        array = jnp.where(array < size, array, jnp.asarray(size, array.dtype))
     wide = np.int64 if array.dtype in (np.dtype(np.int64), np.dtype(np.uint64)) else np.int32
     return array.astype(wide)
+
+
+def as_other_id(name: str, value: Any) -> int:
+    """Converts a static id that stands for something else (padding, an ignored label) to an int32."""
+    number = as_static_int(name, value)
+    if not -(2**31) <= number < 2**31:
+        raise ValueError(f"{name} must fit in 32 bits, got {number}")
+    return number

@@ -19,7 +19,7 @@ from itertools import islice
 from typing import Any, NoReturn
 
 from jaxbackprop import __version__
-from jaxbackprop.train import Config, flag
+from jaxbackprop.train import Config, encodes, flag
 
 _ERROR, _INTERRUPTED, _TERMINATED, _BROKEN_PIPE = 2, 130, 143, 141
 _LINES_AT_ONCE = 4096
@@ -37,6 +37,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0, the command's own (1 where `verify` finds a wrong gradient), 2 for any error, 130
         or 143 when interrupted or terminated, 141 when the reader of standard output has gone.
     """
+    # A closed stream is None; what is printed then goes nowhere, and there is nothing to read.
+    sys.stdin = sys.stdin or open(os.devnull)
+    sys.stdout = sys.stdout or open(os.devnull, "w")
+    sys.stderr = sys.stderr or open(os.devnull, "w")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal that lacks a letter shows its number.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         arguments = _parser().parse_args(argv)
         with _terminable():
@@ -82,8 +89,9 @@ def _said(error: Exception) -> str | None:
 
     if isinstance(error, DataError | MissingExtra | RunError | FloatingPointError):
         return str(error)
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError):
+        said = error.strerror or str(error)
+        return said if error.filename is None else f"{error.filename}: {said}"
     return None
 
 
@@ -201,6 +209,8 @@ def _config(arguments: argparse.Namespace) -> Config:
 
 def _train(arguments: argparse.Namespace) -> int:
     config = _config(arguments)
+    if arguments.out is not None and not encodes(arguments.out):
+        raise _UsageError("--out is not UTF-8")
 
     from jaxbackprop.ner import train
     from jaxbackprop.train import make_console
@@ -226,14 +236,14 @@ def _predict(arguments: argparse.Namespace) -> int:
     if arguments.text is not None:
         if not arguments.text.strip():
             raise _UsageError("--text is empty")
-        try:
-            arguments.text.encode()
-        except UnicodeEncodeError:
-            raise _UsageError("--text is not UTF-8") from None
+        if not encodes(arguments.text):
+            raise _UsageError("--text is not UTF-8")
     tagger = load_tagger(arguments.run, _warn)
-    lines = iter(arguments.text.splitlines()) if arguments.text is not None else _standard_input()
+    lines = iter(arguments.text.split("\n")) if arguments.text is not None else _standard_input()
     any_word = False
-    while batch := list(islice(lines, _LINES_AT_ONCE)):
+    # Somebody who types waits for each answer.
+    at_once = 1 if sys.stdin.isatty() else _LINES_AT_ONCE
+    while batch := list(islice(lines, at_once)):
         sentences = [line.split() if arguments.pretokenized else tokenize(line) for line in batch]
         any_word = any_word or any(sentences)
         for words, tags in zip(sentences, tagger.tag(sentences), strict=True):

@@ -46,15 +46,16 @@ def default_corpus() -> Corpus:
 
 
 def read_corpus(
-    train: str | os.PathLike[str], dev: str | os.PathLike[str], test: str | os.PathLike[str]
+    train: str | os.PathLike[str], dev: str | os.PathLike[str], test: str | os.PathLike[str] | None = None
 ) -> Corpus:
-    """Read a corpus from three CoNLL-style files (see `read_conll`). Its name is that of the training file.
+    """Read a corpus from CoNLL-style files (see `read_conll`). Its name is that of the training file.
 
-    The tagging scheme is detected over the three together: a short file may hold too little evidence.
+    The tagging scheme is detected over all files together: a short one may hold too little evidence. Without
+    a test file there are no test sentences.
 
     Raises:
         DataError: as in `read_conll`, for any of the three.
     """
-    parts = [read_as_written(path) for path in (train, dev, test)]
+    parts = [[] if path is None else read_as_written(path) for path in (train, dev, test)]
     scheme = detect_scheme([sentence.tags for part in parts for sentence in part])
     return Corpus(os.path.basename(os.fspath(train)), *(convert(part, scheme) for part in parts))

@@ -13,7 +13,7 @@ from ._conll import Sentence
 from ._errors import DataError
 from ._vectors import WordVectors
 from ._windows import Windows, windows_around
-from ._word_features import SHAPES, prefix, shape, suffix, word_forms
+from ._word_features import SHAPES, own_form, prefix, shape, suffix, word_forms
 
 UNKNOWN = 0
 """The row, in the tables of words, prefixes and suffixes, of what is not listed."""
@@ -68,8 +68,8 @@ class Encoder:
         """An encoder for the words of some sentences.
 
         A word with a vector is listed in the form the vector has, so that `The` and `the` share GloVe's
-        `the`. A word without one is listed in the last of its `word_forms` if `train` holds that form often
-        enough. Affixes are listed which occur at least twice in `train`.
+        `the`. A word without one is listed in its `own_form` if `train` holds that often enough, else with
+        every digit as 0 if that is often enough. Affixes are listed which occur at least twice in `train`.
 
         Args:
             train: sentences that rows are learnt from.
@@ -93,17 +93,24 @@ class Encoder:
         for word, count in counts.items():
             form = None if vectors is None else vectors.form(word)
             if form is None:
-                without[word_forms(word)[-1]] += count
+                without[own_form(word)] += count
             else:
                 with_vector[form] = None
             prefixes[prefix(word)] += count
             suffixes[suffix(word)] += count
         if vectors is not None:
             with_vector |= _forms(dev, vectors)
+        # What is too rare by itself is counted again with its digits as 0.
+        listed = dict.fromkeys(_at_least(min_count, without))
+        folded: Counter[str] = Counter()
+        for form, count in without.items():
+            if form not in listed:
+                folded[word_forms(form)[-1]] += count
+        listed |= dict.fromkeys(_at_least(min_count, folded))
         return cls(
             tags=tuple(tags),
             window=window,
-            words=(*with_vector, *_at_least(min_count, without)),
+            words=tuple(with_vector | listed),
             prefixes=_at_least(_AFFIX_MIN_COUNT, prefixes),
             suffixes=_at_least(_AFFIX_MIN_COUNT, suffixes),
         )

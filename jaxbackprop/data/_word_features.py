@@ -45,6 +45,18 @@ def word_forms(word: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(forms))
 
 
+def own_form(word: str) -> str:
+    """The form under which a word without a vector may have a row of its own.
+
+    The last of its `word_forms`, but with its digits, which tell words apart (B2B, B3B) where each is
+    frequent.
+    """
+    forms = word_forms(word)
+    if len(forms) > 1 and forms[-1] == _DIGIT.sub("0", forms[-2]):
+        return forms[-2]
+    return forms[-1]
+
+
 def shape(word: str) -> str:
     """The one of `SHAPES` that `word` has."""
     for name, pattern in (("url", _URL), ("mention", _MENTION)):

@@ -85,6 +85,8 @@ def viterbi(
         candidates = best[:, None] + cost
         came_from = jnp.argmax(candidates, axis=0).astype(jnp.int32)
         reached = jnp.max(candidates, axis=0) + scores
+        # Only differences count; a sum over a long sentence would outgrow the digits of its terms.
+        reached = reached - jnp.max(reached)
         # In the padding nothing moves: the state of the last word is carried to the end.
         return jnp.where(is_word, reached, best), jnp.where(is_word, came_from, stay)
 

@@ -87,6 +87,7 @@ def load_tagger(run: str | os.PathLike[str], warn: Callable[[str], None]) -> Tag
     """
     folder = Path(run)
     record, vocabulary = read_run(folder)
+    _check_record(folder, record)
     try:
         config = Config.from_dict(record["settings"])
         encoder = Encoder.from_dict(vocabulary)
@@ -99,6 +100,18 @@ def load_tagger(run: str | os.PathLike[str], warn: Callable[[str], None]) -> Tag
     parameters = load_parameters(folder, nnx.to_pure_dict(state))
     nnx.replace_by_pure_dict(state, jax.tree.map(jnp.asarray, parameters))
     return Tagger(config, encoder, nnx.merge(graphdef, state), _find_vectors(record, warn))
+
+
+def _check_record(folder: Path, record: dict[str, Any]) -> None:
+    vectors = record.get("vectors")
+    if record.get("format") != 1:
+        raise RunError(f"the configuration of {folder} has format {record.get('format')!r}, expected 1")
+    if not isinstance(record.get("settings"), dict):
+        raise RunError(f"the configuration of {folder} holds no settings")
+    if vectors is not None and not (
+        isinstance(vectors, dict) and all(isinstance(vectors.get(key), str) for key in ("source", "sha256"))
+    ):
+        raise RunError(f"the configuration of {folder} names its word vectors in no known way")
 
 
 def _find_vectors(record: dict[str, Any], warn: Callable[[str], None]) -> WordVectors | None:

@@ -194,7 +194,7 @@ def _fit(config: Config, model: WindowNER, encoder: Encoder, corpus: Corpus, con
                     "dev_recall": scores.micro.recall,
                     "dev_f1": scores.micro.f1,
                 }
-                is_best = best is None or record["dev_f1"] > best[0]["dev_f1"]
+                is_best = best is None or record["dev_f1"] >= best[0]["dev_f1"]
                 if is_best:
                     # A copy: the next step writes over the arrays that `current` holds.
                     best = record, jax.tree.map(np.array, nnx.to_pure_dict(nnx.state(current)))
@@ -227,9 +227,7 @@ def _read(config: Config) -> Corpus:
     if config.train is None:
         return default_corpus()
     assert config.dev is not None  # Config has seen to it
-    if config.test is not None:
-        return read_corpus(config.train, config.dev, config.test)
-    return dataclasses.replace(read_corpus(config.train, config.dev, config.dev), test=[])
+    return read_corpus(config.train, config.dev, config.test)
 
 
 def _default_folder(started: datetime) -> Path:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import jax.numpy as jnp
-from jax.sharding import reshard
 from jaxtyping import Array
 
 from jaxbackprop.ops._precision import accumulator
-from jaxbackprop.ops._sharding import Like
+from jaxbackprop.ops._sharding import Like, place
 
 
 def unbroadcast(dy: Array, like: Like) -> Array:
@@ -25,5 +24,4 @@ def unbroadcast(dy: Array, like: Like) -> Array:
     axes = (*range(added), *stretched)
     if axes:
         dy = jnp.sum(dy, axes, dtype=accumulator(dy.dtype)).reshape(like.shape)
-    dx = dy.astype(like.dtype)
-    return dx if like.sharding is None else reshard(dx, like.sharding)
+    return place(dy.astype(like.dtype), like.sharding)

@@ -34,7 +34,8 @@ def dropout(
         The thinned x, of its shape and dtype.
 
     Raises:
-        TypeError: where x is not floating-point, rate is traced, or key is no single random key.
+        TypeError: where x is not floating-point, rate or deterministic is traced, or key is no single random
+            key.
         ValueError: where rate is outside [0, 1].
 
     Source: lecture, unit 3 "Overfitting -> Regularization, Dropout"; Srivastava et al. 2014.
@@ -42,6 +43,10 @@ def dropout(
     (x,) = as_floats(x=x)
     if isinstance(rate, jax.core.Tracer):
         raise TypeError("rate must be a static number, got a traced value; pass a Python float")
+    if not isinstance(rate, int | float | np.number | np.ndarray | jax.Array) or np.size(rate) != 1:
+        raise TypeError(f"rate must be a number, got {rate!r}")
+    if not isinstance(deterministic, bool | np.bool_):
+        raise TypeError(f"deterministic must be a static bool, got {deterministic!r}")
     rate = float(rate)
     if not 0 <= rate <= 1 or math.isnan(rate):
         raise ValueError(f"rate must lie in [0, 1], got {rate}")

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
-from jaxbackprop._shapes import as_floats, as_ids, as_static_int
+from jaxbackprop._shapes import as_floats, as_ids, as_other_id
 from jaxbackprop.ops._precision import accumulator
 from jaxbackprop.ops._sharding import Like, rows_sharding, vary_together, witness, zeros_split_as
 
@@ -23,7 +23,7 @@ def embedding(
     Args:
         table: V rows of d numbers.
         ids: rows to read, any shape; in [0, V) or equal to padding_id.
-        padding_id: reads as a zero vector, which has gradient zero; any integer, -1 for one; static.
+        padding_id: reads as a zero vector, which has gradient zero; any 32-bit integer, -1 for one; static.
 
     Returns:
         The rows, of table's dtype.
@@ -47,7 +47,7 @@ def check_lookup(
     if table.ndim != 2:
         raise ValueError(f"table must have shape (rows, features), got {table.shape}")
     if padding_id is not None:
-        padding_id = as_static_int("padding_id", padding_id)
+        padding_id = as_other_id("padding_id", padding_id)
     ids = as_ids("ids", ids, table.shape[0], besides=padding_id, of="rows of table")
     (table,) = vary_together((table,), ids)
     return table, ids, padding_id
@@ -55,6 +55,9 @@ def check_lookup(
 
 def lookup_plain(table: Array, ids: Array, padding_id: int | None) -> Array:
     """The same lookup for autodiff to differentiate."""
+    if table.shape[0] == 0:
+        # A gather needs a row to read; every id is out of range, or padding.
+        table = jnp.full((1, table.shape[1]), jnp.nan, table.dtype)
     rows = table.at[_targets(ids, table.shape[0])].get(
         mode="fill", fill_value=jnp.nan, out_sharding=rows_sharding(table, ids)
     )

@@ -34,7 +34,7 @@ def l2(
 
     Args:
         tree: a pytree of arrays of one float dtype; integer leaves are left out.
-        strength: λ, a scalar.
+        strength: λ, a scalar: a Python number, or an array of the leaves' dtype.
         biases: penalise biases too.
         tables: penalise embedding tables too.
 
@@ -52,7 +52,14 @@ def l2(
         for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
         if _is_penalised(path, leaf, biases, tables)
     }
-    *leaves, strength = as_floats(**chosen, strength=strength)
+    if not chosen:
+        # Nothing is penalised: zero, of the dtype that the tree would have given.
+        dtypes = {leaf.dtype for leaf in map(jnp.asarray, jax.tree.leaves(tree)) if _is_float(leaf)}
+        chosen = {"tree": jnp.zeros((), dtypes.pop())} if len(dtypes) == 1 else {}
+    *leaves, rounded = as_floats(**chosen, strength=strength)
+    # In float16 a strength of 1e-8 would be 0, so a Python number keeps the digits of the sum.
+    plain_number = isinstance(strength, int | float)
+    strength = jnp.asarray(strength, accumulator(rounded.dtype)) if plain_number else rounded
     if strength.ndim != 0:
         raise ValueError(f"strength must be a scalar, got shape {strength.shape}")
     *leaves, strength = vary_together((*leaves, strength))
@@ -60,10 +67,14 @@ def l2(
 
 
 def _is_penalised(path: KeyPath, leaf: Any, biases: bool, tables: bool) -> bool:
-    if not jnp.issubdtype(jnp.result_type(leaf), jnp.inexact):
+    if not _is_float(leaf):
         return False
     kind = kind_of_parameter(path, jnp.ndim(leaf))
     return kind == "weight" or (kind == "bias" and biases) or (kind == "table" and tables)
+
+
+def _is_float(leaf: Any) -> bool:
+    return jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)
 
 
 def kind_of_parameter(path: KeyPath, rank: int) -> str:
@@ -85,9 +96,8 @@ def kind_of_parameter(path: KeyPath, rank: int) -> str:
 
 def l2_plain(leaves: tuple[Array, ...], strength: Array) -> Array:
     """The same penalty for autodiff to differentiate."""
-    return (strength.astype(accumulator(strength.dtype)) * _sum_of_squares(leaves, strength)).astype(
-        strength.dtype
-    )
+    penalty = strength.astype(accumulator(strength.dtype)) * _sum_of_squares(leaves, strength)
+    return penalty.astype(leaves[0].dtype if leaves else strength.dtype)
 
 
 def _sum_of_squares(leaves: tuple[Array, ...], strength: Array) -> Array:

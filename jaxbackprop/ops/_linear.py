@@ -11,7 +11,14 @@ from jaxtyping import Array, Float
 from jaxbackprop._shapes import as_floats
 from jaxbackprop.ops._broadcast import unbroadcast
 from jaxbackprop.ops._precision import accumulator
-from jaxbackprop.ops._sharding import Like, explicit_sharding, product_sharding, vary_together
+from jaxbackprop.ops._sharding import (
+    Like,
+    explicit_sharding,
+    last_axis_sharding,
+    place,
+    product_sharding,
+    vary_together,
+)
 
 
 def linear(
@@ -62,7 +69,9 @@ def linear_plain(x: Array, W: Array, b: Array | None) -> Array:
         out_sharding=product_sharding(x, W),
     )
     if b is not None:
-        z = z + jnp.expand_dims(b.astype(z.dtype), range(z.ndim - 1))
+        # b may be split as W's rows are while z is not, where the batch takes the same mesh axis.
+        b = place(b.astype(z.dtype), last_axis_sharding(z))
+        z = z + jnp.expand_dims(b, range(z.ndim - 1))
     return z.astype(x.dtype)
 
 

@@ -7,7 +7,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, NamedSharding, PartitionSpec, reshard
 
 
 def explicit_sharding(x: jax.Array) -> NamedSharding | None:
@@ -17,6 +17,11 @@ def explicit_sharding(x: jax.Array) -> NamedSharding | None:
     """
     sharding = jax.typeof(x).sharding
     return sharding if AxisType.Explicit in sharding.mesh.axis_types else None
+
+
+def place(x: jax.Array, sharding: NamedSharding | None) -> jax.Array:
+    """The array resharded on an Explicit mesh; where the sharding is None, as it is."""
+    return x if sharding is None else reshard(x, sharding)
 
 
 def product_sharding(x: jax.Array, W: jax.Array) -> NamedSharding | None:
@@ -44,6 +49,20 @@ def rows_sharding(table: jax.Array, ids: jax.Array) -> NamedSharding | None:
     columns = tuple(jax.typeof(table).sharding.spec)[1]
     mesh = (explicit_sharding(table) or jax.typeof(ids).sharding).mesh
     return NamedSharding(mesh, PartitionSpec(*leading, None if used & set(_names(columns)) else columns))
+
+
+def last_axis_sharding(x: jax.Array) -> NamedSharding | None:
+    """On an Explicit mesh, the sharding of a vector along the last axis of x."""
+    sharding = explicit_sharding(x)
+    return None if sharding is None else NamedSharding(sharding.mesh, PartitionSpec(tuple(sharding.spec)[-1]))
+
+
+def whole_rows(x: jax.Array, axes: int) -> NamedSharding | None:
+    """The sharding of x on an Explicit mesh with its last axes whole on each device, for a reshape."""
+    sharding = explicit_sharding(x)
+    if sharding is None:
+        return None
+    return NamedSharding(sharding.mesh, PartitionSpec(*tuple(sharding.spec)[:-axes], *(None,) * axes))
 
 
 def _names(entry: object) -> tuple[str, ...]:

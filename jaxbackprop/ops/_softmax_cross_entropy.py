@@ -8,9 +8,9 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
-from jaxbackprop._shapes import as_array, as_floats, as_ids, as_static_int
+from jaxbackprop._shapes import as_array, as_floats, as_ids, as_other_id
 from jaxbackprop.ops._precision import accumulator
-from jaxbackprop.ops._sharding import explicit_sharding, vary_together
+from jaxbackprop.ops._sharding import explicit_sharding, place, vary_together
 
 
 def softmax_cross_entropy(
@@ -42,13 +42,15 @@ def softmax_cross_entropy(
     Source: lecture, unit 1 "softmax", correct and incorrect classes apart.
     """
     if ignore_label is not None:
-        ignore_label = as_static_int("ignore_label", ignore_label)
+        ignore_label = as_other_id("ignore_label", ignore_label)
     array = as_array("labels", labels)
     if jnp.issubdtype(array.dtype, jnp.integer):
         (logits,) = as_floats(logits=logits)
         _check_shapes(logits, array, logits.shape[:-1], "one class number an example")
         labels = as_ids("labels", labels, logits.shape[-1], besides=ignore_label, of="classes")
         return _hard(*vary_together((logits,), labels), labels, ignore_label)
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        raise TypeError(f"labels must be class numbers or floating-point weights, got dtype {array.dtype}")
     logits, labels = as_floats(logits=logits, labels=labels)
     _check_shapes(logits, labels, logits.shape, "one weight a class")
     if ignore_label is not None:
@@ -121,7 +123,7 @@ def _hard_bwd(ignore_label: int | None, residuals: tuple, dy: Array) -> tuple[Ar
     dz = jnp.expand_dims(upstream, -1) * (p - y)
     if ignore_label is not None:
         dz = jnp.where(jnp.expand_dims(labels == ignore_label, -1), jnp.zeros((), p.dtype), dz)
-    return dz.astype(logits.dtype), None
+    return place(dz.astype(logits.dtype), explicit_sharding(logits)), None
 
 
 _hard.defvjp(_hard_forward, _hard_bwd)
@@ -154,7 +156,10 @@ def _soft_bwd(residuals: tuple, dy: Array) -> tuple[Array, Array]:
     dz = upstream * (jnp.exp(log_p) * jnp.sum(y, -1, keepdims=True) - y)
     # A class that is ruled out has log p = -inf, which no cotangent must not turn into nan.
     dlabels = jnp.where(upstream == 0, jnp.zeros((), log_p.dtype), -upstream * log_p)
-    return dz.astype(logits.dtype), dlabels.astype(labels.dtype)
+    return (
+        place(dz.astype(logits.dtype), explicit_sharding(logits)),
+        place(dlabels.astype(labels.dtype), explicit_sharding(labels)),
+    )
 
 
 _soft.defvjp(_soft_forward, _soft_bwd)

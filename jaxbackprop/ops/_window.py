@@ -7,6 +7,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from jaxbackprop.ops._embedding import add_to_rows, check_lookup, lookup_plain, lookup_residuals
+from jaxbackprop.ops._sharding import place, whole_rows
 
 
 def window_lookup(
@@ -20,7 +21,7 @@ def window_lookup(
     Args:
         table: V word vectors of d numbers.
         ids: the words of each window, from left to right, under any leading axes; in [0, V) or padding_id.
-        padding_id: reads as a zero vector, which has gradient zero; any integer, -1 for one; static.
+        padding_id: reads as a zero vector, which has gradient zero; any 32-bit integer, -1 for one; static.
 
     Returns:
         The windows, (..., k d), of table's dtype.
@@ -40,7 +41,9 @@ def window_lookup(
 
 def window_lookup_plain(table: Array, ids: Array, padding_id: int | None) -> Array:
     """The same function for autodiff to differentiate."""
-    return lookup_plain(table, ids, padding_id).reshape(*ids.shape[:-1], ids.shape[-1] * table.shape[1])
+    rows = lookup_plain(table, ids, padding_id)
+    rows = place(rows, whole_rows(rows, 2))
+    return rows.reshape(*ids.shape[:-1], ids.shape[-1] * table.shape[1])
 
 
 _window_lookup = jax.custom_vjp(window_lookup_plain, nondiff_argnums=(2,))
@@ -52,7 +55,7 @@ def _window_lookup_fwd(table: Array, ids: Array, padding_id: int | None) -> tupl
 
 def _window_lookup_bwd(padding_id: int | None, residuals: tuple, dy: Array) -> tuple[Array, None]:
     ids, like, _ = residuals
-    pieces = dy.reshape(*ids.shape, like.shape[1])
+    pieces = place(dy, whole_rows(dy, 1)).reshape(*ids.shape, like.shape[1])
     return add_to_rows(residuals, pieces, padding_id), None
 
 

@@ -105,6 +105,11 @@ def _whole(name: str, value: float) -> int:
 
 def _count(step: ArrayLike) -> jax.Array:
     """The step in a type that holds the period: int32 or uint32 at least."""
+    if isinstance(step, int | np.integer | np.ndarray) and not isinstance(step, bool):
+        largest = np.iinfo(jax.dtypes.canonicalize_dtype(np.int64)).max
+        if np.size(step) and np.issubdtype(np.asarray(step).dtype, np.integer) and np.max(step) > largest:
+            # Converted, it would wrap around.
+            raise ValueError(f"step must be at most {largest} without x64, got {np.max(step)}")
     count = jnp.asarray(step)
     if not jnp.issubdtype(count.dtype, jnp.integer):
         raise TypeError(f"step must be an integer, got {count.dtype}")

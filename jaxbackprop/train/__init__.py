@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ._checkpoint import load_parameters as load_parameters
     from ._checkpoint import save_parameters as save_parameters
     from ._config import Config as Config
+    from ._config import encodes as encodes
     from ._config import flag as flag
     from ._curves import draw_curves as draw_curves
     from ._loop import Diverged as Diverged
@@ -36,6 +37,7 @@ _HOMES = {
     "load_parameters": "_checkpoint",
     "save_parameters": "_checkpoint",
     "Config": "_config",
+    "encodes": "_config",
     "flag": "_config",
     "draw_curves": "_curves",
     "Diverged": "_loop",

@@ -53,7 +53,7 @@ class Config:
         "glove", str, "word vectors: random, glove, or a file of GloVe or word2vec text", metavar="NAME|FILE"
     )
     tune_vectors: bool = _setting(True, bool, "train the word vectors too, or leave them as they are")
-    min_count: int = _setting(2, int, "a word rarer than this counts as unknown", least=1)
+    min_count: int = _setting(2, int, "a word without a vector that is rarer counts as unknown", least=1)
     word_dim: int = _setting(50, int, "length of random word vectors", least=1, most=4096)
 
     window: int = _setting(2, int, "words on either side of the one classified", least=0, most=64)
@@ -67,22 +67,32 @@ class Config:
     input_dropout: float = _setting(
         0.3, float, "probability of dropping a number of the input", least=0, below=1
     )
-    l2: float = _setting(1e-5, float, "strength of the L2 penalty on the weights", least=0)
+    l2: float = _setting(1e-5, float, "strength of the L2 penalty on the weights", least=0, most=1e30)
 
     optimizer: str = _setting("adam", str, "how a gradient becomes an update", choices=OPTIMIZERS)
     momentum: float = _setting(0.9, float, "of --optimizer momentum", least=0, below=1)
     lr: float = _setting(
-        None, float, "learning rate, the highest one of --schedule cyclic (default: by optimizer)", above=0
+        None,
+        float,
+        "learning rate, the highest one of --schedule cyclic (default: by optimizer)",
+        above=0,
+        most=1e30,
     )
     schedule: str = _setting("cyclic", str, "how the learning rate changes", choices=SCHEDULES)
     base_lr: float = _setting(
-        None, float, "lowest learning rate of --schedule cyclic (default: a twentieth of --lr)", least=0
+        None,
+        float,
+        "lowest learning rate of --schedule cyclic (default: a twentieth of --lr)",
+        least=0,
+        most=1e30,
     )
-    cycle_epochs: float = _setting(16.0, float, "epochs in a cycle of --schedule cyclic", above=0)
+    cycle_epochs: float = _setting(16.0, float, "epochs in a cycle of --schedule cyclic", above=0, most=1e6)
     cyclic_mode: str = _setting("triangular", str, "of --schedule cyclic", choices=CYCLIC_MODES)
     gamma: float = _setting(1.0, float, "factor an update of --cyclic-mode exp_range", above=0, most=1)
-    halve_every: float = _setting(5.0, float, "epochs between halvings of --schedule halving", above=0)
-    decay: float = _setting(0.1, float, "k of --schedule exponential, lr exp(-k epochs)", least=0)
+    halve_every: float = _setting(
+        5.0, float, "epochs between halvings of --schedule halving", above=0, most=1e6
+    )
+    decay: float = _setting(0.1, float, "k of --schedule exponential, lr exp(-k epochs)", least=0, most=1e30)
 
     batch_size: int = _setting(128, int, "words a batch", least=1)
     average: float = _setting(
@@ -148,6 +158,8 @@ def _check(setting: Field[Any], value: Any) -> None:
     right = isinstance(value, (float, int) if kind is float else kind)
     if not right or (kind is not bool and isinstance(value, bool)):
         raise TypeError(f"{name} must be {kind.__name__}, not {value!r}")
+    if isinstance(value, str) and not encodes(value):
+        raise ValueError(f"{name} is not UTF-8")
     if meta["choices"] is not None and value not in meta["choices"]:
         raise ValueError(f"{name} must be one of {', '.join(meta['choices'])}, not {value!r}")
     if kind is float and not math.isfinite(value):
@@ -158,6 +170,17 @@ def _check(setting: Field[Any], value: Any) -> None:
     if bounds["above"] is not None and value <= bounds["above"]:
         raise ValueError(f"{name} must be above {bounds['above']:g}, not {value:g}")
     if bounds["most"] is not None and value > bounds["most"]:
-        raise ValueError(f"{name} must be at most {bounds['most']:.0f}, not {value:g}")
+        most = bounds["most"]
+        shown = f"{most:.0f}" if most < 1e16 else f"{most:g}"
+        raise ValueError(f"{name} must be at most {shown}, not {value:g}")
     if bounds["below"] is not None and value >= bounds["below"]:
         raise ValueError(f"{name} must be below {bounds['below']:g}, not {value:g}")
+
+
+def encodes(text: str) -> bool:
+    """Whether bytes of the command line were UTF-8: Python keeps others as lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

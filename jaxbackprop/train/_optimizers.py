@@ -15,6 +15,9 @@ from ._config import Config
 
 Schedule = Callable[[ArrayLike], Float[Array, "..."]]
 
+# Updates are counted in int32; a period beyond that is never completed.
+_LONGEST = 2**31 - 1
+
 
 def make_schedule(config: Config, steps_per_epoch: float) -> Schedule:
     """The learning rate as a function of the number of updates made so far.
@@ -41,13 +44,13 @@ def make_schedule(config: Config, steps_per_epoch: float) -> Schedule:
         case "constant":
             return lambda step: jnp.full(jnp.shape(step), config.lr, jnp.float32)
         case "halving":
-            every = max(1, round(config.halve_every * steps_per_epoch))
+            every = min(_LONGEST, max(1, round(config.halve_every * steps_per_epoch)))
             return lambda step: config.lr * jnp.exp2(-(jnp.asarray(step) // every).astype(jnp.float32))
         case "exponential":
             rate = config.decay / steps_per_epoch
             return lambda step: config.lr * jnp.exp(-rate * jnp.asarray(step).astype(jnp.float32))
         case "cyclic":
-            cycle = max(2, round(config.cycle_epochs * steps_per_epoch))
+            cycle = min(_LONGEST, max(2, round(config.cycle_epochs * steps_per_epoch)))
             return cyclic_schedule(
                 config.base_lr,
                 config.lr,

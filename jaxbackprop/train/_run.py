@@ -35,11 +35,13 @@ class RunWriter:
     """
 
     def __init__(self, out: str | os.PathLike[str]) -> None:
-        self.out = Path(out)
+        self.out = Path(os.path.normpath(out))
         self._made: list[Path] = []
         self._committed = False
         try:
-            if self.out.is_symlink() or self.out.exists():
+            if self.out.is_symlink() or self.out.name in ("", "..") or os.path.ismount(self.out):
+                raise RunError(f"cannot write {self.out}: it must be the name of a new folder")
+            if self.out.exists():
                 if not self.out.is_dir():
                     raise RunError(f"{self.out} exists and is not a folder")
                 if any(self.out.iterdir()):

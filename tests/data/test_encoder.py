@@ -56,6 +56,14 @@ def test_words_without_vectors_are_listed_from_a_count_on():
     assert twice.words == ("<user>", "zork")
 
 
+def test_digits_tell_words_apart_where_each_is_frequent_enough():
+    text = sentences_of("B2B B3B b2b r1 r2 q7")
+    encoder = Encoder.build(text, tags=TAGS, min_count=2)
+    assert encoder.words == ("b2b", "r0")
+    assert encoder.unknown_words(text) == ("B3B", "q7")
+    assert Encoder.build(text, tags=TAGS, min_count=1).words == ("b2b", "b3b", "r1", "r2", "q7")
+
+
 def test_development_words_are_listed_only_with_a_vector():
     dev = sentences_of("Dog grault the")
     encoder = Encoder.build(TRAIN, dev=dev, tags=TAGS, vectors=VECTORS)

@@ -70,6 +70,22 @@ def test_viterbi_is_vmapped_and_jitted_without_a_change():
     np.testing.assert_array_equal(together, jnp.stack(alone))
 
 
+def test_a_sentence_of_many_thousand_words_keeps_its_digits():
+    tags = ("O", "B-a", "I-a", "B-b", "I-b")
+    allowed, start = transitions(tags)
+    logits = np.random.default_rng(0).normal(size=(20_000, 5)).astype(np.float32) * 2 + 8
+    got = np.asarray(viterbi(jnp.asarray(logits), jnp.ones(len(logits), bool), allowed, start))
+    best, pointers = np.where(start, logits[0].astype(np.float64), -np.inf), []
+    for scores in logits[1:].astype(np.float64):
+        candidates = best[:, None] + np.where(allowed, 0, -np.inf)
+        pointers.append(candidates.argmax(0))
+        best = candidates.max(0) + scores
+    path = [int(best.argmax())]
+    for pointer in reversed(pointers):
+        path.append(int(pointer[path[-1]]))
+    np.testing.assert_array_equal(got, path[::-1])
+
+
 def test_a_stray_inside_tag_is_repaired_by_the_score_of_the_whole():
     # Greedily: O, I-a. The valid ways out are O O (3 + 0) and B-a I-a (2 + 5): the second is better.
     logits = jnp.array([[3.0, 2.0, 0.0, 0.0, 0.0], [0.0, 0.0, 5.0, 0.0, 0.0]])

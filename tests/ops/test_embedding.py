@@ -76,6 +76,18 @@ def test_every_integer_dtype(dtype):
     )
 
 
+def test_unsigned_ids_never_turn_negative():
+    ids = np.asarray([2**32 - 1, 1], np.uint32)
+    got = jax.jit(lambda ids: ops.embedding(TABLE, ids, padding_id=-1))(ids)
+    np.testing.assert_array_equal(got, [[np.nan] * 3, [3, 4, 5]])
+
+
+def test_an_empty_table_has_padding_only():
+    rows, pull = jax.vjp(lambda t: ops.embedding(t, jnp.asarray([-1, -1]), padding_id=-1), jnp.zeros((0, 3)))
+    np.testing.assert_array_equal(rows, np.zeros((2, 3)))
+    assert pull(rows)[0].shape == (0, 3)
+
+
 def test_half_precision_adds_in_float32():
     table = jnp.zeros((2, 1), jnp.bfloat16)
     ids = jnp.zeros(4096, jnp.int32)

@@ -79,6 +79,19 @@ def test_half_precision_adds_in_float32():
     assert float(ops.l2(jnp.ones(4096, jnp.bfloat16), 1.0)) == 4096
 
 
+def test_a_small_strength_survives_half_precision():
+    weights = jnp.full(16, 100.0, jnp.float16)
+    value, gradient = jax.value_and_grad(lambda w: ops.l2(w, 1e-8) * jnp.asarray(1e4, jnp.float16))(weights)
+    np.testing.assert_allclose(np.float32(value), 1.6e-3 * 1e4, rtol=1e-2)
+    np.testing.assert_allclose(np.float32(gradient), 2e-6 * 1e4, rtol=1e-2)
+
+
+def test_nothing_to_penalise_is_zero_in_the_trees_dtype():
+    value, gradient = jax.value_and_grad(lambda tree: ops.l2(tree, 0.1))({"b": jnp.ones(3, jnp.bfloat16)})
+    assert (float(value), value.dtype) == (0, jnp.bfloat16)
+    np.testing.assert_array_equal(np.float32(gradient["b"]), 0)
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [

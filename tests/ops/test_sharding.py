@@ -56,6 +56,27 @@ CASES = {
         (P("data", "model"), P("data")),
     ),
     "cross-entropy, soft": (ops.softmax_cross_entropy, (ROWS, SOFT), (P("data"), P("data"))),
+    "cross-entropy, labels whole": (
+        lambda logits, labels: ops.softmax_cross_entropy(logits, labels, ignore_label=-1),
+        (ROWS, LABELS),
+        (P(), P("data")),
+    ),
+    "cross-entropy, soft labels whole": (ops.softmax_cross_entropy, (ROWS, SOFT), (P("data"), P())),
+    "cross-entropy, soft labels split further": (
+        ops.softmax_cross_entropy,
+        (ROWS, SOFT),
+        (P("data"), P("data", "model")),
+    ),
+    "window, table split by columns": (
+        lambda table, ids: ops.window_lookup(table, ids, padding_id=-1),
+        (TABLE, IDS),
+        (P(None, "model"), P("data")),
+    ),
+    "linear, all split on one axis": (
+        ops.linear,
+        (ROWS, WEIGHTS[:4], BIAS[:4]),
+        (P("data"), P("data"), P("data")),
+    ),
     "sigmoid": (ops.sigmoid, (ROWS,), (P("data"),)),
     "tanh": (ops.tanh, (ROWS,), (P("data", "model"),)),
     "hardtanh": (ops.hardtanh, (ROWS,), (P("data"),)),

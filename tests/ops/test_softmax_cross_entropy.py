@@ -133,7 +133,7 @@ def test_logits_are_all_that_is_kept():
             (LOGITS, jnp.asarray([True, False, True])),
             {},
             TypeError,
-            "labels must be floating-point, got dtype bool",
+            "labels must be class numbers or floating-point weights, got dtype bool",
         ),
         (
             (LOGITS, jnp.asarray([0, 1, 2])),

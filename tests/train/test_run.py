@@ -59,11 +59,26 @@ def test_a_name_that_is_taken_is_refused(tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").write_text("")
     os.symlink("nowhere", tmp_path / "link")
+    os.symlink("full", tmp_path / "other link")
     before = sorted(tmp_path.rglob("*"))
-    for name, message in (("file", "not a folder"), ("full", "not empty"), ("link", "not a folder")):
+    new = "must be the name of a new folder"
+    refused = {"file": "not a folder", "full": "not empty", "link": new, "other link": new, "full/..": "not empty"}
+    for name, message in refused.items():
         with pytest.raises(RunError, match=message):
             RunWriter(tmp_path / name)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_working_folder_is_no_new_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RunError, match="must be the name of a new folder"):
+        RunWriter(".")
+
+
+def test_a_path_through_a_folder_that_is_missing_is_tidied(tmp_path):
+    write(tmp_path / "missing" / ".." / "run")
+    assert read_run(tmp_path / "run")[0] == {"a": 1}
+    assert not (tmp_path / "missing").exists()
 
 
 def test_a_name_that_was_taken_meanwhile_is_left_alone(tmp_path):
