@@ -192,11 +192,11 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    from jaxbackprop.verify import run
+    from jaxbackprop.verify import CannotVerify, run
 
     try:
         return run(arguments.op, arguments.reference, arguments.json)
-    except ValueError as error:
+    except CannotVerify as error:
         raise _UsageError(str(error)) from None
 
 

@@ -306,10 +306,14 @@ def generalised_gradients(
 def distance_to_hull(gradient: Arrays, hull: list[Arrays], *, directions: int = 64, seed: int = 0) -> float:
     """How far a gradient sticks out of the convex hull of others, in many directions; 0 where it lies inside.
 
+    A gradient that is not finite lies infinitely far out.
+
     A point lies in a convex set exactly where it does not pass the set's furthest point in any direction.
     """
     rng = np.random.default_rng(seed)
     g = np.concatenate([leaf.reshape(-1) for leaf in map(to_numpy64, gradient)])
+    if not np.all(np.isfinite(g)):
+        return float("inf")
     corners = np.stack([np.concatenate([leaf.reshape(-1) for leaf in corner]) for corner in hull])
     axes = np.eye(g.size)
     random = rng.normal(size=(directions, g.size))

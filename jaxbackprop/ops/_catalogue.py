@@ -22,7 +22,7 @@ from jaxbackprop.ops._activations import (
     sigmoid_plain,
     tanh_plain,
 )
-from jaxbackprop.ops._dropout import dropout_plain
+from jaxbackprop.ops._dropout import as_key, dropout_plain
 from jaxbackprop.ops._embedding import lookup_plain
 from jaxbackprop.ops._gates import add_plain, copy_plain, multiply_plain
 from jaxbackprop.ops._l2 import kind_of_parameter, l2_plain
@@ -126,7 +126,7 @@ def _lookup_oracle(plain: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _dropout_oracle(x: Any, key: Any, rate: float, *, deterministic: bool = False) -> Any:
-    return x if deterministic else dropout_plain(x, key, rate)
+    return x if deterministic else dropout_plain(x, as_key(key), rate)
 
 
 def _linear_oracle(x: Any, W: Any, b: Any = None) -> Any:
@@ -138,6 +138,7 @@ _KINKS = np.array([-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0])
 _TIES = np.array([[1.0, 3.0, 3.0, -1.0], [2.0, 2.0, 2.0, 2.0], [0.0, 0.0, -1.0, -1.0]])
 _PAIR = (Real((4, 3)), Real((4, 3)))
 _BROADCAST = (Real((4, 3)), Real((1, 3)))
+_SCALAR = (Real((4, 3)), Real(()))
 _PARAMETERS = {"hidden": {"W": Real((3, 4)), "b": Real((3,))}, "table": Real((5, 2))}
 
 CATALOGUE: tuple[Operator, ...] = (
@@ -161,6 +162,7 @@ CATALOGUE: tuple[Operator, ...] = (
         cases=(
             Case((Real((7, 4)), Integer((6, 5), 0, 7))),
             Case((Real((7, 4)), Integer((2, 6, 3), -1, 7)), {"padding_id": -1}),
+            Case((Real((7, 4)), Integer((2, 6, 3), 0, 7)), {"padding_id": 3}),
         ),
         special=((np.linspace(-1, 1, 28).reshape(7, 4), np.array([[2, 2, 2], [0, 6, 0]], np.int32)),),
         source='unit 1, "Deriving gradient wrt words"',
@@ -244,7 +246,7 @@ CATALOGUE: tuple[Operator, ...] = (
         family="activations",
         op=ops.maximum,
         oracle=maximum_plain,
-        cases=(Case(_PAIR), Case(_BROADCAST)),
+        cases=(Case(_PAIR), Case(_BROADCAST), Case(_SCALAR)),
         special=((_TIES, _TIES[:, ::-1].copy()),),
         source='unit 2, "max gate: gradient router"',
     ),
@@ -253,7 +255,7 @@ CATALOGUE: tuple[Operator, ...] = (
         family="gates",
         op=ops.add,
         oracle=add_plain,
-        cases=(Case(_PAIR), Case(_BROADCAST)),
+        cases=(Case(_PAIR), Case(_BROADCAST), Case(_SCALAR)),
         source='unit 2, "add gate: gradient distributor"',
     ),
     Operator(
@@ -261,7 +263,7 @@ CATALOGUE: tuple[Operator, ...] = (
         family="gates",
         op=ops.multiply,
         oracle=multiply_plain,
-        cases=(Case(_PAIR), Case(_BROADCAST)),
+        cases=(Case(_PAIR), Case(_BROADCAST), Case(_SCALAR)),
         source="unit 2, \"mul gate: 'swap multiplier'\"",
     ),
     Operator(

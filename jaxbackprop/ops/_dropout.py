@@ -54,11 +54,12 @@ def dropout(
         return x
     if _threshold(rate) == 2**32:
         return jnp.zeros_like(x)
-    key = _as_key(key)
+    key = as_key(key)
     return _dropout(*vary_together((x,), key), key, rate)
 
 
-def _as_key(key: Any) -> Array:
+def as_key(key: Any) -> Array:
+    """Converts a random key, typed or raw words, to a typed one."""
     if isinstance(key, np.ndarray):
         key = jnp.asarray(key)
     if not isinstance(key, jax.Array):
@@ -66,9 +67,12 @@ def _as_key(key: Any) -> Array:
     typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
     if not typed and key.dtype != jnp.uint32:
         raise TypeError(f"key must be a JAX random key, got an array of dtype {key.dtype}")
-    if key.ndim != (0 if typed else 1):
+    if typed and key.ndim == 0:
+        return key
+    # Raw words say by their number what they are, whatever the default generator is.
+    if typed or key.shape not in ((2,), (4,)):
         raise TypeError(f"key must be a single random key, got shape {key.shape}")
-    return key
+    return jax.random.wrap_key_data(key, impl="threefry2x32" if key.shape == (2,) else "rbg")
 
 
 def dropout_plain(x: Array, key: Array, rate: float) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import jax
@@ -51,6 +52,16 @@ class _Trial:
     def call(self, f: Callable[..., Any]) -> Callable[..., Any]:
         return lambda *args: f(*args, **self.case.keywords)
 
+    def attempt(self, *checks: Callable[[_Trial], None]) -> None:
+        """Runs checks; a rule that raises is wrong, and the others are still looked at."""
+        for check in checks:
+            try:
+                check(self)
+            except Exception as error:
+                said = (str(error).splitlines() or [""])[0]
+                for position in self.point.arguments:
+                    self.results[position].blame(f"the rule raised {type(error).__name__}: {said}")
+
     def ulp(self, got: np.ndarray, want: np.ndarray, dtype: Any, noise: np.ndarray | float = 0.0) -> float:
         """Largest distance beyond `noise` in units in the last place; see `GradientResult`."""
         info = jnp.finfo(dtype)
@@ -58,8 +69,9 @@ class _Trial:
         if not self.row.elementwise and scale.size:
             scale = np.full_like(scale, np.max(scale))
         spacing = float(info.eps) * 2.0 ** np.floor(np.log2(np.maximum(scale, float(info.tiny))))
-        beyond = np.abs(got.astype(np.float64) - want) - noise
-        return float(np.max(beyond / spacing, initial=0.0))
+        with np.errstate(over="ignore", invalid="ignore"):
+            # A wrong rule may be anywhere: infinitely many units off where the truth is 0, or nan.
+            return float(np.max((np.abs(got.astype(np.float64) - want) - noise) / spacing, initial=0.0))
 
     def of_arguments(self, *gradients: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
         """The result of each differentiable leaf, beside what was found for it."""
@@ -68,26 +80,29 @@ class _Trial:
 
 def verify_operator(row: Operator, pair: tuple[Callable, Callable] | None) -> list[GradientResult]:
     """One result a differentiable argument; `pair` is the derivation on paper, `f` and `f_vjp`."""
+    # What the caller has set for hunting nans or for other random bits would be judged instead of the rule.
+    with jax.debug_nans(False), jax.threefry_partitionable(True):
+        return _verify_operator(row, pair)
+
+
+def _verify_operator(row: Operator, pair: tuple[Callable, Callable] | None) -> list[GradientResult]:
     parameters = list(inspect.signature(row.op).parameters)
     results: dict[int, GradientResult] = {}
     rng = np.random.default_rng(0)
-    drawn = [(case, case.draw(rng)) for case in row.cases]
-    for case, args in drawn:
+    on_paper = () if pair is None else (partial(_check_reference, pair=pair),)
+    for number, case in enumerate(row.cases):
+        args = case.draw(rng)
         for position in Point.of(*args).arguments:
             results.setdefault(position, GradientResult(row.name, parameters[position]))
         trial = _Trial(row, case, args, results, rng)
-        _check_values(trial)
-        _check_differences(trial)
-        _check_jit(trial)
-        _check_vmap(trial)
-        if pair is not None:
-            _check_reference(trial, pair)
-    _measure_residuals(_Trial(row, *drawn[0], results, rng))
+        trial.attempt(_check_values, _check_differences, _check_jit, _check_vmap, *on_paper)
+        if number == 0:
+            trial.attempt(_check_half_precision, _measure_residuals)
+            if row.sweep is not None:
+                trial.attempt(_check_sweep)
     for args in row.special:
         trial = _Trial(row, row.cases[0], args, results, rng)
-        _check_values(trial, special=True)
-        if pair is not None:
-            _check_reference(trial, pair)
+        trial.attempt(partial(_check_values, special=True), *on_paper)
     return [results[position] for position in sorted(results)]
 
 
@@ -99,10 +114,7 @@ def _check_values(trial: _Trial, *, special: bool = False) -> None:
         name = np.dtype(dtype).name
         y, gradient = trial.op.run(dtype, trial.dy)
         floor = noise_floor(trial.oracle, dtype, trial.dy, draws=0 if special else 6)
-        outside = [
-            g.shape != t.shape or not np.all(np.abs(g.astype(np.float64) - t) <= f)
-            for g, t, f in zip(gradient, truth, floor, strict=True)
-        ]
+        outside = _outside(gradient, truth, floor)
         at_kink = special and any(outside) and _is_generalised_gradient(trial, dtype)
         for result, g, t, noise, out in trial.of_arguments(gradient, truth, blur, outside):
             error = trial.ulp(g, t, dtype, 8 * noise)
@@ -121,6 +133,53 @@ def _check_values(trial: _Trial, *, special: bool = False) -> None:
                     result.blame(f"the forward value differs from the oracle's in {name}")
 
 
+def _outside(gradient: _Arrays, truth: _Arrays, floor: _Arrays) -> list[bool]:
+    """Whether each gradient is further from the truth than rounding explains, or not a number."""
+    return [
+        g.shape != t.shape or not np.all(np.abs(g.astype(np.float64) - t) <= f)
+        for g, t, f in zip(gradient, truth, floor, strict=True)
+    ]
+
+
+def _check_half_precision(trial: _Trial) -> None:
+    truth = trial.oracle.gradient(jnp.float64, trial.dy)
+    for dtype in trial.row.dtypes:
+        if jnp.finfo(dtype).bits > 16:
+            continue
+        name = np.dtype(dtype).name
+        gradient = trial.op.run(dtype, trial.dy)[1]
+        outside = _outside(gradient, truth, noise_floor(trial.oracle, dtype, trial.dy))
+        for result, g, out in trial.of_arguments(gradient, outside):
+            if g.dtype != dtype:
+                result.blame(f"the cotangent of a {name} argument is {g.dtype.name}")
+            if out:
+                result.blame(f"differs from autodiff in {name}")
+
+
+def _check_sweep(trial: _Trial) -> None:
+    """Every entry accurate by itself over a wide range, in float32.
+
+    Autodiff of the usual formula may cancel in the tails, so its own error is no excuse here: where both
+    agree in float64 and float32 can hold the result, eight units in the last place must do.
+    """
+    assert trial.row.sweep is not None
+    low, high = trial.row.sweep
+    # Off the round numbers, where kinks are; float32 numbers, so that rounding x is no part of the error.
+    x = np.linspace(low, high, 4001).astype(np.float32).astype(np.float64) + 2.0**-10
+    at = Point.of(x)
+    oracle, op = Program(trial.row.oracle, at), Program(trial.row.op, at)
+    one = (np.ones_like(x),)
+    (truth,), (same,) = oracle.gradient(jnp.float64, one), op.gradient(jnp.float64, one)
+    (got,) = op.run(jnp.float32, one)[1]
+    # XLA flushes subnormal numbers on the CPU, intermediate ones too, hence some room above the smallest.
+    held = np.abs(truth) >= 16 * float(jnp.finfo(jnp.float32).tiny)
+    known = held & (np.abs(truth - same) <= 1e-8 * np.abs(truth))
+    error = trial.ulp(got[known], truth[known], jnp.float32)
+    (result,) = trial.results.values()
+    if not error <= 8:
+        result.blame(f"loses digits between {low:g} and {high:g}: off by {error:.3g} ulp in float32")
+
+
 def _is_generalised_gradient(trial: _Trial, dtype: Any) -> bool:
     """Whether the gradient of each single result lies in the hull of the oracle's gradients nearby."""
     for i, d in enumerate(trial.dy):
@@ -129,7 +188,7 @@ def _is_generalised_gradient(trial: _Trial, dtype: Any) -> bool:
             one[i][entry] = 1.0
             hull = generalised_gradients(trial.oracle, one)
             spread = max(float(np.abs(leaf).max(initial=0.0)) for leaf in jax.tree.leaves(hull))
-            if distance_to_hull(trial.op.gradient(dtype, one), hull) > 1e-4 * max(spread, 1e-30):
+            if not distance_to_hull(trial.op.gradient(dtype, one), hull) <= 1e-4 * max(spread, 1e-30):
                 return False
     return True
 

@@ -15,6 +15,10 @@ from ._checks import verify_operator
 from ._result import GradientResult
 
 
+class CannotVerify(ValueError):
+    """What was asked for is not there: an operator, a reference, a place to write to."""
+
+
 def verify(
     names: list[str] | None = None, reference: str | None = None, *, workers: int = 1
 ) -> list[GradientResult]:
@@ -27,10 +31,13 @@ def verify(
             hold in the calling thread alone (`with jax.default_matmul_precision(...)`) do not reach them.
 
     Raises:
-        ValueError: where a name is not in the catalogue, or the reference lacks a function.
+        CannotVerify: where a name is not in the catalogue, or the reference lacks a function.
     """
-    rows = operators(names)
-    pairs = {row.name: _reference_pair(reference, row) for row in rows} if reference else {}
+    try:
+        rows = operators(names)
+    except ValueError as error:
+        raise CannotVerify(str(error)) from None
+    pairs = {} if reference is None else {row.name: _reference_pair(reference, row) for row in rows}
     if workers == 1:
         found = [verify_operator(row, pairs.get(row.name)) for row in rows]
     else:
@@ -43,7 +50,7 @@ def _reference_pair(reference: str, row: Operator) -> tuple[Callable, Callable]:
     module = _import_from_here(f"{reference}.{row.family}")
     missing = [name for name in (row.name, f"{row.name}_vjp") if not callable(getattr(module, name, None))]
     if missing:
-        raise ValueError(f"--reference {reference}: {module.__name__} has no function {missing[0]}")
+        raise CannotVerify(f"--reference {reference}: {module.__name__} has no function {missing[0]}")
     return getattr(module, row.name), getattr(module, f"{row.name}_vjp")
 
 
@@ -52,7 +59,7 @@ def _import_from_here(name: str) -> ModuleType:
     sys.path.insert(0, here)
     try:
         return importlib.import_module(name)
-    except ImportError as error:
-        raise ValueError(f"--reference {name.split('.')[0]}: cannot import {name}: {error}") from None
+    except (ImportError, TypeError, ValueError) as error:
+        raise CannotVerify(f"--reference {name.split('.')[0]}: cannot import {name}: {error}") from None
     finally:
         sys.path.remove(here)

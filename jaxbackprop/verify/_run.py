@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from ._operators import verify
+from ._operators import CannotVerify, verify
 from ._result import GradientResult
 
 
@@ -31,10 +33,13 @@ def run(
         console: where to print; standard output unless told.
 
     Raises:
-        ValueError: where `verify` raises it, or json_path cannot be written.
+        CannotVerify: where `verify` raises it, or json_path cannot be written.
     """
-    if json_path is not None and not Path(json_path).absolute().parent.is_dir():
-        raise ValueError(f"--json {json_path}: its folder does not exist")
+    if json_path is not None:
+        if not Path(json_path).absolute().parent.is_dir():
+            raise CannotVerify(f"--json {json_path}: its folder does not exist")
+        if Path(json_path).is_dir():
+            raise CannotVerify(f"--json {json_path}: it is a folder")
     results = verify(ops, reference, workers=os.cpu_count() or 1)
     console = console or Console()
     # A narrow terminal wraps whole lines; cut columns would lose figures.
@@ -92,12 +97,20 @@ def _write_json(path: str, results: list[GradientResult], count: int, wrong: int
         "operators": count,
         "gradients": len(results),
         "wrong": wrong,
-        "results": [dataclasses.asdict(result) | {"ok": result.ok} for result in results],
+        "results": [_plain(dataclasses.asdict(result)) | {"ok": result.ok} for result in results],
     }
     target = Path(path).absolute()
     try:
         with tempfile.NamedTemporaryFile("w", dir=target.parent, prefix=target.name, delete=False) as file:
-            json.dump(report, file, indent=1)
+            json.dump(report, file, indent=1, allow_nan=False)
         os.replace(file.name, target)
     except OSError as error:
-        raise ValueError(f"--json {path}: {error.strerror}") from None
+        raise CannotVerify(f"--json {path}: {error.strerror}") from None
+
+
+def _plain(figures: dict[str, Any]) -> dict[str, Any]:
+    """Figures as JSON holds them: it has no nan and no infinity, so those become strings."""
+    return {
+        name: repr(value) if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in figures.items()
+    }

@@ -62,7 +62,13 @@ def test_a_name_that_is_taken_is_refused(tmp_path):
     os.symlink("full", tmp_path / "other link")
     before = sorted(tmp_path.rglob("*"))
     new = "must be the name of a new folder"
-    refused = {"file": "not a folder", "full": "not empty", "link": new, "other link": new, "full/..": "not empty"}
+    refused = {
+        "file": "not a folder",
+        "full": "not empty",
+        "link": new,
+        "other link": new,
+        "full/..": "not empty",
+    }
     for name, message in refused.items():
         with pytest.raises(RunError, match=message):
             RunWriter(tmp_path / name)

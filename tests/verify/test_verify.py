@@ -3,13 +3,14 @@
 import io
 import json
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from rich.console import Console
 
 from jaxbackprop import verify
-from jaxbackprop.ops import _activations, _linear
+from jaxbackprop.ops import _activations, _linear, _softmax_cross_entropy, _window
 from jaxbackprop.ops._catalogue import CATALOGUE
 
 
@@ -90,6 +91,77 @@ def test_a_wrong_cotangent_dtype_is_wrong(rule):
     assert any("the cotangent of a float64 argument is float32" in r.problems for r in results)
 
 
+def test_a_rule_that_raises_is_wrong_and_not_an_error(rule):
+    def bwd(residuals, dy):
+        x, z = residuals
+        return (x * z * dy,)
+
+    rule(_activations._tanh, _activations._tanh_fwd, _activations._tanh_bwd, bwd)
+    status, text = printed(ops=["tanh"])
+    assert status == 1
+    assert "the rule raised ValueError: not enough values to unpack" in text
+
+
+def test_nan_at_a_special_point_is_no_subgradient(rule):
+    def bwd(ignore_label, residuals, dy):
+        logits, labels, *_ = residuals
+        e = jnp.exp(logits)
+        p = e / jnp.sum(e, -1, keepdims=True)
+        return jnp.expand_dims(dy, -1) * (
+            p - _softmax_cross_entropy._is_class(labels, p).astype(p.dtype)
+        ), None
+
+    module = _softmax_cross_entropy
+    rule(module._hard, module._hard_forward, module._hard_bwd, bwd)
+    results = verify.verify(["softmax_cross_entropy"])
+    assert any("by nan ulp" in problem for problem in results[0].problems)
+
+
+def test_a_rule_that_is_wrong_in_half_precision_alone_is_wrong(rule):
+    def bwd(residuals, dy):
+        (dx,) = _activations._sigmoid_bwd(residuals, dy)
+        return (dx * 2 if dx.dtype.itemsize == 2 else dx,)
+
+    rule(_activations._sigmoid, _activations._sigmoid_fwd, _activations._sigmoid_bwd, bwd)
+    (result,) = verify.verify(["sigmoid"])
+    assert result.problems == ["differs from autodiff in float16", "differs from autodiff in bfloat16"]
+
+
+def test_a_formula_that_cancels_in_the_tails_is_wrong(rule):
+    def bwd(residuals, dy):
+        (x,) = residuals
+        y = 1 / (1 + jnp.exp(-x))
+        return (y * (1 - y) * dy,)
+
+    rule(_activations._sigmoid, _activations._sigmoid_fwd, _activations._sigmoid_bwd, bwd)
+    (result,) = verify.verify(["sigmoid"])
+    assert any("loses digits between -100 and 100" in problem for problem in result.problems)
+
+
+def test_padding_that_receives_gradient_is_wrong(rule):
+    def bwd(padding_id, residuals, dy):
+        return _window._window_lookup_bwd(None, residuals, dy)
+
+    rule(_window._window_lookup, _window._window_lookup_fwd, _window._window_lookup_bwd, bwd)
+    (result,) = verify.verify(["window_lookup"])
+    assert not result.ok
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        lambda: jax.debug_nans(True),
+        lambda: jax.threefry_partitionable(False),
+        lambda: jax.default_prng_impl("rbg"),
+        lambda: jax.enable_x64(True),
+    ],
+    ids=["debug_nans", "threefry", "rbg", "x64"],
+)
+def test_the_callers_settings_change_nothing(setting):
+    with setting():
+        assert all(result.ok for result in verify.verify(["dropout"], reference="reference"))
+
+
 def printed(**arguments):
     console = Console(width=80, record=True, file=io.StringIO())
     status = verify.run(console=console, **arguments)
@@ -125,6 +197,8 @@ def test_run_says_what_is_wrong(rule):
     ("arguments", "message"),
     [
         ({"ops": ["sigmoit"]}, "no operator 'sigmoit'"),
+        ({"reference": ""}, "cannot import"),
+        ({"json_path": "."}, "it is a folder"),
         ({"reference": "no_such_package"}, "cannot import no_such_package.linear"),
         ({"json_path": "no/such/folder/x.json"}, "its folder does not exist"),
     ],
