@@ -327,7 +327,9 @@ def test_a_reader_that_leaves_ends_it_quietly(trained):
 def test_a_stopped_run_keeps_its_epochs(corpus, tmp_path, number, status):
     out = tmp_path / "run"
     flags = [*corpus_flags(corpus), *SMALL, "--epochs", 100_000, "--out", out]
-    with start("train", *flags) as process:
+    # A shell's background jobs, and what they start, ignore Ctrl-C: here it must arrive.
+    prelude = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    with start("train", *flags, prelude=prelude) as process:
         for line in process.stdout:
             if line.startswith("epoch   2"):
                 break
