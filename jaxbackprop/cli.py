@@ -130,7 +130,9 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     verify = command("verify", _verify, "check every operator's gradient against independent opinions")
-    verify.add_argument("--op", action="append", metavar="NAME", help="check this operator only; repeatable")
+    verify.add_argument(
+        "--op", action="extend", nargs="+", metavar="NAME", help="check these operators only; repeatable"
+    )
     verify.add_argument("--reference", metavar="MODULE", help="compare with the derivations in MODULE too")
     verify.add_argument("--json", metavar="FILE", help="write the figures to FILE")
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -180,6 +181,14 @@ def test_predict_answers_each_line_of_standard_input_with_one(trained):
             "entities": [{"type": "place", "start": 1, "end": 3, "text": "New Rome."}],
         },
     ]
+
+
+def test_verify_takes_several_operators_and_the_reference(tmp_path):
+    arguments = ("verify", "--op", "add", "copy", "--op", "add", "--reference", "reference", "--json")
+    status, stdout, stderr = command(*arguments, tmp_path / "figures.json", cwd=Path(__file__).parents[1])
+    assert (status, stderr) == (0, "")
+    assert stdout.splitlines()[-1] == "verified 2 operators, 3 gradients: 0 wrong"
+    assert json.loads((tmp_path / "figures.json").read_text())["wrong"] == 0
 
 
 # Errors: exit status 2, one line on standard error, nothing left behind
