@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Protocol
 
-from ._bootstrap import entity_counts, micro_f1
+from ._bootstrap import f1_of
 
 GRID: tuple[tuple[float, float], ...] = tuple(
     (c1, c2) for c1 in (0.05, 0.1, 0.2, 0.5) for c2 in (0.01, 0.1, 0.5)
@@ -159,7 +159,7 @@ def crf_baseline(
     for c1, c2 in grid:
         crf = crfsuite.CRF(algorithm="lbfgs", c1=c1, c2=c2, max_iterations=max_iterations)
         crf.fit(x_train, y_train)
-        dev_f1 = _f1(y_dev, crf.predict(x_dev))
+        dev_f1 = f1_of(y_dev, crf.predict(x_dev))
         tried.append((c1, c2, dev_f1))
         if dev_f1 > best_f1:
             best, best_f1 = crf, dev_f1
@@ -169,14 +169,10 @@ def crf_baseline(
         c1=best.c1,
         c2=best.c2,
         dev_f1=best_f1,
-        test_f1=_f1(y_test, predictions),
+        test_f1=f1_of(y_test, predictions),
         predictions=predictions,
         grid=tuple(tried),
     )
-
-
-def _f1(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> float:
-    return float(micro_f1(entity_counts(gold, predicted).sum(0)))
 
 
 def _sklearn_crfsuite() -> ModuleType:

@@ -16,7 +16,7 @@ from jaxbackprop.data import default_corpus, read_corpus
 from jaxbackprop.ner import load_tagger, train
 from jaxbackprop.train import Config
 
-from ._bootstrap import paired_bootstrap
+from ._bootstrap import f1_of, paired_bootstrap
 from ._crf import crf_baseline
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def ner(config: Config, *, seeds: int, console: Console) -> dict[str, Any]:
         f"CRF, c1 {crf.c1} and c2 {crf.c2} by development F1 {crf.dev_f1:.4f}: test F1 {crf.test_f1:.4f}"
     )
     runs: list[Sequence[tuple[str, ...]]] = []
+    each: list[float] = []
     seconds = []
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(config.seed, config.seed + seeds):
@@ -65,10 +66,9 @@ def ner(config: Config, *, seeds: int, console: Console) -> dict[str, Any]:
             train(dataclasses.replace(config, seed=seed), out, Console(file=io.StringIO()))
             seconds.append(time.perf_counter() - began)
             runs.append(load_tagger(out, console.print).tag([sentence.words for sentence in corpus.test]))
-            f1 = paired_bootstrap(gold, runs[-1], crf.predictions, samples=1).f1_a
-            console.print(f"window classifier, seed {seed}: test F1 {f1:.4f}, {seconds[-1]:.1f} s")
+            each.append(f1_of(gold, runs[-1]))
+            console.print(f"window classifier, seed {seed}: test F1 {each[-1]:.4f}, {seconds[-1]:.1f} s")
 
-    each = [paired_bootstrap(gold, run, crf.predictions, samples=1).f1_a for run in runs]
     found = paired_bootstrap(gold, runs, crf.predictions)
     console.print(
         f"window classifier {found.f1_a:.4f} (mean of {seeds} seeds, {min(each):.4f} to {max(each):.4f}), "

@@ -29,26 +29,25 @@ def product_sharding(x: jax.Array, W: jax.Array) -> NamedSharding | None:
 
     A mesh axis that splits both (fully sharded data parallelism) stays with the rows of x: W is gathered.
     """
-    if explicit_sharding(x) is None and explicit_sharding(W) is None:
-        return None
-    rows = tuple(jax.typeof(x).sharding.spec)[:-1]
-    used = {name for entry in rows for name in _names(entry)}
-    columns = tuple(jax.typeof(W).sharding.spec)[0]
-    return NamedSharding(
-        (explicit_sharding(x) or jax.typeof(W).sharding).mesh,
-        PartitionSpec(*rows, None if used & set(_names(columns)) else columns),
-    )
+    return _rows_and_columns(x, -1, W, 0)
 
 
 def rows_sharding(table: jax.Array, ids: jax.Array) -> NamedSharding | None:
     """Where table[ids] lives on an Explicit mesh: as ids, then as the columns of table."""
-    if explicit_sharding(table) is None and explicit_sharding(ids) is None:
+    return _rows_and_columns(ids, None, table, 1)
+
+
+def _rows_and_columns(x: jax.Array, end: int | None, other: jax.Array, axis: int) -> NamedSharding | None:
+    """The leading axes of x, up to `end`, then one axis of the other; a mesh axis in both stays with x."""
+    sharding = explicit_sharding(x) or explicit_sharding(other)
+    if sharding is None:
         return None
-    leading = tuple(jax.typeof(ids).sharding.spec)
-    used = {name for entry in leading for name in _names(entry)}
-    columns = tuple(jax.typeof(table).sharding.spec)[1]
-    mesh = (explicit_sharding(table) or jax.typeof(ids).sharding).mesh
-    return NamedSharding(mesh, PartitionSpec(*leading, None if used & set(_names(columns)) else columns))
+    rows = tuple(jax.typeof(x).sharding.spec)[:end]
+    used = {name for entry in rows for name in _names(entry)}
+    columns = tuple(jax.typeof(other).sharding.spec)[axis]
+    return NamedSharding(
+        sharding.mesh, PartitionSpec(*rows, None if used & set(_names(columns)) else columns)
+    )
 
 
 def last_axis_sharding(x: jax.Array) -> NamedSharding | None:

@@ -154,7 +154,7 @@ def _soft_bwd(residuals: tuple, dy: Array) -> tuple[Array, Array]:
     y = labels.astype(m.dtype)
     upstream = jnp.expand_dims(dy.astype(m.dtype), -1)
     dz = upstream * (jnp.exp(log_p) * jnp.sum(y, -1, keepdims=True) - y)
-    # A class that is ruled out has log p = -inf, which no cotangent must not turn into nan.
+    # A class that is ruled out has log p = -inf, which a cotangent of 0 must not turn into nan.
     dlabels = jnp.where(upstream == 0, jnp.zeros((), log_p.dtype), -upstream * log_p)
     return (
         place(dz.astype(logits.dtype), explicit_sharding(logits)),
