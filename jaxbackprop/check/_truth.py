@@ -190,13 +190,13 @@ def extrapolated_differences(
         sums, sizes = jax.jit(jax.vmap(along))(jnp.asarray(np.tile(flat, 2 * levels)), sides)
     s, size = np.asarray(sums).reshape(2, *steps.shape), np.asarray(sizes).reshape(2, *steps.shape)
     width = above + below
-    best, error = _extrapolate(
+    best, error = extrapolate(
         (s[0] - s[1]) / width, 4 * np.finfo(np.float64).eps * (size[0] + size[1]) / width
     )
     return Estimate(best.reshape(shape), error.reshape(shape))
 
 
-def _extrapolate(differences: np.ndarray, rounding: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def extrapolate(differences: np.ndarray, rounding: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The best entry of each column's Neville tableau, with its error. Rows: the step halved each time."""
     best, error = differences[0], np.full_like(differences[0], np.inf)
     previous = [differences[0]]

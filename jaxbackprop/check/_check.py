@@ -1,0 +1,195 @@
+"""Is a hand-written VJP right and, if not, where and which mistake does it look like."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+
+from . import _properties as properties
+from ._diagnose import diagnosed
+from ._machine import Answer
+from ._report import Finding, Report
+from ._subject import CannotCheck, Subject
+from ._trial import Look, Trial
+
+_EFFORTS = ("quick", "thorough")
+_ORDER = (
+    "structure",
+    "jit",
+    "forward",
+    "linearity",
+    "value",
+    "precision",
+    "vmap",
+    "scan",
+    "checkpoint",
+    "determinism",
+)
+
+
+def check_vjp(
+    op: Callable[..., Any],
+    *args: Any,
+    oracle: Callable[..., Any] | None = None,
+    oracle_vjp: Callable[..., Any] | None = None,
+    domains: Any = None,
+    in_axes: Any = 0,
+    kwargs: Mapping[str, Any] | None = None,
+    effort: str = "thorough",
+    seed: int = 0,
+) -> Report:
+    """Says of a hand-written VJP whether it is right and, if not, where and which mistake it looks like.
+
+    The gradient at the arguments, and at others drawn from them, is held against autodiff in float64 and against
+    extrapolated differences. What rounding explains is measured, never asked of the caller. The caller's x64,
+    precision and promotion settings are left as they are.
+
+    Args:
+        op: a `jax.custom_vjp` function, or any function built on some: under jit or vmap, a method, a lambda.
+        *args: its positional arguments, pytrees of arrays of any shapes. Floats are differentiated; integers,
+            booleans and random keys are redrawn; None, strings, functions, Python integers and what
+            `nondiff_argnums` names stay as they are. A Python float whose cotangent is None is a setting.
+        oracle: the same function without custom rules. By default that under the custom VJPs themselves.
+        oracle_vjp: (*args, dy) -> one cotangent an argument, for a rule that is deliberately not the
+            derivative: a straight-through estimator, gradient reversal, clipping, an implicit solve.
+        domains: where arguments may be redrawn, one entry an argument: (lo, hi), "positive", "simplex" (rows
+            that sum to one), "fixed", a function (rng, like) -> value with NumPy's generator, or None. By
+            default integers stay within the range seen, an ascending vector stays ascending, zeros and ones
+            stay such, and a redraw where the function is not finite is dropped.
+        in_axes: as in jax.vmap, for the check under vmap; None shares an argument.
+        kwargs: keyword arguments of `op`, of the oracle and of `oracle_vjp`.
+        effort: "quick" (about a second: fewer redraws, nothing run operation by operation) or "thorough".
+        seed: of redraws and cotangents.
+
+    Returns:
+        A report; it is printed to be read, and `report.ok` is True where nothing is wrong.
+
+    Raises:
+        CannotCheck: where there is nothing to judge: no float among arguments or results, a function that
+            raises, domains or axes that do not fit. Never for a wrong gradient.
+    """
+    return _check(Subject.of_op(op, oracle, oracle_vjp, kwargs), args, domains, in_axes, effort, seed)
+
+
+def assert_vjp(op: Callable[..., Any], *args: Any, **options: Any) -> None:
+    """Raises AssertionError, with the report as its message, where `check_vjp` finds something wrong.
+
+    Args:
+        op: see `check_vjp`.
+        *args: see `check_vjp`.
+        **options: see `check_vjp`.
+    """
+    report = check_vjp(op, *args, **options)
+    if not report.ok:
+        raise AssertionError(str(report))
+
+
+def check_pair(
+    f: Callable[..., Any],
+    f_vjp: Callable[..., Any],
+    *args: Any,
+    oracle: Callable[..., Any] | None = None,
+    domains: Any = None,
+    in_axes: Any = 0,
+    kwargs: Mapping[str, Any] | None = None,
+    effort: str = "thorough",
+    seed: int = 0,
+) -> Report:
+    """Says of a function and its rule, in NumPy or JAX, whether the rule is right.
+
+    Args:
+        f: f(*args) -> results, arrays or a pytree of them.
+        f_vjp: f_vjp(*args, dy) -> one cotangent an argument (None for those without), with dy of the results'
+            structure.
+        *args: see `check_vjp`.
+        oracle: f in JAX, for autodiff to differentiate where f is in NumPy. Without it differences alone judge.
+        domains: see `check_vjp`.
+        in_axes: see `check_vjp`.
+        kwargs: keyword arguments of both.
+        effort: see `check_vjp`.
+        seed: see `check_vjp`.
+
+    Returns:
+        See `check_vjp`.
+
+    Raises:
+        CannotCheck: see `check_vjp`.
+    """
+    return _check(Subject.of_pair(f, f_vjp, oracle, kwargs), args, domains, in_axes, effort, seed)
+
+
+def _check(
+    subject: Subject, args: tuple[Any, ...], domains: Any, in_axes: Any, effort: str, seed: int
+) -> Report:
+    if effort not in _EFFORTS:
+        raise CannotCheck(f"effort must be 'quick' or 'thorough', got {effort!r}")
+    # What the caller has set to hunt for nans would raise where a nan is what is looked for.
+    with jax.debug_nans(False), jax.debug_infs(False):
+        trial = Trial(subject, args, quick=effort == "quick", domains=domains, seed=seed)
+        trial.layout.axes(in_axes)
+        findings, points = _findings(trial, in_axes)
+    findings.sort(key=lambda f: _ORDER.index(f.property))
+    return Report(subject.name, tuple(findings), tuple(trial.notes), points)
+
+
+def _findings(trial: Trial, in_axes: Any) -> tuple[list[Finding], int]:
+    findings, runs = properties.structure(trial)
+    if not runs:
+        return findings, 0
+    spots = list(trial.spots())
+    try:
+        own = trial.own.run([spot for _, spot in spots])
+    except Exception as error:
+        return [*findings, properties.raised(error)], 0
+    try:
+        looks = trial.looks(spots)
+    except Exception as error:
+        trial.notes.append(f"the rule cannot be run in float64: {properties.first_line(error)}")
+        looks = trial.looks(spots, trial.own)
+    place = {id(spot): n for n, (_, spot) in enumerate(spots)}
+    beside = [own[place[id(look.spot)]] for look in looks]
+    findings += properties.forward(trial, looks, beside)
+    wrong, shown = properties.values(trial, looks)
+    straight = properties.linearity(trial, looks) + properties.outputs_used(trial, looks, set(shown))
+    findings += straight + wrong
+    findings += properties.against_differences(trial, looks, set(shown))
+    blur = trial.blur([look.spot for look in looks])
+    findings += properties.precision(trial, looks, beside, blur, set(shown))
+    points = len(looks) + (0 if wrong else _larger(trial, findings))
+    findings += _transformed(trial, in_axes, own[0], blur[0])
+    trial.notes += properties.notes(trial)
+    if wrong:
+        findings = diagnosed(trial, findings, looks, shown)
+    return findings, points
+
+
+def _larger(trial: Trial, findings: list[Finding]) -> int:
+    """A batch of three where the caller's holds one; adds what is wrong and answers with the points."""
+    spots = properties.larger_batch(trial)
+    if not spots:
+        return 0
+    try:
+        looks: list[Look] = trial.looks(spots)
+    except Exception as error:
+        findings.append(properties.raised(error, "for a batch of three", ("batch of one",)))
+        return 0
+    for found in properties.values(trial, looks)[0]:
+        message = (
+            found.message.partition(" is wrong")[0]
+            + " is right for a batch of one and wrong for one of three"
+        )
+        findings.append(dataclasses.replace(found, mistakes=("batch of one",), message=message))
+    return len(looks)
+
+
+def _transformed(trial: Trial, in_axes: Any, answer: Answer, blur: Any) -> list[Finding]:
+    findings = properties.determinism(trial, answer)
+    if trial.own.traced:
+        findings += properties.vmap(trial, in_axes)
+        findings += properties.transformations(trial, answer, blur)
+        if not trial.quick:
+            findings += properties.jit(trial, answer, blur)
+    return findings

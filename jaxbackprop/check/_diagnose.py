@@ -1,0 +1,92 @@
+"""Which mistake a wrong rule looks like: the numbers are asked first, then the programs are edited."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from ._evidence import Evidence, Sample, Suspicion
+from ._machine import Machine, Spot
+from ._mutants import mutations
+from ._report import Finding
+from ._structure import structure
+from ._trial import Look, Trial
+from ._truth import Arrays, to_numpy64
+
+# Redraws that show most without being extreme, the plainest first.
+_PLAIN = ("other", "generic", "positive", "flipped", "negative", "tied", "repeated", "small", "large", "saturated")
+_SAMPLES = 6
+
+
+def diagnosed(
+    trial: Trial, findings: list[Finding], looks: Sequence[Look], shown: dict[int, Look]
+) -> list[Finding]:
+    """Findings with the mistakes they look like, and their sentences."""
+    evidence = gather(trial, looks, shown)
+    if evidence is None:
+        return findings
+    suspicions = suspect(evidence)
+    return [_explained(trial, found, suspicions) for found in findings]
+
+
+def suspect(evidence: Evidence) -> list[Suspicion]:
+    """What explains the evidence, likeliest first."""
+    found = structure(evidence) + mutations(evidence)
+    return sorted(found, key=lambda s: s.cost)
+
+
+def _explained(trial: Trial, found: Finding, suspicions: Sequence[Suspicion]) -> Finding:
+    if found.property != "value":
+        return found
+    mine = [s for s in suspicions if s.leaf is None or _is_of(trial, found, s.leaf)]
+    if not mine:
+        return found
+    labels = tuple(dict.fromkeys((*found.mistakes, *(s.label for s in mine))))
+    return dataclasses.replace(found, mistakes=labels[:5], message=mine[0].message)
+
+
+def _is_of(trial: Trial, found: Finding, leaf: int) -> bool:
+    return found.argument == trial.layout.arguments[leaf] and found.path == trial.layout.paths[leaf]
+
+
+def gather(trial: Trial, looks: Sequence[Look], shown: dict[int, Look]) -> Evidence | None:
+    """The evidence against a rule; None where there is too little: nothing to differentiate but differences."""
+    base = [look for look in looks if look.kind in ("base", "fresh")]
+    if trial.truth is None or len(base) < 2:
+        return None
+    redrawn = sorted((look for look in looks if look.redrawn), key=lambda look: _PLAIN.index(look.kind))
+    chosen = [*base, *redrawn[: _SAMPLES - 2]]
+    chosen += [look for look in shown.values() if look.redrawn and look not in chosen][:2]
+    samples = tuple(_sample(look) for look in chosen if _finite(look))
+    if len(samples) < 3:
+        return None
+    rule, truth = trial.rule, trial.truth
+    traced = rule.traced and truth.traced
+    return Evidence(
+        names=tuple(trial.names),
+        slots=trial.layout.floats,
+        wrong=tuple(sorted(shown)),
+        samples=samples,
+        rule=_asked(rule),
+        truth=_asked(truth),
+        rule_program=(lambda leaves, dy: rule.pull(leaves, dy)[2]) if traced else None,
+        truth_program=(lambda leaves, dy: truth.pull(leaves, dy)[2]) if traced else None,
+    )
+
+
+def _finite(look: Look) -> bool:
+    return all(np.all(np.isfinite(v)) for v in (*look.y, *look.want))
+
+
+def _sample(look: Look) -> Sample:
+    got = tuple(to_numpy64(g) for g in look.got.gradient)
+    return Sample(look.spot.leaves, look.spot.dy, look.y, got, look.want, look.noise)
+
+
+def _asked(machine: Machine):  # type: ignore[no-untyped-def]
+    def ask(leaves: tuple[object, ...], dy: Arrays) -> Arrays:
+        return tuple(to_numpy64(g) for g in machine.run([Spot(tuple(leaves), tuple(dy))])[0].gradient)
+
+    return ask

@@ -1,0 +1,140 @@
+"""Where a function has no one gradient: which answers are valid there.
+
+A function with a kink at a point is differentiable at almost every point beside it. The convex hull of the
+gradients there is what a rule may answer at the kink (Clarke's generalised gradient).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+from ._truth import Arrays
+
+# Gradients at several displaced points at once: rows of entries to rows of entries.
+Nearby = Callable[[list[np.ndarray]], np.ndarray]
+
+_RADIUS = 2.0**-20
+_ROUNDS = 12
+
+
+@dataclasses.dataclass(frozen=True)
+class Kink:
+    """What is known of the gradients around a point.
+
+    Attributes:
+        spread: the largest distance between two of them, entry by entry; 0 where the function is smooth.
+        outside: how far an answer sticks out of their hull, relative to the spread.
+    """
+
+    spread: float
+    outside: float
+
+
+def look(
+    answer: np.ndarray,
+    own: np.ndarray,
+    part: slice,
+    size: np.ndarray,
+    gradients: Nearby,
+    rng: np.random.Generator,
+) -> Kink | None:
+    """Whether a point lies on a kink and, if so, whether an answer is a generalised gradient there.
+
+    Args:
+        answer: what the rule said, flat, for all leaves.
+        own: what autodiff says at the point itself, flat.
+        part: which entries of it are in question.
+        size: how far an entry moves for a relative move of one, flat.
+        gradients: of the oracle at points displaced by each of some vectors.
+        rng: draws displacements.
+
+    Returns:
+        None at a smooth point where autodiff is right. At a kink the hull is built where it matters: toward the answer, by the
+        gradients that reach furthest in that direction (Frank and Wolfe's method). Where autodiff alone stands
+        apart from the gradients around, these are the truth.
+    """
+    moves = [size * rng.uniform(-1, 1, size.shape) for _ in range(8)]
+    answer, own = answer[part], own[part]
+    far = _finite(gradients([_RADIUS * move for move in moves])[:, part])
+    near = _finite(gradients([_RADIUS / 32 * move for move in moves])[:, part])
+    if len(far) < 2 or len(near) < 2:
+        return None
+    spread = float(np.max(np.ptp(near, axis=0), initial=0.0))
+    # Smooth gradients draw together with the points; those of two sides of a kink do not.
+    if not spread > 0.25 * float(np.max(np.ptp(far, axis=0), initial=0.0)) or spread <= 1e-9 * _size(near):
+        limit, tolerance = np.mean(near, axis=0), 4 * spread + 1e-9 * _size(near)
+        if np.all(np.abs(own - limit) <= 1e-2 * np.abs(limit) + tolerance):
+            return None
+        return Kink(1.0, 0.0 if np.all(np.abs(answer - limit) <= 1e-5 * _size(near) + tolerance) else float("inf"))
+    if not np.all(np.isfinite(answer)):
+        return Kink(spread, float("inf"))
+    corners = near
+    gap = answer - _nearest(answer, corners)
+    for _ in range(_ROUNDS):
+        if np.linalg.norm(gap) <= 1e-4 * spread:
+            break
+        corners = np.concatenate([corners, _furthest(gap, part, size, gradients, rng)])
+        closer = answer - _nearest(answer, corners)
+        if np.linalg.norm(closer) > 0.999 * np.linalg.norm(gap):
+            gap = closer
+            break
+        gap = closer
+    return Kink(spread, float(np.max(np.abs(gap), initial=0.0)) / spread)
+
+
+def _furthest(
+    way: np.ndarray, part: slice, size: np.ndarray, gradients: Nearby, rng: np.random.Generator
+) -> np.ndarray:
+    """Gradients that reach far in a direction: convex kinks show them ahead, concave ones behind."""
+    small = _RADIUS / 32
+    length = float(np.max(np.abs(way))) or 1.0
+    shake = size * rng.uniform(-1, 1, (6, *size.shape)) / 64
+
+    def moved(step: np.ndarray, n: int) -> np.ndarray:
+        move = shake[n].copy()
+        move[part] += size[part] * step
+        return small * move
+
+    ahead, behind = gradients([moved(way / length, 0), moved(-way / length, 1)])[:, part]
+    with np.errstate(invalid="ignore"):
+        signs = np.where(way * ahead >= way * behind, 1.0, -1.0)
+    turned = [moved(signs * way / length, 2), moved(signs * way / length, 3)]
+    turned += [moved(signs * np.sign(way), 4), moved(signs * np.sign(way), 5)]
+    return _finite(np.concatenate([[ahead, behind], gradients(turned)[:, part]]))
+
+
+def _finite(rows: np.ndarray) -> np.ndarray:
+    return rows[np.all(np.isfinite(rows), axis=1)]
+
+
+def _size(rows: np.ndarray) -> float:
+    return float(np.max(np.abs(rows), initial=0.0))
+
+
+def _nearest(point: np.ndarray, corners: np.ndarray) -> np.ndarray:
+    """The point of a hull nearest to another, by pairwise Frank-Wolfe steps on the weights of the corners."""
+    gram = corners @ corners.T
+    towards = corners @ point
+    weights = np.zeros(len(corners))
+    weights[int(np.argmin(np.diag(gram) - 2 * towards))] = 1.0
+    for _ in range(400):
+        slope = gram @ weights - towards
+        best = int(np.argmin(slope))
+        held = np.flatnonzero(weights > 0)
+        worst = int(held[np.argmax(slope[held])])
+        gain = slope[worst] - slope[best]
+        curvature = gram[best, best] - 2 * gram[best, worst] + gram[worst, worst]
+        if gain <= 1e-14 * (1 + abs(slope[best])) or curvature <= 0:
+            break
+        step = min(weights[worst], gain / curvature)
+        weights[best] += step
+        weights[worst] -= step
+    return weights @ corners
+
+
+def flat(leaves: Arrays) -> np.ndarray:
+    """Leaves as one vector."""
+    return np.concatenate([np.asarray(leaf, np.float64).reshape(-1) for leaf in leaves] or [np.zeros(0)])

@@ -1,0 +1,281 @@
+"""Where to look: redrawn arguments, cotangents and other shapes.
+
+A mistake often hides at the arguments one happens to write down: all positive, no index twice, a symmetric
+matrix, a batch of one. Redraws keep what a function may rely on (an order, a mask of zeros and ones, rows that
+sum to one, the range of the integers) and change all else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ._subject import CannotCheck, Layout, is_key
+
+Domain = Any
+
+_KINDS = (
+    "generic",
+    "other",
+    "flipped",
+    "small",
+    "large",
+    "saturated",
+    "tied",
+    "repeated",
+    "positive",
+    "negative",
+)
+_QUICK = ("generic", "flipped", "saturated", "tied")
+
+
+@dataclasses.dataclass(frozen=True)
+class Redraw:
+    """Array leaves drawn anew.
+
+    Attributes:
+        kind: how: "generic", "flipped", "small", "large", "saturated", "tied", "repeated", ...
+        leaves: all array leaves, floats in float64 but values of their own dtypes.
+    """
+
+    kind: str
+    leaves: tuple[Any, ...]
+
+
+def redraws(
+    layout: Layout, domains: Any, rng: np.random.Generator, *, quick: bool, shapes: Any = None
+) -> Iterator[Redraw]:
+    """Arguments drawn anew, a kind after another.
+
+    Args:
+        layout: of the arguments, which show what to stay within.
+        domains: see `check_vjp`.
+        rng: draws.
+        quick: a few kinds alone.
+        shapes: other shapes for the leaves, where a batch of one is to be three.
+    """
+    rules = _rules(layout, domains)
+    scalars_alone = all(np.ndim(layout.leaves[i]) == 0 for i in layout.floats)
+    for kind in _QUICK if quick else _KINDS:
+        leaves = []
+        for i, (leaf, rule) in enumerate(zip(layout.leaves, rules, strict=True)):
+            shape = np.shape(leaf) if shapes is None else shapes[i]
+            # Beside arrays a scalar is a rate, a bound or a width: it stays in its neighbourhood.
+            hyperparameter = np.ndim(leaf) == 0 and not scalars_alone
+            leaves.append(_draw(leaf, rule, "nearby" if hyperparameter else kind, shape, rng))
+        yield Redraw(kind, tuple(leaves))
+
+
+def _rules(layout: Layout, domains: Any) -> list[Domain]:
+    if domains is None:
+        return [None] * len(layout.leaves)
+    count = max(layout.owners, default=-1) + 1
+    if isinstance(domains, str) or not isinstance(domains, list | tuple):
+        raise CannotCheck(f"domains must hold one entry an argument, got {domains!r}")
+    if len(domains) < count:
+        raise CannotCheck(f"domains has {len(domains)} entries, but argument {count - 1} is an array")
+    for at, domain in enumerate(domains):
+        pair = isinstance(domain, tuple | list) and len(domain) == 2
+        known = (
+            domain is None or domain in ("positive", "simplex", "fixed")
+            if not pair
+            else domain[0] < domain[1]
+        )
+        if not (callable(domain) or known):
+            raise CannotCheck(
+                f"domains[{at}] must be (lo, hi) with lo < hi, 'positive', 'simplex', 'fixed', a function "
+                f"(rng, like) -> value or None, got {domain!r}"
+            )
+    return [domains[owner] for owner in layout.owners]
+
+
+def _draw(leaf: Any, rule: Domain, kind: str, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+    if isinstance(rule, str) and rule == "fixed":
+        return leaf if np.shape(leaf) == shape else _resized(leaf, shape)
+    if callable(rule):
+        like = leaf if np.shape(leaf) == shape else _resized(leaf, shape)
+        drawn = rule(rng, like)
+        return _rounded(np.asarray(drawn, np.float64), leaf.dtype) if _floating(leaf) else drawn
+    if is_key(leaf):
+        return _other_key(leaf, shape, rng)
+    if not _floating(leaf):
+        return _integers(leaf, rule, kind, shape, rng)
+    values = np.asarray(leaf).astype(np.float64)
+    return _rounded(_floats(values, rule, kind, shape, rng, leaf.dtype), leaf.dtype)
+
+
+def _floating(leaf: Any) -> bool:
+    return bool(jnp.issubdtype(leaf.dtype, jnp.floating))
+
+
+def _rounded(values: np.ndarray, dtype: Any) -> np.ndarray:
+    """Values that a dtype holds, as float64: all machines look at the same point."""
+    with np.errstate(over="ignore"):
+        return np.asarray(values).astype(dtype).astype(np.float64)
+
+
+def _resized(leaf: Any, shape: tuple[int, ...]) -> Any:
+    return (
+        np.broadcast_to(np.asarray(leaf), shape)
+        if isinstance(leaf, np.ndarray)
+        else jnp.broadcast_to(leaf, shape)
+    )
+
+
+def _other_key(leaf: Any, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+    seed = int(rng.integers(1 << 30))
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        key = jax.random.key(seed, impl=jax.random.key_impl(leaf))
+        return key if shape == () else jax.random.split(key, shape)
+    return np.asarray(rng.integers(0, 1 << 32, shape, dtype=np.uint32))
+
+
+def _integers(leaf: Any, rule: Domain, kind: str, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+    values = np.asarray(leaf)
+    if values.size == 0:
+        return np.zeros(shape, values.dtype)
+    if values.dtype == np.bool_:
+        return rng.random(shape) < 0.5 if values.size > 1 else np.broadcast_to(values, shape)
+    if not np.issubdtype(values.dtype, np.integer):
+        return _resized(leaf, shape)
+    if isinstance(rule, tuple | list):
+        low, high = int(rule[0]), int(rule[1])
+    else:
+        low, high = int(values.min()), int(values.max())
+    if values.ndim == 0 and not isinstance(rule, tuple | list):
+        return values
+    drawn = rng.integers(low, high + 1, shape)
+    if kind == "repeated":
+        drawn = np.full(shape, rng.choice(values.reshape(-1)))
+    elif kind == "tied" and drawn.size > 1:
+        drawn.reshape(-1)[1] = drawn.reshape(-1)[0]
+    if _is_sorted(values):
+        drawn = np.sort(drawn)
+    return drawn.astype(values.dtype)
+
+
+def _is_sorted(values: np.ndarray) -> bool:
+    """Whether a vector is in an order that four entries seldom have by chance."""
+    return bool(values.ndim == 1 and values.size >= 4 and np.all(np.diff(values) >= 0) and np.ptp(values) > 0)
+
+
+def _floats(
+    values: np.ndarray, rule: Domain, kind: str, shape: tuple[int, ...], rng: np.random.Generator, dtype: Any
+) -> np.ndarray:
+    if values.size == 0:
+        return np.zeros(shape)
+    if isinstance(rule, tuple | list):
+        return _within(float(rule[0]), float(rule[1]), kind, shape, rng)
+    if rule == "positive":
+        return _positive(values, kind, shape, rng)
+    if rule == "simplex" or (rule is None and _is_simplex(values)):
+        return _simplex(values, kind, shape, rng)
+    if values.size > 1 and np.all((values == 0) | (values == 1)):
+        return (rng.random(shape) < 0.6).astype(np.float64)
+    if kind == "nearby" and not 0 < values < 1:
+        return np.asarray(values * rng.uniform(0.7, 1.4))
+    if values.ndim == 0 and 0 < values < 1:
+        return np.asarray(rng.uniform(0.1, 0.9))
+    drawn = _free(values, kind, shape, rng, dtype)
+    return np.sort(drawn) if _is_sorted(values) else drawn
+
+
+def _within(
+    low: float, high: float, kind: str, shape: tuple[int, ...], rng: np.random.Generator
+) -> np.ndarray:
+    width = high - low
+    part = rng.uniform(0.02, 0.98, shape)
+    if kind in ("small", "negative"):
+        part = part * 0.05
+    elif kind in ("large", "saturated", "positive"):
+        part = 1 - part * 0.05
+    elif kind == "tied":
+        part = rng.choice([0.25, 0.5, 0.75], shape)
+    return low + width * part
+
+
+def _positive(values: np.ndarray, kind: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    scale = float(np.mean(np.abs(values))) or 1.0
+    scale *= {"small": 1e-3, "large": 10.0, "saturated": 50.0}.get(kind, 1.0)
+    if kind == "tied":
+        return scale * rng.choice([0.5, 1.0, 2.0], shape)
+    return scale * np.exp(rng.normal(scale=0.5, size=shape))
+
+
+def _is_simplex(values: np.ndarray) -> bool:
+    sums = np.sum(values, axis=-1) if values.ndim else values
+    return bool(
+        values.ndim and values.shape[-1] > 1 and np.all(values >= 0) and np.all(np.abs(sums - 1) < 1e-2)
+    )
+
+
+def _simplex(values: np.ndarray, kind: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    if np.all((values == 0) | (values == 1)):
+        return np.eye(shape[-1])[rng.integers(0, shape[-1], shape[:-1])]
+    sharpness = {"small": 0.1, "large": 2.0, "saturated": 4.0}.get(kind, 1.0)
+    raised = np.exp(sharpness * rng.normal(size=shape))
+    return raised / raised.sum(axis=-1, keepdims=True)
+
+
+def _free(
+    values: np.ndarray, kind: str, shape: tuple[int, ...], rng: np.random.Generator, dtype: Any
+) -> np.ndarray:
+    size = float(np.sqrt(np.mean(np.square(values, dtype=np.float64)))) or 1.0
+    # What is far from everyday size is that on purpose; a redraw stays in its neighbourhood.
+    size = size if 1e-2 < size < 50 else float(np.clip(size, 1e-6, 1e6))
+    normal = rng.normal(size=shape)
+    if kind == "flipped":
+        return -values if values.shape == shape else -np.broadcast_to(values, shape)
+    if kind == "small":
+        return 1e-3 * size * normal
+    if kind == "large":
+        return 6 * size * normal
+    if kind == "saturated":
+        # Past the point where exp overflows in the dtype itself.
+        limit = 1.4 * float(np.log(float(jnp.finfo(dtype).max)))
+        return rng.uniform(0.5, 1.0, shape) * limit * rng.choice([-1.0, 1.0], shape)
+    if kind == "tied":
+        return rng.integers(-2, 3, shape).astype(np.float64)
+    if kind == "positive":
+        return size * np.abs(normal) + 0.1 * size
+    if kind == "negative":
+        return -size * np.abs(normal) - 0.1 * size
+    if kind == "other":
+        # Of few entries none repeats the sign pattern by chance.
+        return size * (0.25 + np.abs(normal)) * rng.choice([-1.0, 1.0], shape)
+    drawn = size * normal
+    return np.abs(drawn) if np.all(values > 0) else drawn
+
+
+def cotangents(shapes: list[tuple[int, ...]], rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+    """Fresh cotangents: away from zero, of both signs, with short fractions so that bfloat16 holds them."""
+    return tuple(
+        np.asarray(rng.integers(9, 41, shape) / 16.0 * rng.choice([-1.0, 1.0], shape), np.float64)
+        for shape in shapes
+    )
+
+
+def larger_batches(layout: Layout, size: int = 3) -> Iterator[tuple[tuple[int, ...], ...]]:
+    """Shapes in which axes of length one are longer: leading ones of all leaves, all of them, of one leaf."""
+    shapes = [np.shape(leaf) for leaf in layout.leaves]
+    keys = [is_key(leaf) for leaf in layout.leaves]
+
+    def grown(choose: Callable[[int, int], bool]) -> tuple[tuple[int, ...], ...]:
+        return tuple(
+            shape if key else tuple(size if n == 1 and choose(i, axis) else n for axis, n in enumerate(shape))
+            for i, (shape, key) in enumerate(zip(shapes, keys, strict=True))
+        )
+
+    seen = {tuple(shapes)}
+    tries = [grown(lambda i, axis: axis == 0), grown(lambda i, axis: True)]
+    tries += [grown(lambda i, axis, one=one: i == one and axis == 0) for one in range(len(shapes))]  # type: ignore[misc]
+    tries += [grown(lambda i, axis, at=at: axis == at) for at in (1, 2)]  # type: ignore[misc]
+    for shape in tries:
+        if shape not in seen:
+            seen.add(shape)
+            yield shape

@@ -1,0 +1,123 @@
+"""A function without the custom VJPs inside it, and what else its program shows.
+
+A function built on custom VJPs brings no oracle of its own, but each of them carries the plain forward it was
+written for: with these in their places autodiff has nothing but its own rules to follow. The shape of a jaxpr
+is no promise of jax; this module reads it, and runs where a custom VJP hides anywhere in a program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+_INLINE = {"jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoint", "custom_vjp_call"}
+
+
+def strip(f: Callable[..., Any]) -> Callable[..., Any]:
+    """F with every custom VJP replaced by the plain function under it; custom JVPs stay.
+
+    Args:
+        f: traceable, of arrays and pytrees of them.
+    """
+
+    def plain(*args: Any) -> Any:
+        leaves, treedef = jax.tree.flatten(args)
+        arrays = [i for i, leaf in enumerate(leaves) if isinstance(leaf, jax.Array | np.ndarray | np.generic)]
+
+        def of_arrays(*values: Any) -> Any:
+            filled = list(leaves)
+            for i, value in zip(arrays, values, strict=True):
+                filled[i] = value
+            return f(*jax.tree.unflatten(treedef, filled))
+
+        values = [leaves[i] for i in arrays]
+        closed, shape = jax.make_jaxpr(of_arrays, return_shape=True)(*values)
+        if not _has_custom_vjp(closed):
+            return f(*args)
+        return jax.tree.unflatten(jax.tree.structure(shape), _evaluate(closed, values))
+
+    return plain
+
+
+def _open(jaxpr: Any) -> tuple[Any, tuple[Any, ...]]:
+    return getattr(jaxpr, "jaxpr", jaxpr), tuple(getattr(jaxpr, "consts", ()))
+
+
+def _is_jaxpr(value: Any) -> bool:
+    return hasattr(value, "eqns")
+
+
+def _inner(equation: Any) -> Iterator[Any]:
+    for value in equation.params.values():
+        for one in value if isinstance(value, tuple | list) else (value,):
+            if _is_jaxpr(one):
+                yield one
+
+
+def _has_custom_vjp(jaxpr: Any) -> bool:
+    return any(
+        equation.primitive.name == "custom_vjp_call" or any(map(_has_custom_vjp, _inner(equation)))
+        for equation in jaxpr.eqns
+    )
+
+
+def _evaluate(jaxpr: Any, args: list[Any]) -> list[Any]:
+    opened, consts = _open(jaxpr)
+    known: dict[Any, Any] = dict(zip(opened.constvars, consts, strict=True))
+    known.update(zip(opened.invars, args, strict=True))
+
+    def read(atom: Any) -> Any:
+        return atom.val if hasattr(atom, "val") else known[atom]
+
+    for equation in opened.eqns:
+        inputs = [read(atom) for atom in equation.invars]
+        inner = list(_inner(equation))
+        if equation.primitive.name in _INLINE and len(inner) == 1:
+            outputs = _evaluate(inner[0], inputs)
+        else:
+            params = equation.params
+            if any(map(_has_custom_vjp, inner)):
+                params = {name: _stripped(value) for name, value in params.items()}
+            bound = equation.primitive.bind(*inputs, **params)
+            outputs = bound if equation.primitive.multiple_results else [bound]
+        known.update(zip(equation.outvars, outputs, strict=True))
+    return [read(atom) for atom in opened.outvars]
+
+
+def _stripped(value: Any) -> Any:
+    if isinstance(value, tuple | list):
+        return type(value)(map(_stripped, value)) if any(map(_is_jaxpr, value)) else value
+    if not _is_jaxpr(value):
+        return value
+    opened, _ = _open(value)
+    shapes = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in opened.invars]
+    return jax.make_jaxpr(lambda *args: _evaluate(value, list(args)))(*shapes)
+
+
+def coarsest(jaxpr: Any) -> Any:
+    """The coarsest float dtype to which a program of float64 arguments rounds them on the way; None if none."""
+    found: list[Any] = []
+
+    def walk(part: Any) -> None:
+        for equation in _open(part)[0].eqns:
+            if any(_is_wide(atom) for atom in equation.invars):
+                found.extend(
+                    v.aval.dtype
+                    for v in equation.outvars
+                    if hasattr(v.aval, "dtype")
+                    and jnp.issubdtype(v.aval.dtype, jnp.floating)
+                    and jnp.finfo(v.aval.dtype).bits < 64
+                )
+            for inner in _inner(equation):
+                walk(inner)
+
+    walk(jaxpr)
+    return max(found, key=lambda dtype: float(jnp.finfo(dtype).eps), default=None)
+
+
+def _is_wide(atom: Any) -> bool:
+    return getattr(getattr(atom, "aval", None), "dtype", None) == jnp.float64

@@ -1,0 +1,440 @@
+"""One rule under trial: its machines, the spots it is looked at, and what is right there."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import inspect
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from . import _kinks
+from ._differences import Differences, Directions
+from ._machine import Answer, Machine, Spot
+from ._probes import cotangents, redraws
+from ._strip import coarsest, strip
+from ._subject import UNTRACEABLE, CannotCheck, Layout, Subject
+from ._truth import Arrays, Estimate, to_numpy64
+
+_EPS = float(np.finfo(np.float64).eps)
+
+
+@dataclasses.dataclass(frozen=True)
+class Look:
+    """A spot, what the rule answers there in float64 and what is right.
+
+    Attributes:
+        kind: "base", how the cotangent there differs ("twice", "zero", ...), or how the arguments were redrawn.
+        spot: arguments and cotangents.
+        got: the rule's gradients; None where it cannot be run in float64.
+        want: the right ones; nan where unknown.
+        noise: how far a right answer may be off, an array a leaf.
+        y: results of the function.
+    """
+
+    kind: str
+    spot: Spot
+    got: Answer
+    want: Arrays
+    noise: Arrays
+    y: Arrays
+
+    @property
+    def redrawn(self) -> bool:
+        """Whether the arguments are others than the caller's."""
+        return self.kind not in BASE_KINDS
+
+
+@dataclasses.dataclass(frozen=True)
+class Blur:
+    """What rounding explains in the arguments' own dtypes at a spot, a number a differentiable leaf.
+
+    Attributes:
+        error: autodiff's own distance from the truth, there and a unit in the last place aside.
+        noise: how far a right rule may be off.
+        finite: whether autodiff is finite.
+    """
+
+    error: tuple[float, ...]
+    noise: tuple[float, ...]
+    finite: tuple[bool, ...]
+
+
+BASE_KINDS = ("base", "fresh", "sum", "minus twice", "zero", "much", "little", "alone")
+
+
+class Trial:
+    """Machines and spots for one rule. Made by `Trial.of`; raises CannotCheck where there is nothing to judge."""
+
+    def __init__(self, subject: Subject, args: tuple[Any, ...], *, quick: bool, domains: Any, seed: int):
+        self.subject, self.quick, self.domains = subject, quick, domains
+        self.rng = np.random.default_rng(seed)
+        self.notes: list[str] = []
+        self.caller_x64 = jax.dtypes.canonicalize_dtype(np.float64) == np.float64
+        wide_leaf = any(
+            isinstance(leaf, jax.Array) and leaf.dtype in (np.float64, np.int64)
+            for leaf in jax.tree.leaves(args)
+        )
+        self.x64 = self.caller_x64 or wide_leaf
+        self.layout, self.traced = self._layout(args)
+        if not self.layout.floats:
+            raise CannotCheck(f"{subject.name} has no floating-point argument to be differentiated")
+        self.own_x64 = self.x64 or self.layout.keyed
+        self.rule = self.machine(subject.rule_pull(self.layout), wide=True)
+        self.own = self.machine(subject.rule_pull(self.layout), wide=False)
+        self.shapes = self._result_shapes()
+        self.base = Spot(self._base_leaves(), cotangents(self.shapes, self.rng))
+        self.truth, self.rough = self._judges()
+
+    @property
+    def names(self) -> list[str]:
+        """How messages call the cotangent of each differentiable leaf: "dW", "dparams['b']"."""
+        try:
+            parameters = list(inspect.signature(self.subject.value).parameters.values())
+        except (TypeError, ValueError):
+            parameters = []
+        usual = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        given = [p.name for p in parameters if p.kind in usual]
+        return [
+            f"d{given[argument]}{path}" if argument < len(given) else f"d(argument {argument}){path}"
+            for argument, path in zip(self.layout.arguments, self.layout.paths, strict=True)
+        ]
+
+    # -- what can be run, and how ------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def own_setting(self) -> Iterator[None]:
+        """The caller's settings, with x64 on where the arguments hold float64."""
+        with jax.enable_x64(self.x64):
+            yield
+
+    def machine(self, pull: Any, *, wide: bool) -> Machine:
+        """A machine for a pull, in float64 or in the arguments' own dtypes."""
+        return Machine(pull, self.layout, wide=wide, traced=self.traced, x64=self.own_x64)
+
+    def _layout(self, args: tuple[Any, ...]) -> tuple[Layout, bool]:
+        """The arguments taken apart so that the function can be traced, if it can."""
+        failure: Exception | None = None
+        for trace_floats, hold in ((True, False), (False, False), (False, True)):
+            layout = Layout.of(args, self.subject.static, trace_floats=trace_floats, hold=hold, x64=self.x64)
+            try:
+                with self.own_setting():
+                    leaves = tuple(jax.ShapeDtypeStruct(np.shape(v), v.dtype) for v in layout.leaves)
+                    jax.eval_shape(
+                        lambda *v, at=layout: self.subject.results(at, self.subject.value, v), *leaves
+                    )
+                return layout, True
+            except Exception as error:
+                failure = failure or error
+        layout = Layout.of(args, self.subject.static, trace_floats=True, hold=False, x64=self.x64)
+        if self.subject.rule is None and not isinstance(failure, UNTRACEABLE):
+            raise CannotCheck(f"{self.subject.name} raises at these arguments: {_first_line(failure)}")
+        return layout, False
+
+    def _base_leaves(self) -> tuple[Any, ...]:
+        leaves = list(self.layout.leaves)
+        for i in self.layout.floats:
+            leaves[i] = to_numpy64(leaves[i])
+        return tuple(leaves)
+
+    def _result_shapes(self) -> list[tuple[int, ...]]:
+        try:
+            with self.own_setting():
+                if self.traced:
+                    structs = tuple(jax.ShapeDtypeStruct(np.shape(v), v.dtype) for v in self.layout.leaves)
+                    ys = jax.eval_shape(
+                        lambda *v: self.subject.results(self.layout, self.subject.value, v), *structs
+                    )
+                else:
+                    ys = self.subject.results(self.layout, self.subject.value, self.layout.leaves)
+        except Exception as error:
+            raise CannotCheck(
+                f"{self.subject.name} raises at these arguments: {_first_line(error)}"
+            ) from error
+        if not ys:
+            raise CannotCheck(f"{self.subject.name} has no floating-point result to be differentiated")
+        return [np.shape(y) for y in ys]
+
+    def _judges(self) -> tuple[Machine | None, Machine | None]:
+        """What is right, in float64 and in the arguments' own dtypes; None where differences alone judge."""
+        subject, layout = self.subject, self.layout
+        if subject.intended is not None:
+            pull = subject.truth_pull(layout)
+        elif not self.traced and subject.rule is not None and subject.oracle is subject.value:
+            return None, None
+        else:
+            source = subject.oracle if subject.oracle is not None else subject.value
+            pull = subject.by_autodiff(layout, strip(source) if self.traced else source)
+        assert pull is not None
+        judge, rough = self.machine(pull, wide=True), self.machine(pull, wide=False)
+        if self.traced:
+            self._compile(judge, rough)
+        for traced in (True, False):
+            judge.traced = traced
+            try:
+                answer = judge.run([self.base])[0]
+                break
+            except Exception as error:
+                failure = error
+        else:
+            if subject.intended is not None:
+                raise CannotCheck(
+                    f"oracle_vjp raises at these arguments: {_first_line(failure)}"
+                ) from failure
+            self.notes.append(
+                f"autodiff cannot follow the function ({_first_line(failure)}): differences alone judge"
+            )
+            return None, None
+        if [np.shape(y) for y in answer.y] != self.shapes:
+            raise CannotCheck(
+                f"the oracle's results have shapes {[np.shape(y) for y in answer.y]}, "
+                f"but those of {subject.name} {self.shapes}"
+            )
+        rough.traced = judge.traced
+        return judge, rough
+
+    def _compile(self, judge: Machine, rough: Machine) -> None:
+        """All four programs, two at a time: XLA compiles without holding Python's lock.
+
+        Those in float64 bring their settings along; those in the caller's settings stay in its thread.
+        """
+        with ThreadPoolExecutor(1) as worker:
+            ahead = [worker.submit(machine.prepare, self.base) for machine in (self.rule, judge)]
+            self.own.prepare(self.base)
+            rough.prepare(self.base)
+            for done in ahead:
+                done.result()
+
+    # -- looking -----------------------------------------------------------------------------------------
+
+    def spots(self) -> Iterator[tuple[str, Spot]]:
+        """The caller's arguments under several cotangents, then arguments drawn anew."""
+        leaves, dy = self.base.leaves, self.base.dy
+        fresh = cotangents(self.shapes, self.rng)
+        yield "base", self.base
+        yield "fresh", Spot(leaves, fresh)
+        yield "sum", Spot(leaves, tuple(a + b for a, b in zip(dy, fresh, strict=True)))
+        yield "minus twice", Spot(leaves, tuple(-2 * d for d in dy))
+        yield "zero", Spot(leaves, tuple(0 * d for d in dy))
+        yield "much", Spot(leaves, tuple(1024 * d for d in dy))
+        yield "little", Spot(leaves, tuple(d / 1024 for d in dy))
+        if len(dy) > 1:
+            for k in range(len(dy)):
+                yield "alone", Spot(leaves, tuple(d if i == k else 0 * d for i, d in enumerate(dy)))
+        for drawn in redraws(self.layout, self.domains, self.rng, quick=self.quick):
+            yield drawn.kind, Spot(drawn.leaves, cotangents(self.shapes, self.rng))
+
+    def looks(
+        self, spots: list[tuple[str, Spot]], rule: Machine | None = None, truth: Machine | None = None
+    ) -> list[Look]:
+        """The rule beside the truth at each spot; redrawn spots where anything is not finite are left out."""
+        rule, truth = rule or self.rule, truth or self.truth
+        answers = rule.run([spot for _, spot in spots])
+        if truth is None:
+            return self._looks_by_differences(spots, answers)
+        rights = truth.run([spot for _, spot in spots])
+        jittered = truth.run([self._jittered(spot, _EPS, n) for _, spot in spots for n in range(2)])
+        looks = []
+        for at, ((kind, spot), got, right) in enumerate(zip(spots, answers, rights, strict=True)):
+            want = tuple(to_numpy64(g) for g in right.gradient)
+            finite = all(np.all(np.isfinite(y)) for y in (*right.again, *got.again, *want))
+            if kind not in BASE_KINDS and not finite:
+                continue
+            near = [jittered[2 * at + n].gradient for n in range(2)]
+            noise = self._noise(spot, want, right.y, near)
+            looks.append(Look(kind, spot, got, want, noise, tuple(to_numpy64(y) for y in right.again)))
+        return looks
+
+    def _noise(self, spot: Spot, want: Arrays, y: Arrays, near: list[Arrays]) -> Arrays:
+        """How far a right rule in float64 may be off: rounding moves the truth, and adds up in it."""
+        eps = max(_EPS, self.wide_eps)
+        noise = []
+        for i, (slot, w) in enumerate(zip(self.layout.floats, want, strict=True)):
+            with np.errstate(all="ignore"):
+                moved = np.max([np.abs(to_numpy64(n[i]) - w) for n in near], axis=0) if near else 0.0
+                moved = np.where(np.isfinite(moved), moved, 0.0) * (eps / _EPS)
+                leafwide = np.max(np.abs(w), initial=0.0, where=np.isfinite(w))
+            backward = self.backward_error(spot, y, slot)
+            noise.append(np.asarray(1e2 * moved + 1e5 * eps * leafwide + 64 * eps * backward + 1e-290))
+        return tuple(noise)
+
+    @property
+    def wide_eps(self) -> float:
+        """The rounding of the coarsest dtype that the rule or the oracle computes in when given float64."""
+        dtypes = [coarsest(m.jaxpr) for m in (self.rule, self.truth) if m is not None and m.jaxpr is not None]
+        found = [float(jnp.finfo(dtype).eps) for dtype in dtypes if dtype is not None]
+        # What rounds in float32 adds up far less than the float64 floor allows for.
+        return max(found, default=0.0) / 1e3
+
+    def backward_error(self, spot: Spot, y: Arrays, slot: int) -> float:
+        """What one relative rounding of the results is worth in a derivative: |dy·y| over the size of x."""
+        x = np.asarray(spot.leaves[slot], np.float64)
+        size = float(np.max(np.abs(x), initial=0.0))
+        with np.errstate(all="ignore"):
+            terms = [np.sum(np.abs(d * to_numpy64(v))) for d, v in zip(spot.dy, y, strict=True)]
+        weight = float(sum(t for t in terms if np.isfinite(t)))
+        return weight / size if size else 0.0
+
+    def blur(self, spots: list[Spot]) -> list[Blur]:
+        """What rounding in the arguments' own dtypes does to autodiff at each spot."""
+        if self.truth is None or self.rough is None:
+            # Nothing is known of rounding but the dtype: judged by the size of the answer alone.
+            return [
+                self._blur(spot, answer, [answer])
+                for spot, answer in zip(spots, self.own.run(spots), strict=True)
+            ]
+        moved = [spot if n == 0 else self._jittered(spot, None, n) for spot in spots for n in range(3)]
+        exact, rough = self.truth.run(moved), self.rough.run(moved)
+        return [
+            self._blur(spot, exact[3 * at], rough[3 * at : 3 * at + 3], exact[3 * at : 3 * at + 3])
+            for at, spot in enumerate(spots)
+        ]
+
+    def _blur(self, spot: Spot, truth: Answer, rough: list[Answer], near: list[Answer] | None = None) -> Blur:
+        dtypes = [self.layout.leaves[i].dtype for i in self.layout.floats]
+        coarse = max(float(jnp.finfo(dtype).eps) for dtype in (*dtypes, *(y.dtype for y in rough[0].y)))
+        errors, noises, finite = [], [], []
+        for leaf, slot in enumerate(self.layout.floats):
+            want = to_numpy64(truth.gradient[leaf])
+            own = [to_numpy64(answer.gradient[leaf]) for answer in rough]
+            here = [to_numpy64(answer.gradient[leaf]) for answer in near or rough]
+            with np.errstate(all="ignore"):
+                far = [_largest(a - b) for a, b in zip(own, here, strict=True)] + [
+                    _largest(h - want) for h in here
+                ]
+            error = max(far)
+            backward = self.backward_error(spot, truth.again, slot)
+            noises.append(
+                8 * error
+                + coarse * (32 * _largest(want) + 6 * backward)
+                + 64 * float(jnp.finfo(dtypes[leaf]).tiny)
+            )
+            errors.append(error)
+            finite.append(bool(np.all(np.isfinite(own[0]))))
+        return Blur(tuple(errors), tuple(noises), tuple(finite))
+
+    def _jittered(self, spot: Spot, eps: float | None, seed: int) -> Spot:
+        """A spot moved by a relative `eps`; None moves by a unit in the last place of each leaf's own dtype."""
+        rng = np.random.default_rng(seed + 1)
+        leaves = list(spot.leaves)
+        for i in self.layout.floats:
+            info = jnp.finfo(self.layout.leaves[i].dtype)
+            move = rng.uniform(-1, 1, np.shape(leaves[i]))
+            if eps is None:
+                leaves[i] = leaves[i] * (1 + float(info.eps) * move)
+                leaves[i] = np.asarray(leaves[i]).astype(info.dtype).astype(np.float64)
+            else:
+                leaves[i] = leaves[i] * (1 + eps * move)
+        return Spot(tuple(leaves), spot.dy)
+
+    # -- differences and kinks ---------------------------------------------------------------------------
+
+    def differences(self) -> Differences:
+        """Differences of the plain function."""
+        f = self.subject.oracle or self.subject.value
+        source = strip(f) if self.traced else f
+        eps = 8 * 1e3 * self.wide_eps
+        return Differences(
+            lambda leaves: self.subject.results(self.layout, source, leaves),
+            self.layout,
+            traced=self.traced,
+            eps=eps,
+        )
+
+    def _looks_by_differences(self, spots: list[tuple[str, Spot]], answers: list[Answer]) -> list[Look]:
+        differences, looks, redrawn = self.differences(), [], 0
+        for (kind, spot), got in zip(spots, answers, strict=True):
+            finite = all(np.all(np.isfinite(y)) for y in got.again)
+            redrawn += kind not in BASE_KINDS
+            if kind in ("sum", "minus twice", "zero", "much", "little") or (
+                kind not in BASE_KINDS and not finite
+            ):
+                continue
+            if redrawn > 4 and not self.traced:
+                continue
+            floats = tuple(np.asarray(spot.leaves[i], np.float64) for i in self.layout.floats)
+            directions = Directions.of(floats, np.random.default_rng(0))
+            estimate = differences.along(spot, directions)
+            want, noise = _at_entries(floats, directions, estimate)
+            looks.append(Look(kind, spot, got, want, noise, tuple(to_numpy64(y) for y in got.again)))
+        return looks
+
+    def kink(self, look: Look, leaf: int) -> _kinks.Kink | None:
+        """Whether a leaf's gradient at a spot is at a kink, and how far out of its hull the rule's answer is."""
+        truth = self.truth
+        if truth is None:
+            return None
+        slots = self.layout.floats
+        shapes = [np.shape(look.spot.leaves[i]) for i in slots]
+        sizes = [int(np.prod(s)) for s in shapes]
+        ends = np.cumsum(sizes)
+        here = slice(int(ends[leaf] - sizes[leaf]), int(ends[leaf]))
+        if ends[-1] > 1 << 16:
+            return None
+        scale = np.concatenate(
+            [np.full(n, self._leaf_size(look.spot.leaves[i])) for i, n in zip(slots, sizes, strict=True)]
+        )
+        x = _kinks.flat(tuple(look.spot.leaves[i] for i in slots))
+
+        def gradients(moves: list[np.ndarray]) -> np.ndarray:
+            spots = []
+            for move in moves:
+                moved = np.split(x + move, ends[:-1])
+                floats = tuple(m.reshape(s) for m, s in zip(moved, shapes, strict=True))
+                spots.append(Spot(self.layout.with_floats(look.spot.leaves, floats), look.spot.dy))
+            return np.stack([_kinks.flat(answer.gradient) for answer in truth.run(spots)])
+
+        answer = _kinks.flat(look.got.gradient)
+        return _kinks.look(answer, _kinks.flat(look.want), here, scale, gradients, np.random.default_rng(0))
+
+    def nearby_mean(self, look: Look, leaf: int) -> tuple[np.ndarray, float]:
+        """The gradient around a spot where autodiff itself is not finite, and how much it varies."""
+        assert self.truth is not None
+        near = [self._jittered(look.spot, 2.0**-24, n) for n in range(4)]
+        moved = []
+        rng = np.random.default_rng(0)
+        for spot in near:
+            leaves = list(spot.leaves)
+            for i in self.layout.floats:
+                shake = rng.uniform(-1, 1, np.shape(leaves[i]))
+                leaves[i] = leaves[i] + 2.0**-24 * self._leaf_size(leaves[i]) * shake
+            moved.append(Spot(tuple(leaves), spot.dy))
+        gradients = np.stack([to_numpy64(a.gradient[leaf]) for a in self.truth.run(moved)])
+        return np.mean(gradients, axis=0), float(np.max(np.ptp(gradients, axis=0), initial=0.0))
+
+    @staticmethod
+    def _leaf_size(leaf: Any) -> float:
+        x = np.asarray(leaf, np.float64)
+        return float(np.max(np.abs(x), initial=0.0)) or 1.0
+
+
+def _at_entries(floats: Arrays, directions: Directions, estimate: Estimate) -> tuple[Arrays, Arrays]:
+    """Derivatives along single entries as leaves, nan where none was taken or where it does not converge."""
+    total = sum(leaf.size for leaf in floats)
+    want, noise = np.full(total, np.nan), np.full(total, np.inf)
+    count = len(directions.entries)
+    value, error = estimate.value[:count], estimate.error[:count]
+    scale = float(np.max(np.abs(value), initial=0.0, where=np.isfinite(value)))
+    known = error <= 1e-4 * (np.abs(value) + 1e-2 * scale) + 1e-300
+    want[directions.entries] = np.where(known, value, np.nan)
+    noise[directions.entries] = 20 * error + 1e-9 * scale
+    ends = np.cumsum([leaf.size for leaf in floats])[:-1]
+    shapes = [leaf.shape for leaf in floats]
+    return tuple(
+        tuple(part.reshape(shape) for part, shape in zip(np.split(flat, ends), shapes, strict=True))
+        for flat in (want, noise)
+    )  # type: ignore[return-value]
+
+
+def _largest(x: np.ndarray) -> float:
+    return float(np.max(np.abs(x), initial=0.0, where=np.isfinite(x)))
+
+
+def _first_line(error: BaseException | None) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else ''}"
