@@ -11,9 +11,10 @@ import jax
 from . import _properties as properties
 from ._diagnose import diagnosed
 from ._machine import Answer
+from ._minimal import shown_by, simplified
 from ._report import Finding, Report
 from ._subject import CannotCheck, Subject
-from ._trial import Look, Trial
+from ._trial import Blur, Compared, Look, Trial
 
 _EFFORTS = ("quick", "thorough")
 _ORDER = (
@@ -121,29 +122,77 @@ def check_pair(
     return _check(Subject.of_pair(f, f_vjp, oracle, kwargs), args, domains, in_axes, effort, seed)
 
 
-def _check(
-    subject: Subject, args: tuple[Any, ...], domains: Any, in_axes: Any, effort: str, seed: int
-) -> Report:
+@dataclasses.dataclass(frozen=True)
+class Examination:
+    """A report, and the numbers it rests on.
+
+    Attributes:
+        report: the verdict.
+        compared: every gradient beside what it was held against, at points that are not extreme.
+        arguments: for each differentiable leaf, the position of its argument.
+        base: the caller's arguments with their cotangents, in float64, and the rule's answer there.
+        kept: bytes of residuals in the arguments' own dtypes, the rule's and autodiff's; None if unknown.
+        kinks: for each differentiable leaf, whether it was at a kink and right.
+    """
+
+    report: Report
+    compared: tuple[Compared, ...]
+    arguments: tuple[int, ...]
+    base: Look | None
+    kept: tuple[int, int] | None
+    kinks: tuple[bool, ...]
+
+
+def examine(
+    op: Callable[..., Any],
+    *args: Any,
+    oracle: Callable[..., Any] | None = None,
+    domains: Any = None,
+    kwargs: Mapping[str, Any] | None = None,
+    effort: str = "thorough",
+    seed: int = 0,
+) -> Examination:
+    """As `check_vjp`, with the numbers behind the verdict; operation by operation is run at any effort."""
+    subject = Subject.of_op(op, oracle, None, kwargs)
+    return _examine(subject, args, domains, 0, effort, seed, eager=True)
+
+
+def _check(subject: Subject, args: Any, domains: Any, in_axes: Any, effort: str, seed: int) -> Report:
+    return _examine(subject, args, domains, in_axes, effort, seed, eager=effort == "thorough").report
+
+
+def _examine(
+    subject: Subject, args: Any, domains: Any, in_axes: Any, effort: str, seed: int, *, eager: bool
+) -> Examination:
     if effort not in _EFFORTS:
         raise CannotCheck(f"effort must be 'quick' or 'thorough', got {effort!r}")
     # What the caller has set to hunt for nans would raise where a nan is what is looked for.
     with jax.debug_nans(False), jax.debug_infs(False):
         trial = Trial(subject, args, quick=effort == "quick", domains=domains, seed=seed)
         trial.layout.axes(in_axes)
-        findings, points = _findings(trial, in_axes)
+        findings, looks, points = _findings(trial, in_axes, eager=eager)
     findings.sort(key=lambda f: _ORDER.index(f.property))
-    return Report(subject.name, tuple(findings), tuple(trial.notes), points)
+    report = Report(subject.name, tuple(findings), tuple(trial.notes), points, shown_by(trial, findings))
+    leaves = range(len(trial.layout.floats))
+    return Examination(
+        report,
+        tuple(trial.compared),
+        trial.layout.arguments,
+        looks[0] if looks else None,
+        trial.kept,
+        tuple(leaf in trial.kinks for leaf in leaves),
+    )
 
 
-def _findings(trial: Trial, in_axes: Any) -> tuple[list[Finding], int]:
+def _findings(trial: Trial, in_axes: Any, *, eager: bool) -> tuple[list[Finding], list[Look], int]:
     findings, runs = properties.structure(trial)
     if not runs:
-        return findings, 0
+        return findings, [], 0
     spots = list(trial.spots())
     try:
         own = trial.own.run([spot for _, spot in spots])
     except Exception as error:
-        return [*findings, properties.raised(error)], 0
+        return [*findings, properties.raised(error)], [], 0
     try:
         looks = trial.looks(spots)
     except Exception as error:
@@ -159,11 +208,11 @@ def _findings(trial: Trial, in_axes: Any) -> tuple[list[Finding], int]:
     blur = trial.blur([look.spot for look in looks])
     findings += properties.precision(trial, looks, beside, blur, set(shown))
     points = len(looks) + (0 if wrong else _larger(trial, findings))
-    findings += _transformed(trial, in_axes, own[0], blur[0])
+    findings += _transformed(trial, in_axes, own[0], blur[0], eager=eager)
     trial.notes += properties.notes(trial)
     if wrong:
-        findings = diagnosed(trial, findings, looks, shown)
-    return findings, points
+        findings = [simplified(trial, found, shown) for found in diagnosed(trial, findings, looks, shown)]
+    return findings, looks, points
 
 
 def _larger(trial: Trial, findings: list[Finding]) -> int:
@@ -185,11 +234,11 @@ def _larger(trial: Trial, findings: list[Finding]) -> int:
     return len(looks)
 
 
-def _transformed(trial: Trial, in_axes: Any, answer: Answer, blur: Any) -> list[Finding]:
+def _transformed(trial: Trial, in_axes: Any, answer: Answer, blur: Blur, *, eager: bool) -> list[Finding]:
     findings = properties.determinism(trial, answer)
     if trial.own.traced:
         findings += properties.vmap(trial, in_axes)
         findings += properties.transformations(trial, answer, blur)
-        if not trial.quick:
+        if eager:
             findings += properties.jit(trial, answer, blur)
     return findings

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -25,9 +26,7 @@ def diagnosed(
 ) -> list[Finding]:
     """Findings with the mistakes they look like, and their sentences."""
     evidence = gather(trial, looks, shown)
-    if evidence is None:
-        return findings
-    suspicions = suspect(evidence)
+    suspicions = [] if evidence is None else suspect(evidence)
     return [_explained(trial, found, suspicions) for found in findings]
 
 
@@ -52,9 +51,9 @@ def _is_of(trial: Trial, found: Finding, leaf: int) -> bool:
 
 
 def gather(trial: Trial, looks: Sequence[Look], shown: dict[int, Look]) -> Evidence | None:
-    """The evidence against a rule; None where there is too little: nothing to differentiate but differences."""
+    """The evidence against a rule; None where there is too little."""
     base = [look for look in looks if look.kind in ("base", "fresh")]
-    if trial.truth is None or len(base) < 2:
+    if len(base) < 2:
         return None
     redrawn = sorted((look for look in looks if look.redrawn), key=lambda look: _PLAIN.index(look.kind))
     chosen = [*base, *redrawn[: _SAMPLES - 2]]
@@ -63,16 +62,16 @@ def gather(trial: Trial, looks: Sequence[Look], shown: dict[int, Look]) -> Evide
     if len(samples) < 3:
         return None
     rule, truth = trial.rule, trial.truth
-    traced = rule.traced and truth.traced
+    traced = truth is not None and rule.traced and truth.traced
     return Evidence(
         names=tuple(trial.names),
         slots=trial.layout.floats,
         wrong=tuple(sorted(shown)),
         samples=samples,
         rule=_asked(rule),
-        truth=_asked(truth),
+        truth=_by_differences(trial) if truth is None else _asked(truth),
         rule_program=(lambda leaves, dy: rule.pull(leaves, dy)[2]) if traced else None,
-        truth_program=(lambda leaves, dy: truth.pull(leaves, dy)[2]) if traced else None,
+        truth_program=(lambda leaves, dy: truth.pull(leaves, dy)[2]) if traced and truth is not None else None,
     )
 
 
@@ -85,8 +84,15 @@ def _sample(look: Look) -> Sample:
     return Sample(look.spot.leaves, look.spot.dy, look.y, got, look.want, look.noise)
 
 
-def _asked(machine: Machine):  # type: ignore[no-untyped-def]
-    def ask(leaves: tuple[object, ...], dy: Arrays) -> Arrays:
+def _by_differences(trial: Trial) -> Callable[[tuple[Any, ...], Arrays], Arrays]:
+    def ask(leaves: tuple[Any, ...], dy: Arrays) -> Arrays:
+        return trial.by_differences(Spot(tuple(leaves), tuple(dy)))[0]
+
+    return ask
+
+
+def _asked(machine: Machine) -> Callable[[tuple[Any, ...], Arrays], Arrays]:
+    def ask(leaves: tuple[Any, ...], dy: Arrays) -> Arrays:
         return tuple(to_numpy64(g) for g in machine.run([Spot(tuple(leaves), tuple(dy))])[0].gradient)
 
     return ask

@@ -16,7 +16,7 @@ from ._truth import Arrays
 # Gradients at several displaced points at once: rows of entries to rows of entries.
 Nearby = Callable[[list[np.ndarray]], np.ndarray]
 
-_RADIUS = 2.0**-20
+RADIUS = 2.0**-20
 _ROUNDS = 12
 
 
@@ -40,6 +40,8 @@ def look(
     size: np.ndarray,
     gradients: Nearby,
     rng: np.random.Generator,
+    *,
+    radius: float = RADIUS,
 ) -> Kink | None:
     """Whether a point lies on a kink and, if so, whether an answer is a generalised gradient there.
 
@@ -50,6 +52,7 @@ def look(
         size: how far an entry moves for a relative move of one, flat.
         gradients: of the oracle at points displaced by each of some vectors.
         rng: draws displacements.
+        radius: how far they go, relative to `size`.
 
     Returns:
         None at a smooth point where autodiff is right. At a kink the hull is built where it matters: toward the answer, by the
@@ -58,8 +61,8 @@ def look(
     """
     moves = [size * rng.uniform(-1, 1, size.shape) for _ in range(8)]
     answer, own = answer[part], own[part]
-    far = _finite(gradients([_RADIUS * move for move in moves])[:, part])
-    near = _finite(gradients([_RADIUS / 32 * move for move in moves])[:, part])
+    far = _finite(gradients([radius * move for move in moves])[:, part])
+    near = _finite(gradients([radius / 32 * move for move in moves])[:, part])
     if len(far) < 2 or len(near) < 2:
         return None
     spread = float(np.max(np.ptp(near, axis=0), initial=0.0))
@@ -76,7 +79,7 @@ def look(
     for _ in range(_ROUNDS):
         if np.linalg.norm(gap) <= 1e-4 * spread:
             break
-        corners = np.concatenate([corners, _furthest(gap, part, size, gradients, rng)])
+        corners = np.concatenate([corners, _furthest(gap, part, size * radius / 32, gradients, rng)])
         closer = answer - _nearest(answer, corners)
         if np.linalg.norm(closer) > 0.999 * np.linalg.norm(gap):
             gap = closer
@@ -89,14 +92,13 @@ def _furthest(
     way: np.ndarray, part: slice, size: np.ndarray, gradients: Nearby, rng: np.random.Generator
 ) -> np.ndarray:
     """Gradients that reach far in a direction: convex kinks show them ahead, concave ones behind."""
-    small = _RADIUS / 32
     length = float(np.max(np.abs(way))) or 1.0
     shake = size * rng.uniform(-1, 1, (6, *size.shape)) / 64
 
     def moved(step: np.ndarray, n: int) -> np.ndarray:
         move = shake[n].copy()
         move[part] += size[part] * step
-        return small * move
+        return move
 
     ahead, behind = gradients([moved(way / length, 0), moved(-way / length, 1)])[:, part]
     with np.errstate(invalid="ignore"):

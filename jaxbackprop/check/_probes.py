@@ -110,7 +110,7 @@ def _draw(leaf: Any, rule: Domain, kind: str, shape: tuple[int, ...], rng: np.ra
 
 
 def _floating(leaf: Any) -> bool:
-    return bool(jnp.issubdtype(leaf.dtype, jnp.floating))
+    return not is_key(leaf) and bool(jnp.issubdtype(leaf.dtype, jnp.floating))
 
 
 def _rounded(values: np.ndarray, dtype: Any) -> np.ndarray:
@@ -250,6 +250,21 @@ def _free(
         return size * (0.25 + np.abs(normal)) * rng.choice([-1.0, 1.0], shape)
     drawn = size * normal
     return np.abs(drawn) if np.all(values > 0) else drawn
+
+
+def free_leaves(layout: Layout, domains: Any) -> list[bool]:
+    """For every array leaf, whether any float would do in it: not beside arrays a scalar, nor a mask."""
+    alone = len(layout.floats) == 1
+    return [
+        _floating(leaf) and rule is None and _is_free(np.asarray(leaf).astype(np.float64), alone)
+        for leaf, rule in zip(layout.leaves, _rules(layout, domains), strict=True)
+    ]
+
+
+def _is_free(values: np.ndarray, alone: bool) -> bool:
+    if values.ndim == 0 and not alone:
+        return False
+    return not (_is_sorted(values) or _is_simplex(values) or np.all((values == 0) | (values == 1)))
 
 
 def cotangents(shapes: list[tuple[int, ...]], rng: np.random.Generator) -> tuple[np.ndarray, ...]:

@@ -13,10 +13,9 @@ from ._machine import Answer, Machine, Spot
 from ._probes import cotangents, larger_batches, redraws
 from ._report import Finding
 from ._subject import UNTRACEABLE, is_array
-from ._trial import BASE_KINDS, Blur, Look, Trial
+from ._trial import BASE_KINDS, Blur, Compared, Look, Trial
 from ._truth import to_numpy64
 
-_HARMLESS_KINDS = ("base", "fresh", "generic", "other")
 
 
 def name_of(trial: Trial, leaf: int) -> str:
@@ -167,6 +166,7 @@ def values(trial: Trial, looks: Sequence[Look]) -> tuple[list[Finding], dict[int
     """
     findings, shown = [], {}
     for leaf in range(len(trial.layout.floats)):
+        _record(trial, looks, leaf)
         if trial.layout.from_python[leaf] and all(not np.any(look.got.gradient[leaf]) for look in looks):
             if any(np.any(look.want[leaf]) for look in looks):
                 where = f"argument {trial.layout.arguments[leaf]}"
@@ -178,6 +178,13 @@ def values(trial: Trial, looks: Sequence[Look]) -> tuple[list[Finding], dict[int
             findings.append(_value_finding(trial, leaf, look, found))
             shown[leaf] = look
     return findings, shown
+
+
+def _record(trial: Trial, looks: Sequence[Look], leaf: int) -> None:
+    for look in looks:
+        if look.kind == "base":
+            got = to_numpy64(look.got.gradient[leaf])
+            trial.compared.append(Compared("float64", leaf, got, look.want[leaf], trial.rounding[leaf]))
 
 
 def _value_finding(trial: Trial, leaf: int, look: Look, found: Any) -> Finding:
@@ -215,11 +222,13 @@ def _judge(trial: Trial, looks: Sequence[Look], leaf: int) -> tuple[Look, Any] |
             return look, found
         if not kink.outside <= 1e-2:
             return look, found
-        note = (
-            f"{name_of(trial, leaf)} is a valid subgradient at a kink ({look.kind} arguments), not autodiff's"
-        )
-        if not any(n.startswith(name_of(trial, leaf)) and "kink" in n for n in trial.notes):
-            trial.notes.append(note)
+        trial.kinks.add(leaf)
+        index, got, want, *_ = found
+        note = f"{name_of(trial, leaf)} is a valid subgradient at a kink"
+        if not any(n.startswith(note) for n in trial.notes):
+            other = "autodiff" if trial.truth is not None else "differences"
+            at = f" at {list(index)}" if index else ""
+            trial.notes.append(f"{note} ({look.kind} arguments): {got:.4g}{at}, where {other} has {want:.4g}")
     return None
 
 
@@ -255,7 +264,7 @@ def against_differences(trial: Trial, looks: Sequence[Look], wrong: set[int]) ->
         return []
     from ._differences import Directions
 
-    differences = trial.differences()
+    differences = trial.differences
     candidates = [
         look for look in looks if look.kind in (("base", "other") if not trial.quick else ("base",))
     ]
@@ -277,12 +286,15 @@ def against_differences(trial: Trial, looks: Sequence[Look], wrong: set[int]) ->
             ways = directions.ways[:, here]
             mine = np.any(ways != 0, axis=1)
             got = ways @ to_numpy64(look.got.gradient[leaf]).reshape(-1)
+            trial.compared.append(
+                Compared("differences", leaf, got[mine], estimate.value[mine], estimate.error[mine])
+            )
             scale = float(np.max(np.abs(got), initial=0.0))
             backward = trial.backward_error(look.spot, look.y, trial.layout.floats[leaf])
             noise = 20 * estimate.error + 1e-7 * scale + 1e-9 * backward + 1e-40
             sure = mine & (estimate.error <= 1e-4 * (np.abs(estimate.value) + 1e-2 * scale))
             off = sure & ~(np.abs(got - estimate.value) <= noise)
-            if not np.any(off) or trial.kink(_pretend_wrong(look, leaf), leaf) is not None:
+            if not np.any(off) or trial.kink(look, leaf) is not None:
                 continue
             row = int(np.argmax(np.where(off, np.abs(got - estimate.value), -1)))
             message = f"{name_of(trial, leaf)} differs from differences of the function, though autodiff of the oracle agrees with it"
@@ -302,10 +314,6 @@ def against_differences(trial: Trial, looks: Sequence[Look], wrong: set[int]) ->
     return []
 
 
-def _pretend_wrong(look: Look, leaf: int) -> Look:
-    return look
-
-
 # -- linearity ---------------------------------------------------------------------------------------------
 
 
@@ -323,37 +331,42 @@ def linearity(trial: Trial, looks: Sequence[Look]) -> list[Finding]:
         if not all(np.all(np.isfinite(v)) for v in g.values()):
             continue
         scale = max(float(np.max(np.abs(v), initial=0.0)) for kind, v in g.items() if kind != "much")
-        tolerance = max(1e-9, 1e3 * trial.wide_eps * 64) * scale + 1e-290
+        # A sum that cancels leaves rounding of the cotangents' size.
+        blur = sum(by_kind[kind].noise[leaf] for kind in ("base", "fresh", "sum"))
+        tolerance = max(1e-9, 1e3 * trial.wide_eps * 64) * scale + 4 * blur + 1e-290
         broken = [
             ("sum", g["sum"], base + g["fresh"], 1),
             ("minus twice", g["minus twice"], -2 * base, 1),
             ("zero", g["zero"], 0 * base, 1),
             ("much", g["much"], 1024 * base, 1024),
-            ("little", g["little"], base / 1024, 1 / 1024),
+            ("little", g["little"], base / 1024, 1),
         ]
         off = [kind for kind, got, want, much in broken if not np.all(np.abs(got - want) <= tolerance * much)]
         if not off:
             continue
-        same = lambda a, b: bool(np.all(np.abs(a - b) <= tolerance * 1024))  # noqa: E731
-        if same(g["minus twice"], base) and same(g["fresh"], base):
-            mistakes: tuple[str, ...] = ("upstream ignored",)
-            how = "does not depend on the incoming cotangent"
-        elif same(g["minus twice"], 4 * base):
-            mistakes, how = ("upstream squared",), "grows with the square of the incoming cotangent"
-        elif same(g["minus twice"], -2 * base) and "sum" not in off:
-            mistakes, how = (
-                ("non-linear in cotangent",),
-                "is not proportional to a large or small incoming cotangent",
-            )
-        elif "zero" in off:
-            mistakes = ("upstream ignored", "non-linear in cotangent")
-            how = "is not zero for an incoming cotangent of zero"
-        else:
-            mistakes = ("non-linear in cotangent", "upstream squared", "upstream ignored")
-            how = "is not linear in the incoming cotangent"
+        mistakes, how = _how_not_linear(g, off, tolerance * 1024)
         message = f"{name_of(trial, leaf)} {how}"
         findings.append(finding(trial, leaf, "linearity", message, mistakes=mistakes))
     return findings
+
+
+def _how_not_linear(
+    g: dict[str, np.ndarray], off: Sequence[str], tolerance: np.ndarray
+) -> tuple[tuple[str, ...], str]:
+    def same(a: np.ndarray, b: np.ndarray) -> bool:
+        return bool(np.all(np.abs(a - b) <= tolerance))
+
+    base = g["base"]
+    if same(g["minus twice"], base) and same(g["fresh"], base):
+        return ("upstream ignored",), "does not depend on the incoming cotangent"
+    if same(g["minus twice"], 4 * base):
+        return ("upstream squared",), "grows with the square of the incoming cotangent"
+    if same(g["minus twice"], -2 * base) and "sum" not in off:
+        return ("non-linear in cotangent",), "is not proportional to a large or small incoming cotangent"
+    if "zero" in off:
+        return ("upstream ignored", "non-linear in cotangent"), "is not zero for an incoming cotangent of zero"
+    mistakes = ("non-linear in cotangent", "upstream squared", "upstream ignored")
+    return mistakes, "is not linear in the incoming cotangent"
 
 
 def outputs_used(trial: Trial, looks: Sequence[Look], wrong: set[int]) -> list[Finding]:
@@ -383,9 +396,12 @@ def precision(
     findings = []
     for leaf in range(len(trial.layout.floats)):
         for look, answer, here in zip(looks, own, blur, strict=True):
+            if look.kind == "base":
+                got = to_numpy64(answer.gradient[leaf])
+                trial.compared.append(Compared("own", leaf, got, look.want[leaf], trial.rounding[leaf]))
             if leaf not in wrong and (found := _unstable(trial, look, answer, here, leaf)):
                 findings.append(found)
-                break
+                wrong = wrong | {leaf}
     return findings
 
 
@@ -441,6 +457,7 @@ def _compare(
     findings = []
     for leaf, (g, w, n) in enumerate(zip(got, want, noise, strict=True)):
         g, w = to_numpy64(g), to_numpy64(w)
+        trial.compared.append(Compared(what, leaf, g, w))
         if g.shape != w.shape:
             message = f"{name_of(trial, leaf)} has shape {g.shape} {how}, {w.shape} without"
             findings.append(finding(trial, leaf, what, message, mistakes=mistakes))
@@ -668,6 +685,7 @@ def notes(trial: Trial) -> list[str]:
     try:
         with trial.own_setting():
             mine, theirs = kept(subject.value), kept(subject.oracle or subject.value)
+            trial.kept = mine, theirs
         if subject.oracle is not None:
             said.append(f"keeps {mine:,} bytes for the backward pass; autodiff keeps {theirs:,}")
     except Exception:  # noqa: S110

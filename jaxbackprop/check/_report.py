@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import TYPE_CHECKING, Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 if TYPE_CHECKING:
@@ -16,8 +19,9 @@ class Finding:
     """One thing that is wrong.
 
     Attributes:
-        property: what does not hold: "forward", "structure", "value", "precision", "linearity", "jit", "vmap",
-            "determinism", "checkpoint" or "scan".
+        property: what does not hold: "structure" (shapes, dtypes, a rule that raises), "jit", "forward",
+            "linearity", "value", "precision", "vmap", "scan", "checkpoint" or "determinism".
+        message: the discrepancy in a sentence.
         argument: position of the argument whose cotangent is wrong; None where it is none in particular.
         path: where inside a pytree argument, such as "['W']".
         mistakes: labels of what it looks like, likeliest first.
@@ -25,9 +29,9 @@ class Finding:
         got: what the rule answered there.
         want: what is right.
         error: their distance.
-        noise: how far a right rule might be off there.
-        point: arguments at which it shows.
-        message: the discrepancy in a sentence.
+        noise: how far rounding might put a right rule off there.
+        point: arguments at which it shows: with round numbers, where it shows at such.
+        cotangent: what comes in there, with the structure of the results.
     """
 
     property: str
@@ -41,16 +45,22 @@ class Finding:
     error: float | None = None
     noise: float | None = None
     point: tuple[Any, ...] | None = None
+    cotangent: Any = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The finding as JSON holds it; arrays of the point as nested lists."""
-        plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        plain["point"] = None if self.point is None else [_plain(leaf) for leaf in self.point]
-        for name in ("got", "want", "error", "noise"):
-            value = plain[name]
-            # JSON has no nan and no infinity.
-            plain[name] = value if value is None or np.isfinite(value) else repr(value)
-        return plain
+        """The finding as JSON holds it: arrays as nested lists, nan and infinities as text."""
+        return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
+
+    def lines(self) -> list[str]:
+        """The finding to be read."""
+        said = [f"{self.property}: {self.message}"]
+        if self.mistakes:
+            said.append(f"  looks like: {', '.join(self.mistakes)}")
+        if self.got is not None and self.want is not None:
+            at = f" at {list(self.index)}" if self.index else ""
+            noise = "" if self.noise is None else f"; rounding explains {self.noise:.1g}"
+            said.append(f"  worst entry{at}: got {self.got:.7g}, want {self.want:.7g}{noise}")
+        return said
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,12 +72,14 @@ class Report:
         findings: what is wrong, most serious first; empty where nothing is.
         notes: what is remarkable but right.
         points: how many points were looked at.
+        snippet: a few lines of Python that show the first finding in a fresh interpreter; "" where none does.
     """
 
     name: str
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
     points: int
+    snippet: str = ""
 
     @property
     def ok(self) -> bool:
@@ -88,41 +100,56 @@ class Report:
             "findings": [finding.to_dict() for finding in self.findings],
             "notes": list(self.notes),
             "points": self.points,
+            "snippet": self.snippet,
         }
 
+    @property
+    def _verdict(self) -> str:
+        return f"{'right' if self.ok else 'WRONG'} ({self.points} points)"
+
     def __str__(self) -> str:
-        verdict = "right" if self.ok else "WRONG"
-        lines = [f"{self.name}: {verdict} at {self.points} points"]
-        for finding in self.findings:
-            lines.append(f"  {finding.property}: {finding.message}")
-            if finding.mistakes:
-                lines.append(f"    looks like: {', '.join(finding.mistakes)}")
-            if finding.got is not None:
-                at = "" if not finding.index else f" at {list(finding.index)}"
-                lines.append(
-                    f"    worst entry{at}: got {finding.got:.6g}, want {finding.want:.6g}, "
-                    f"noise {finding.noise:.2g}"
-                )
+        lines = [f"{self.name}: {self._verdict}"]
+        lines += [f"  {line}" for finding in self.findings for line in finding.lines()]
         lines += [f"  note: {note}" for note in self.notes]
+        if self.snippet:
+            lines += ["  to see it:", *(f"    {line}" for line in self.snippet.splitlines())]
         return "\n".join(lines)
 
     def __rich__(self) -> RenderableType:
+        from rich.console import Group
+        from rich.padding import Padding
+        from rich.syntax import Syntax
         from rich.text import Text
 
-        text = Text(str(self))
-        text.highlight_words(["WRONG"], "bold red")
-        text.highlight_regex(r"(?<=: )right(?= at)", "green")
-        return text
+        head = Text.assemble((self.name, "bold"), ": ", (self._verdict, "green" if self.ok else "bold red"))
+        parts: list[RenderableType] = [head]
+        for finding in self.findings:
+            first, *rest = finding.lines()
+            text = Text.assemble((finding.property, "bold"), first[len(finding.property) :])
+            for line in rest:
+                text.append("\n")
+                text.append(line, "yellow" if line.startswith("  looks like") else "dim")
+            parts.append(Padding(text, (0, 0, 0, 2)))
+        parts += [Padding(Text(f"note: {note}", "dim"), (0, 0, 0, 2)) for note in self.notes]
+        if self.snippet:
+            code = Syntax(self.snippet, "python", theme="ansi_dark", background_color="default", word_wrap=True)
+            parts += [Padding(Text("to see it:"), (0, 0, 0, 2)), Padding(code, (0, 0, 0, 4))]
+        return Group(*parts)
 
 
-def _plain(leaf: Any) -> Any:
-    if isinstance(leaf, np.ndarray | np.generic) or hasattr(leaf, "__array__"):
-        try:
-            return np.asarray(leaf).tolist()
-        except TypeError:
-            return repr(leaf)
-    if isinstance(leaf, dict):
-        return {str(key): _plain(value) for key, value in leaf.items()}
-    if isinstance(leaf, list | tuple):
-        return [_plain(value) for value in leaf]
-    return leaf if isinstance(leaf, int | float | str | bool | None) else repr(leaf)
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return repr(float(value))
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
+        return _plain(np.asarray(jax.random.key_data(value)))
+    if isinstance(value, jax.Array | np.ndarray | np.generic):
+        array = np.asarray(value)
+        numbers = jnp.issubdtype(array.dtype, jnp.floating)
+        return _plain((array.astype(np.float64) if numbers else array).tolist())
+    return repr(value)

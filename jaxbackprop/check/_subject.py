@@ -83,7 +83,8 @@ class Layout:
             x64: whether NumPy's float64 stays float64.
         """
         flat, treedef = jax.tree_util.tree_flatten_with_path(args)
-        template, slots, leaves, floats, arguments, paths, python, owners = [], [], [], [], [], [], [], []
+        template, slots, floats, arguments, paths, python, owners = [], [], [], [], [], [], []
+        leaves: list[Any] = []
         for at, (path, leaf) in enumerate(flat):
             template.append(leaf)
             position = path[0].idx
@@ -176,6 +177,7 @@ class Subject:
         intended: the rule that is meant, where it is deliberately not the derivative.
         rule: the rule of a pair; None where jax.vjp of `value` is the rule.
         static: positions that hold settings.
+        given: the operator (or f of a pair) as it came, and its keywords.
     """
 
     name: str
@@ -184,6 +186,7 @@ class Subject:
     intended: Callable[..., Any] | None
     rule: Callable[..., Any] | None
     static: frozenset[int]
+    given: tuple[Callable[..., Any], Callable[..., Any] | None, Mapping[str, Any]]
 
     @classmethod
     def of_op(
@@ -201,7 +204,7 @@ class Subject:
         if isinstance(inner, jax.custom_vjp):
             static = frozenset(i - shift for i in inner.nondiff_argnums if i >= shift)
             if oracle is None and shift == 0:
-                oracle = inner.__wrapped__
+                oracle = inner.__wrapped__  # type: ignore[attr-defined]
         return cls(
             getattr(op, "__name__", None) or type(op).__name__,
             _bound(op, kwargs),
@@ -209,6 +212,7 @@ class Subject:
             None if intended is None else _bound(intended, kwargs),
             None,
             static,
+            (op, None, kwargs or {}),
         )
 
     @classmethod
@@ -230,6 +234,7 @@ class Subject:
             None,
             _bound(f_vjp, kwargs),
             frozenset(),
+            (f, f_vjp, kwargs or {}),
         )
 
     def results(self, layout: Layout, f: Callable[..., Any], leaves: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import inspect
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ from ._machine import Answer, Machine, Spot
 from ._probes import cotangents, redraws
 from ._strip import coarsest, strip
 from ._subject import UNTRACEABLE, CannotCheck, Layout, Subject
-from ._truth import Arrays, Estimate, to_numpy64
+from ._truth import Arrays, Estimate, fourth_differences, nearby_line, to_numpy64
 
 _EPS = float(np.finfo(np.float64).eps)
 
@@ -65,6 +66,26 @@ class Blur:
     finite: tuple[bool, ...]
 
 
+@dataclasses.dataclass(frozen=True)
+class Compared:
+    """A gradient beside what it was held against.
+
+    Attributes:
+        how: "float64" (with the truth), "own" (with the truth, in the arguments' own dtypes), "differences",
+            "jit" (with operation by operation) or "vmap" (with a loop).
+        leaf: the differentiable leaf.
+        got: the rule's gradient; along directions for "differences".
+        want: what it was held against.
+        noise: the error of that, where it is known.
+    """
+
+    how: str
+    leaf: int
+    got: np.ndarray
+    want: np.ndarray
+    noise: np.ndarray | float = 0.0
+
+
 BASE_KINDS = ("base", "fresh", "sum", "minus twice", "zero", "much", "little", "alone")
 
 
@@ -75,35 +96,47 @@ class Trial:
         self.subject, self.quick, self.domains = subject, quick, domains
         self.rng = np.random.default_rng(seed)
         self.notes: list[str] = []
+        self.compared: list[Compared] = []
+        self.kept: tuple[int, int] | None = None
+        self.kinks: set[int] = set()
         self.caller_x64 = jax.dtypes.canonicalize_dtype(np.float64) == np.float64
         wide_leaf = any(
             isinstance(leaf, jax.Array) and leaf.dtype in (np.float64, np.int64)
             for leaf in jax.tree.leaves(args)
         )
-        self.x64 = self.caller_x64 or wide_leaf
+        # Float64 is what NumPy computes in, whatever jax is set to.
+        in_numpy = subject.rule is not None and not any(isinstance(v, jax.Array) for v in jax.tree.leaves(args))
+        self.x64 = self.caller_x64 or wide_leaf or in_numpy
         self.layout, self.traced = self._layout(args)
         if not self.layout.floats:
             raise CannotCheck(f"{subject.name} has no floating-point argument to be differentiated")
         self.own_x64 = self.x64 or self.layout.keyed
         self.rule = self.machine(subject.rule_pull(self.layout), wide=True)
         self.own = self.machine(subject.rule_pull(self.layout), wide=False)
-        self.shapes = self._result_shapes()
+        self.result = self._results()
+        floats = [y for y in jax.tree.leaves(self.result) if jnp.issubdtype(y.dtype, jnp.floating)]
+        self.shapes = [tuple(y.shape) for y in floats]
+        if not floats:
+            raise CannotCheck(f"{subject.name} has no floating-point result to be differentiated")
         self.base = Spot(self._base_leaves(), cotangents(self.shapes, self.rng))
         self.truth, self.rough = self._judges()
 
     @property
     def names(self) -> list[str]:
         """How messages call the cotangent of each differentiable leaf: "dW", "dparams['b']"."""
+        called = self.parameters(max(self.layout.arguments) + 1)
+        places = zip(self.layout.arguments, self.layout.paths, strict=True)
+        return [f"d{called[argument]}{path}" for argument, path in places]
+
+    def parameters(self, count: int) -> list[str]:
+        """What the first arguments are called where the function is written."""
         try:
-            parameters = list(inspect.signature(self.subject.value).parameters.values())
+            found = list(inspect.signature(self.subject.given[0]).parameters.values())
         except (TypeError, ValueError):
-            parameters = []
+            found = []
         usual = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        given = [p.name for p in parameters if p.kind in usual]
-        return [
-            f"d{given[argument]}{path}" if argument < len(given) else f"d(argument {argument}){path}"
-            for argument, path in zip(self.layout.arguments, self.layout.paths, strict=True)
-        ]
+        given = [p.name for p in found if p.kind in usual]
+        return given[:count] + [f"x{i}" for i in range(len(given), count)]
 
     # -- what can be run, and how ------------------------------------------------------------------------
 
@@ -125,9 +158,12 @@ class Trial:
             try:
                 with self.own_setting():
                     leaves = tuple(jax.ShapeDtypeStruct(np.shape(v), v.dtype) for v in layout.leaves)
-                    jax.eval_shape(
+                    ys = jax.eval_shape(
                         lambda *v, at=layout: self.subject.results(at, self.subject.value, v), *leaves
                     )
+                    if self.subject.rule is not None:
+                        # A pair need not be traceable: in NumPy it is not.
+                        jax.eval_shape(self.subject.rule_pull(layout), leaves, ys)
                 return layout, True
             except Exception as error:
                 failure = failure or error
@@ -142,23 +178,17 @@ class Trial:
             leaves[i] = to_numpy64(leaves[i])
         return tuple(leaves)
 
-    def _result_shapes(self) -> list[tuple[int, ...]]:
+    def _results(self) -> Any:
+        """The function's results, or their shapes where they can be had without computing."""
+        value, layout = self.subject.value, self.layout
         try:
             with self.own_setting():
-                if self.traced:
-                    structs = tuple(jax.ShapeDtypeStruct(np.shape(v), v.dtype) for v in self.layout.leaves)
-                    ys = jax.eval_shape(
-                        lambda *v: self.subject.results(self.layout, self.subject.value, v), *structs
-                    )
-                else:
-                    ys = self.subject.results(self.layout, self.subject.value, self.layout.leaves)
+                if not self.traced:
+                    return jax.tree.map(np.asarray, value(*layout.args(layout.leaves)))
+                structs = tuple(jax.ShapeDtypeStruct(np.shape(v), v.dtype) for v in layout.leaves)
+                return jax.eval_shape(lambda *v: value(*layout.args(v)), *structs)
         except Exception as error:
-            raise CannotCheck(
-                f"{self.subject.name} raises at these arguments: {_first_line(error)}"
-            ) from error
-        if not ys:
-            raise CannotCheck(f"{self.subject.name} has no floating-point result to be differentiated")
-        return [np.shape(y) for y in ys]
+            raise CannotCheck(f"{self.subject.name} raises at these arguments: {_first_line(error)}") from error
 
     def _judges(self) -> tuple[Machine | None, Machine | None]:
         """What is right, in float64 and in the arguments' own dtypes; None where differences alone judge."""
@@ -246,21 +276,41 @@ class Trial:
             if kind not in BASE_KINDS and not finite:
                 continue
             near = [jittered[2 * at + n].gradient for n in range(2)]
-            noise = self._noise(spot, want, right.y, near)
-            looks.append(Look(kind, spot, got, want, noise, tuple(to_numpy64(y) for y in right.again)))
+            moved = self._moved(want, near)
+            noise = self._noise(spot, want, right.y, moved)
+            y = tuple(to_numpy64(y) for y in right.again)
+            looks.append(Look(kind, spot, got, want, noise, y))
         return looks
 
-    def _noise(self, spot: Spot, want: Arrays, y: Arrays, near: list[Arrays]) -> Arrays:
+    @functools.cached_property
+    def rounding(self) -> Arrays:
+        """How much rounding blurs the truth at the caller's point: one standard deviation an entry."""
+        floats = tuple(np.asarray(self.base.leaves[i], np.float64) for i in self.layout.floats)
+        truth = self.truth
+        if truth is None:
+            return tuple(np.zeros_like(leaf) for leaf in floats)
+        spots = [
+            Spot(self.layout.with_floats(self.base.leaves, moved), self.base.dy) for moved in nearby_line(floats)
+        ]
+        return fourth_differences([tuple(map(to_numpy64, a.gradient)) for a in truth.run(spots)])
+
+    def _moved(self, want: Arrays, near: list[Arrays]) -> Arrays:
+        """How far the truth moves with its arguments' last digits, and its own rounding with it."""
+        eps = max(_EPS, self.wide_eps)
+        moved = []
+        for i, w in enumerate(want):
+            with np.errstate(all="ignore"):
+                far = np.max([np.abs(to_numpy64(n[i]) - w) for n in near], axis=0)
+            moved.append(np.where(np.isfinite(far), far, 0.0) * (eps / _EPS))
+        return tuple(moved)
+
+    def _noise(self, spot: Spot, want: Arrays, y: Arrays, moved: Arrays) -> Arrays:
         """How far a right rule in float64 may be off: rounding moves the truth, and adds up in it."""
         eps = max(_EPS, self.wide_eps)
         noise = []
-        for i, (slot, w) in enumerate(zip(self.layout.floats, want, strict=True)):
-            with np.errstate(all="ignore"):
-                moved = np.max([np.abs(to_numpy64(n[i]) - w) for n in near], axis=0) if near else 0.0
-                moved = np.where(np.isfinite(moved), moved, 0.0) * (eps / _EPS)
-                leafwide = np.max(np.abs(w), initial=0.0, where=np.isfinite(w))
-            backward = self.backward_error(spot, y, slot)
-            noise.append(np.asarray(1e2 * moved + 1e5 * eps * leafwide + 64 * eps * backward + 1e-290))
+        for slot, w, m in zip(self.layout.floats, want, moved, strict=True):
+            floor = 1e5 * eps * _largest(w) + 64 * eps * self.backward_error(spot, y, slot) + 1e-290
+            noise.append(np.asarray(1e2 * m + floor))
         return tuple(noise)
 
     @property
@@ -334,6 +384,7 @@ class Trial:
 
     # -- differences and kinks ---------------------------------------------------------------------------
 
+    @functools.cached_property
     def differences(self) -> Differences:
         """Differences of the plain function."""
         f = self.subject.oracle or self.subject.value
@@ -347,34 +398,31 @@ class Trial:
         )
 
     def _looks_by_differences(self, spots: list[tuple[str, Spot]], answers: list[Answer]) -> list[Look]:
-        differences, looks, redrawn = self.differences(), [], 0
+        looks = []
         for (kind, spot), got in zip(spots, answers, strict=True):
             finite = all(np.all(np.isfinite(y)) for y in got.again)
-            redrawn += kind not in BASE_KINDS
             if kind in ("sum", "minus twice", "zero", "much", "little") or (
                 kind not in BASE_KINDS and not finite
             ):
                 continue
-            if redrawn > 4 and not self.traced:
-                continue
-            floats = tuple(np.asarray(spot.leaves[i], np.float64) for i in self.layout.floats)
-            directions = Directions.of(floats, np.random.default_rng(0))
-            estimate = differences.along(spot, directions)
-            want, noise = _at_entries(floats, directions, estimate)
+            want, noise = self.by_differences(spot)
             looks.append(Look(kind, spot, got, want, noise, tuple(to_numpy64(y) for y in got.again)))
         return looks
 
+    def by_differences(self, spot: Spot) -> tuple[Arrays, Arrays]:
+        """Gradients by differences, nan where none was taken or where they do not converge, and their noise."""
+        floats = tuple(np.asarray(spot.leaves[i], np.float64) for i in self.layout.floats)
+        directions = Directions.of(floats, np.random.default_rng(0))
+        return _at_entries(floats, directions, self.differences.along(spot, directions))
+
     def kink(self, look: Look, leaf: int) -> _kinks.Kink | None:
-        """Whether a leaf's gradient at a spot is at a kink, and how far out of its hull the rule's answer is."""
-        truth = self.truth
-        if truth is None:
-            return None
+        """Whether a leaf's gradient at a spot is at a kink, and how far out of its hull the answer is."""
         slots = self.layout.floats
         shapes = [np.shape(look.spot.leaves[i]) for i in slots]
         sizes = [int(np.prod(s)) for s in shapes]
         ends = np.cumsum(sizes)
         here = slice(int(ends[leaf] - sizes[leaf]), int(ends[leaf]))
-        if ends[-1] > 1 << 16:
+        if ends[-1] > (1 << 16 if self.truth is not None else 256):
             return None
         scale = np.concatenate(
             [np.full(n, self._leaf_size(look.spot.leaves[i])) for i, n in zip(slots, sizes, strict=True)]
@@ -387,10 +435,16 @@ class Trial:
                 moved = np.split(x + move, ends[:-1])
                 floats = tuple(m.reshape(s) for m, s in zip(moved, shapes, strict=True))
                 spots.append(Spot(self.layout.with_floats(look.spot.leaves, floats), look.spot.dy))
-            return np.stack([_kinks.flat(answer.gradient) for answer in truth.run(spots)])
+            if self.truth is None:
+                return np.stack([self.differences.gradient(spot) for spot in spots])
+            return np.stack([_kinks.flat(answer.gradient) for answer in self.truth.run(spots)])
 
         answer = _kinks.flat(look.got.gradient)
-        return _kinks.look(answer, _kinks.flat(look.want), here, scale, gradients, np.random.default_rng(0))
+        own = _kinks.flat(look.want)
+        # Differences want room between a kink and their step.
+        radius = _kinks.RADIUS if self.truth is not None else 2.0**-12
+        rng = np.random.default_rng(0)
+        return _kinks.look(answer, own, here, scale, gradients, rng, radius=radius)
 
     def nearby_mean(self, look: Look, leaf: int) -> tuple[np.ndarray, float]:
         """The gradient around a spot where autodiff itself is not finite, and how much it varies."""

@@ -227,17 +227,23 @@ def rounding_noise(oracle: Program, dy: Arrays, *, seed: int = 0) -> Arrays:
     Returns:
         One standard deviation an entry, an array a differentiable leaf.
     """
+    line = nearby_line(oracle.floats, seed)
+    return fourth_differences([oracle.gradient(jnp.float64, dy, floats) for floats in line])
+
+
+def nearby_line(floats: Arrays, seed: int = 0) -> list[Arrays]:
+    """Nine points in a row, a billionth apart, the given one in their middle."""
     rng = np.random.default_rng(seed)
-    directions = [x * rng.choice([-1.0, 1.0], x.shape) * 2.0**-30 for x in oracle.floats]
-    line = [
-        oracle.gradient(
-            jnp.float64, dy, tuple(x + i * d for x, d in zip(oracle.floats, directions, strict=True))
-        )
-        for i in range(-4, 5)
-    ]
+    directions = [x * rng.choice([-1.0, 1.0], x.shape) * 2.0**-30 for x in floats]
+    return [tuple(x + i * d for x, d in zip(floats, directions, strict=True)) for i in range(-4, 5)]
+
+
+def fourth_differences(line: list[Arrays]) -> Arrays:
+    """The noise of gradients at points in a row, one standard deviation an entry; see `rounding_noise`."""
     # Fourth differences of unit noise have variance 70 = 1 + 16 + 36 + 16 + 1.
     leaves = (np.stack(leaf) for leaf in zip(*line, strict=True))
-    return tuple(np.sqrt(np.mean(np.square(np.diff(g, 4, axis=0)), axis=0) / 70) for g in leaves)
+    with np.errstate(invalid="ignore"):
+        return tuple(np.sqrt(np.mean(np.square(np.diff(g, 4, axis=0)), axis=0) / 70) for g in leaves)
 
 
 def noise_floor(oracle: Program, dtype: Any, dy: Arrays, *, draws: int = 6, seed: int = 0) -> Arrays:

@@ -20,29 +20,37 @@ class CannotVerify(ValueError):
 
 
 def verify(
-    names: list[str] | None = None, reference: str | None = None, *, workers: int = 1
+    names: list[str] | None = None,
+    reference: str | None = None,
+    *,
+    effort: str = "quick",
+    workers: int = 1,
 ) -> list[GradientResult]:
     """Verifies operators and returns one result an operator and differentiable argument.
 
     Args:
         names: operators; None for all of the catalogue.
         reference: a package whose modules hold `f` and `f_vjp` under the operators' names: "reference".
+        effort: "quick" (at most a second an operator: the first way to call it, in float32) or "thorough"
+            (every way to call it, every dtype, kinks and ties, the whole range of elementwise functions).
         workers: threads; most of the time goes to compilation, which needs one core each. jax settings that
             hold in the calling thread alone (`with jax.default_matmul_precision(...)`) do not reach them.
 
     Raises:
-        CannotVerify: where a name is not in the catalogue, or the reference lacks a function.
+        CannotVerify: where a name is not in the catalogue, or the reference lacks a function, or the effort is unknown.
     """
     try:
         rows = operators(names)
     except ValueError as error:
         raise CannotVerify(str(error)) from None
+    if effort not in ("quick", "thorough"):
+        raise CannotVerify(f"effort must be 'quick' or 'thorough', got {effort!r}")
     pairs = {} if reference is None else {row.name: _reference_pair(reference, row) for row in rows}
     if workers == 1:
-        found = [verify_operator(row, pairs.get(row.name)) for row in rows]
+        found = [verify_operator(row, pairs.get(row.name), effort) for row in rows]
     else:
         with ThreadPoolExecutor(workers) as pool:
-            found = list(pool.map(verify_operator, rows, [pairs.get(row.name) for row in rows]))
+            found = list(pool.map(lambda row: verify_operator(row, pairs.get(row.name), effort), rows))
     return [result for results in found for result in results]
 
 

@@ -22,6 +22,7 @@ def run(
     reference: str | None = None,
     json_path: str | None = None,
     *,
+    effort: str = "quick",
     console: Console | None = None,
 ) -> int:
     """Verifies, prints a table and returns the command's exit status: 0, or 1 where a gradient is wrong.
@@ -30,6 +31,7 @@ def run(
         ops: names of operators; None for all.
         reference: see `verify`.
         json_path: file for the same figures, written whole or not at all.
+        effort: see `verify`.
         console: where to print; standard output unless told.
 
     Raises:
@@ -40,7 +42,7 @@ def run(
             raise CannotVerify(f"--json {json_path}: its folder does not exist")
         if Path(json_path).is_dir():
             raise CannotVerify(f"--json {json_path}: it is a folder")
-    results = verify(ops, reference, workers=os.cpu_count() or 1)
+    results = verify(ops, reference, effort=effort, workers=os.cpu_count() or 1)
     console = console or Console()
     # A narrow terminal wraps whole lines; cut columns would lose figures.
     console.width = max(console.width, 110)
