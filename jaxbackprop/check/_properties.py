@@ -280,8 +280,6 @@ def against_differences(trial: Trial, looks: Sequence[Look], wrong: set[int]) ->
             return []
         ends = np.cumsum([0, *(leaf.size for leaf in floats)])
         for leaf in range(len(floats)):
-            if leaf in wrong:
-                continue
             here = slice(int(ends[leaf]), int(ends[leaf + 1]))
             ways = directions.ways[:, here]
             mine = np.any(ways != 0, axis=1)
@@ -289,6 +287,8 @@ def against_differences(trial: Trial, looks: Sequence[Look], wrong: set[int]) ->
             trial.compared.append(
                 Compared("differences", leaf, got[mine], estimate.value[mine], estimate.error[mine])
             )
+            if leaf in wrong:
+                continue
             scale = float(np.max(np.abs(got), initial=0.0))
             backward = trial.backward_error(look.spot, look.y, trial.layout.floats[leaf])
             noise = 20 * estimate.error + 1e-7 * scale + 1e-9 * backward + 1e-40

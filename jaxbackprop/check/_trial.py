@@ -369,18 +369,24 @@ class Trial:
         return Blur(tuple(errors), tuple(noises), tuple(finite))
 
     def _jittered(self, spot: Spot, eps: float | None, seed: int) -> Spot:
-        """A spot moved by a relative `eps`; None moves by a unit in the last place of each leaf's own dtype."""
+        """A spot moved by a relative `eps`; None moves by a unit in the last place of each leaf's own dtype.
+
+        The cotangents move too: where they cancel against each other, their rounding is what remains.
+        """
         rng = np.random.default_rng(seed + 1)
         leaves = list(spot.leaves)
+        coarse = 0.0
         for i in self.layout.floats:
             info = jnp.finfo(self.layout.leaves[i].dtype)
+            coarse = max(coarse, float(info.eps))
             move = rng.uniform(-1, 1, np.shape(leaves[i]))
             if eps is None:
                 leaves[i] = leaves[i] * (1 + float(info.eps) * move)
                 leaves[i] = np.asarray(leaves[i]).astype(info.dtype).astype(np.float64)
             else:
                 leaves[i] = leaves[i] * (1 + eps * move)
-        return Spot(tuple(leaves), spot.dy)
+        size = coarse if eps is None else eps
+        return Spot(tuple(leaves), tuple(d * (1 + size * rng.uniform(-1, 1, d.shape)) for d in spot.dy))
 
     # -- differences and kinks ---------------------------------------------------------------------------
 
