@@ -1,11 +1,14 @@
-"""The correctness harness: is a hand-written VJP right and, if not, where and which mistake. It knows no operator."""
+"""The correctness harness: is a hand-written VJP right and, if not, where and why. It knows no operator."""
 
+from ._check import Examination as Examination
 from ._check import assert_vjp as assert_vjp
 from ._check import check_pair as check_pair
 from ._check import check_vjp as check_vjp
+from ._check import examine as examine
 from ._report import Finding as Finding
 from ._report import Report as Report
 from ._subject import CannotCheck as CannotCheck
+from ._trial import Compared as Compared
 from ._truth import Estimate as Estimate
 from ._truth import Point as Point
 from ._truth import Program as Program

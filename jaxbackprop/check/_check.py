@@ -9,12 +9,15 @@ from typing import Any
 import jax
 
 from . import _properties as properties
+from . import _transformations as transformations
 from ._diagnose import diagnosed
+from ._findings import first_line, raised
 from ._machine import Answer
 from ._minimal import shown_by, simplified
 from ._report import Finding, Report
 from ._subject import CannotCheck, Subject
 from ._trial import Blur, Compared, Look, Trial
+from ._values import against_differences, values
 
 _EFFORTS = ("quick", "thorough")
 _ORDER = (
@@ -44,9 +47,9 @@ def check_vjp(
 ) -> Report:
     """Says of a hand-written VJP whether it is right and, if not, where and which mistake it looks like.
 
-    The gradient at the arguments, and at others drawn from them, is held against autodiff in float64 and against
-    extrapolated differences. What rounding explains is measured, never asked of the caller. The caller's x64,
-    precision and promotion settings are left as they are.
+    The gradient at the arguments, and at others drawn from them, is held against autodiff in float64 and
+    against extrapolated differences. What rounding explains is measured, never asked of the caller. The
+    caller's x64, precision and promotion settings are left as they are.
 
     Args:
         op: a `jax.custom_vjp` function, or any function built on some: under jit or vmap, a method, a lambda.
@@ -106,7 +109,8 @@ def check_pair(
         f_vjp: f_vjp(*args, dy) -> one cotangent an argument (None for those without), with dy of the results'
             structure.
         *args: see `check_vjp`.
-        oracle: f in JAX, for autodiff to differentiate where f is in NumPy. Without it differences alone judge.
+        oracle: f in JAX, for autodiff to differentiate where f is in NumPy. Without it differences alone
+            judge.
         domains: see `check_vjp`.
         in_axes: see `check_vjp`.
         kwargs: keyword arguments of both.
@@ -192,24 +196,25 @@ def _findings(trial: Trial, in_axes: Any, *, eager: bool) -> tuple[list[Finding]
     try:
         own = trial.own.run([spot for _, spot in spots])
     except Exception as error:
-        return [*findings, properties.raised(error)], [], 0
+        return [*findings, raised(error)], [], 0
     try:
         looks = trial.looks(spots)
     except Exception as error:
-        trial.notes.append(f"the rule cannot be run in float64: {properties.first_line(error)}")
-        looks = trial.looks(spots, trial.own)
+        trial.notes.append(f"the rule cannot be run in float64: {first_line(error)}")
+        trial.rule = trial.own
+        looks = trial.looks(spots)
     place = {id(spot): n for n, (_, spot) in enumerate(spots)}
     beside = [own[place[id(look.spot)]] for look in looks]
     findings += properties.forward(trial, looks, beside)
-    wrong, shown = properties.values(trial, looks)
+    wrong, shown = values(trial, looks)
     straight = properties.linearity(trial, looks) + properties.outputs_used(trial, looks, set(shown))
     findings += straight + wrong
-    findings += properties.against_differences(trial, looks, set(shown))
+    findings += against_differences(trial, looks, set(shown))
     blur = trial.blur([look.spot for look in looks])
     findings += properties.precision(trial, looks, beside, blur, set(shown))
     points = len(looks) + (0 if wrong else _larger(trial, findings))
     findings += _transformed(trial, in_axes, own[0], blur[0], eager=eager)
-    trial.notes += properties.notes(trial)
+    trial.notes += transformations.notes(trial)
     if wrong:
         findings = [simplified(trial, found, shown) for found in diagnosed(trial, findings, looks, shown)]
     return findings, looks, points
@@ -217,15 +222,15 @@ def _findings(trial: Trial, in_axes: Any, *, eager: bool) -> tuple[list[Finding]
 
 def _larger(trial: Trial, findings: list[Finding]) -> int:
     """A batch of three where the caller's holds one; adds what is wrong and answers with the points."""
-    spots = properties.larger_batch(trial)
+    spots = transformations.larger_batch(trial)
     if not spots:
         return 0
     try:
         looks: list[Look] = trial.looks(spots)
     except Exception as error:
-        findings.append(properties.raised(error, "for a batch of three", ("batch of one",)))
+        findings.append(raised(error, "for a batch of three", ("batch of one",)))
         return 0
-    for found in properties.values(trial, looks)[0]:
+    for found in values(trial, looks)[0]:
         message = (
             found.message.partition(" is wrong")[0]
             + " is right for a batch of one and wrong for one of three"
@@ -235,10 +240,10 @@ def _larger(trial: Trial, findings: list[Finding]) -> int:
 
 
 def _transformed(trial: Trial, in_axes: Any, answer: Answer, blur: Blur, *, eager: bool) -> list[Finding]:
-    findings = properties.determinism(trial, answer)
+    findings = transformations.determinism(trial, answer)
     if trial.own.traced:
-        findings += properties.vmap(trial, in_axes)
-        findings += properties.transformations(trial, answer, blur)
+        findings += transformations.vmap(trial, in_axes)
+        findings += transformations.checkpoint_and_scan(trial, answer, blur)
         if eager:
-            findings += properties.jit(trial, answer, blur)
+            findings += transformations.jit(trial, answer, blur)
     return findings

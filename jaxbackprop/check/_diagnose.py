@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,7 +18,18 @@ from ._trial import Look, Trial
 from ._truth import Arrays, to_numpy64
 
 # Redraws that show most without being extreme, the plainest first.
-_PLAIN = ("other", "generic", "positive", "flipped", "negative", "tied", "repeated", "small", "large", "saturated")
+_PLAIN = (
+    "other",
+    "generic",
+    "positive",
+    "flipped",
+    "negative",
+    "tied",
+    "repeated",
+    "small",
+    "large",
+    "saturated",
+)
 _SAMPLES = 6
 
 
@@ -32,7 +44,11 @@ def diagnosed(
 
 def suspect(evidence: Evidence) -> list[Suspicion]:
     """What explains the evidence, likeliest first."""
-    found = structure(evidence) + mutations(evidence)
+    found: list[Suspicion] = []
+    for search in (structure, mutations):
+        # A strange program may break a search for its mistake; that it is wrong has been said already.
+        with contextlib.suppress(Exception):
+            found += search(evidence)
     return sorted(found, key=lambda s: s.cost)
 
 
@@ -71,7 +87,10 @@ def gather(trial: Trial, looks: Sequence[Look], shown: dict[int, Look]) -> Evide
         rule=_asked(rule),
         truth=_by_differences(trial) if truth is None else _asked(truth),
         rule_program=(lambda leaves, dy: rule.pull(leaves, dy)[2]) if traced else None,
-        truth_program=(lambda leaves, dy: truth.pull(leaves, dy)[2]) if traced and truth is not None else None,
+        settings=_settings(trial),
+        truth_program=(lambda leaves, dy: truth.pull(leaves, dy)[2])
+        if traced and truth is not None
+        else None,
     )
 
 
@@ -82,6 +101,16 @@ def _finite(look: Look) -> bool:
 def _sample(look: Look) -> Sample:
     got = tuple(to_numpy64(g) for g in look.got.gradient)
     return Sample(look.spot.leaves, look.spot.dy, look.y, got, look.want, look.noise)
+
+
+def _settings(trial: Trial) -> tuple[tuple[str, float], ...]:
+    args, kwargs = trial.layout.args(trial.base.leaves), trial.subject.given[2]
+    named = [*zip(trial.parameters(len(args)), args, strict=True), *kwargs.items()]
+    return tuple(
+        (name, float(value))
+        for name, value in named
+        if isinstance(value, int | float) and not isinstance(value, bool | np.generic)
+    )
 
 
 def _by_differences(trial: Trial) -> Callable[[tuple[Any, ...], Arrays], Arrays]:

@@ -14,7 +14,7 @@ class Sample:
     """One evaluation in float64: arguments, cotangents, what the rule answered and what is right.
 
     Attributes:
-        leaves: every array leaf of the arguments in flattened order, integers and keys too; floats in float64.
+        leaves: every array leaf of the arguments, flattened, integers and keys too; floats in float64.
         dy: one cotangent a float result.
         y: the float results.
         got: the rule's answer, one array a differentiable leaf.
@@ -44,6 +44,7 @@ class Evidence:
         truth: what is right there.
         rule_program: as `rule`, taking (leaves, dy) and traceable by jax; None for a rule in NumPy.
         truth_program: as `truth`, traceable; None where differences alone judge.
+        settings: names and values of the numbers that are no arrays: a keep probability, a strength, a width.
     """
 
     names: tuple[str, ...]
@@ -54,6 +55,7 @@ class Evidence:
     truth: Callable[[tuple[Any, ...], Arrays], Arrays]
     rule_program: Callable[[tuple[Any, ...], tuple[Any, ...]], tuple[Any, ...]] | None = None
     truth_program: Callable[[tuple[Any, ...], tuple[Any, ...]], tuple[Any, ...]] | None = None
+    settings: tuple[tuple[str, float], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +64,8 @@ class Suspicion:
 
     Attributes:
         label: from the vocabulary of mistakes.
-        message: a sentence that says the discrepancy as structure: "dW is the transpose of what it should be".
+        message: a sentence that says the discrepancy as structure: "dW is the transpose of what it should
+            be".
         leaf: which differentiable leaf it was seen in; None where all.
         cost: lower is likelier, among suspicions of one stage.
         stage: "numbers", "rule" (one edit of the rule's own program makes it right) or "autodiff" (one edit

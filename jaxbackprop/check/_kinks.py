@@ -55,9 +55,9 @@ def look(
         radius: how far they go, relative to `size`.
 
     Returns:
-        None at a smooth point where autodiff is right. At a kink the hull is built where it matters: toward the answer, by the
-        gradients that reach furthest in that direction (Frank and Wolfe's method). Where autodiff alone stands
-        apart from the gradients around, these are the truth.
+        None at a smooth point where autodiff is right. At a kink the hull is built where it matters: toward
+        the answer, by the gradients that reach furthest in that direction (Frank and Wolfe's method). Where
+        autodiff alone stands apart from the gradients around, these are the truth.
     """
     moves = [size * rng.uniform(-1, 1, size.shape) for _ in range(8)]
     answer, own = answer[part], own[part]
@@ -71,7 +71,9 @@ def look(
         limit, tolerance = np.mean(near, axis=0), 4 * spread + 1e-9 * _size(near)
         if np.all(np.abs(own - limit) <= 1e-2 * np.abs(limit) + tolerance):
             return None
-        return Kink(1.0, 0.0 if np.all(np.abs(answer - limit) <= 1e-5 * _size(near) + tolerance) else float("inf"))
+        return Kink(
+            1.0, 0.0 if np.all(np.abs(answer - limit) <= 1e-5 * _size(near) + tolerance) else float("inf")
+        )
     if not np.all(np.isfinite(answer)):
         return Kink(spread, float("inf"))
     corners = near

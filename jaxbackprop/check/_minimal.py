@@ -8,16 +8,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-
 import numpy as np
 
 from ._machine import Spot
 from ._probes import free_leaves
-from ._properties import mismatch
 from ._report import Finding
 from ._snippet import snippet
 from ._trial import Look, Trial
 from ._truth import Arrays
+from ._values import mismatch
 
 
 def simplest(trial: Trial, look: Look, leaf: int) -> Look:
@@ -104,7 +103,9 @@ def point(trial: Trial, spot: Spot) -> tuple[Any, ...]:
         for i in layout.floats:
             like = layout.leaves[i]
             in_jax = isinstance(like, jax.Array)
-            leaves[i] = jnp.asarray(leaves[i], like.dtype) if in_jax else np.asarray(leaves[i]).astype(like.dtype)
+            leaves[i] = (
+                jnp.asarray(leaves[i], like.dtype) if in_jax else np.asarray(leaves[i]).astype(like.dtype)
+            )
     return layout.args(tuple(leaves))
 
 
@@ -116,15 +117,18 @@ def _cotangent(trial: Trial, spot: Spot) -> Any:
     in_jax = any(isinstance(leaf, jax.Array) for leaf in trial.layout.leaves) or trial.subject.rule is None
     dy = iter(spot.dy)
     with trial.own_setting():
-        return jax.tree.map(
-            lambda leaf: (jnp.asarray if in_jax else np.asarray)(next(dy), leaf.dtype), y
-        )
+        return jax.tree.map(lambda leaf: (jnp.asarray if in_jax else np.asarray)(next(dy), leaf.dtype), y)
 
 
 def shown_by(trial: Trial, findings: Sequence[Finding]) -> str:
     """Code that shows the first finding of a wrong value; "" where none can be shown in a few lines."""
     for found in findings:
-        if found.property != "value" or found.cotangent is None or found.point is None or found.argument is None:
+        if (
+            found.property != "value"
+            or found.cotangent is None
+            or found.point is None
+            or found.argument is None
+        ):
             continue
         op, rule, kwargs = trial.subject.given
         says = f"got {found.got:.7g}, want {found.want:.7g}"

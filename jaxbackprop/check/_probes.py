@@ -1,8 +1,8 @@
 """Where to look: redrawn arguments, cotangents and other shapes.
 
 A mistake often hides at the arguments one happens to write down: all positive, no index twice, a symmetric
-matrix, a batch of one. Redraws keep what a function may rely on (an order, a mask of zeros and ones, rows that
-sum to one, the range of the integers) and change all else.
+matrix, a batch of one. Redraws keep what a function may rely on (an order, a mask of zeros and ones, rows
+that sum to one, the range of the integers) and change all else.
 """
 
 from __future__ import annotations

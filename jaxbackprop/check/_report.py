@@ -116,25 +116,21 @@ class Report:
         return "\n".join(lines)
 
     def __rich__(self) -> RenderableType:
-        from rich.console import Group
-        from rich.padding import Padding
-        from rich.syntax import Syntax
         from rich.text import Text
 
-        head = Text.assemble((self.name, "bold"), ": ", (self._verdict, "green" if self.ok else "bold red"))
-        parts: list[RenderableType] = [head]
+        text = Text.assemble((self.name, "bold"), ": ", (self._verdict, "green" if self.ok else "bold red"))
         for finding in self.findings:
             first, *rest = finding.lines()
-            text = Text.assemble((finding.property, "bold"), first[len(finding.property) :])
+            text.append(f"\n  {finding.property}", "bold").append(first[len(finding.property) :])
             for line in rest:
-                text.append("\n")
-                text.append(line, "yellow" if line.startswith("  looks like") else "dim")
-            parts.append(Padding(text, (0, 0, 0, 2)))
-        parts += [Padding(Text(f"note: {note}", "dim"), (0, 0, 0, 2)) for note in self.notes]
+                text.append(f"\n  {line}", "yellow" if line.startswith("  looks like") else "dim")
+        for note in self.notes:
+            text.append(f"\n  note: {note}", "dim")
         if self.snippet:
-            code = Syntax(self.snippet, "python", theme="ansi_dark", background_color="default", word_wrap=True)
-            parts += [Padding(Text("to see it:"), (0, 0, 0, 2)), Padding(code, (0, 0, 0, 4))]
-        return Group(*parts)
+            text.append("\n  to see it:")
+            for line in self.snippet.splitlines():
+                text.append(f"\n    {line}", "cyan")
+        return text
 
 
 def _plain(value: Any) -> Any:

@@ -70,8 +70,12 @@ def snippet(
         lines.append('jax.config.update("jax_enable_x64", True)')
     more = "".join(f", {name}={value}" for name, value in keywords.items())
     # An array has a line of its own; what is short stands in the call.
-    named = [name if _has_arrays(arg) else text for name, arg, text in zip(names, args, literals, strict=True)]
-    lines += [f"{name} = {text}" for name, arg, text in zip(names, args, literals, strict=True) if _has_arrays(arg)]
+    named = [
+        name if _has_arrays(arg) else text for name, arg, text in zip(names, args, literals, strict=True)
+    ]
+    lines += [
+        f"{name} = {text}" for name, arg, text in zip(names, args, literals, strict=True) if _has_arrays(arg)
+    ]
     lines.append(f"dy = {cotangent}")
     place = path + (f"[{', '.join(map(str, index))}]" if index else "")
     if rule is None:
@@ -94,7 +98,9 @@ def _has_arrays(arg: Any) -> bool:
 
 def _has_floats(arg: Any) -> bool:
     def is_float(leaf: Any) -> bool:
-        return isinstance(leaf, jax.Array | np.ndarray | np.generic) and jnp.issubdtype(leaf.dtype, jnp.floating)
+        return isinstance(leaf, jax.Array | np.ndarray | np.generic) and jnp.issubdtype(
+            leaf.dtype, jnp.floating
+        )
 
     return any(map(is_float, jax.tree.leaves(arg)))
 

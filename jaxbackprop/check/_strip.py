@@ -99,7 +99,7 @@ def _stripped(value: Any) -> Any:
 
 
 def coarsest(jaxpr: Any) -> Any:
-    """The coarsest float dtype to which a program of float64 arguments rounds them on the way; None if none."""
+    """The coarsest float dtype to which a program of float64 arguments rounds on its way; None if none."""
     found: list[Any] = []
 
     def walk(part: Any) -> None:

@@ -1,8 +1,8 @@
 """What is judged: a rule, what it is judged by, and how its arguments are taken apart.
 
 A rule is held as a pull: from the array leaves of the arguments and the cotangents of the float results to
-(results of the function, results of the forward rule, gradients). Autodiff of the oracle, an intended rule and
-a pair in NumPy are pulls too, so that one machine runs them all.
+(results of the function, results of the forward rule, gradients). Autodiff of the oracle, an intended rule
+and a pair in NumPy are pulls too, so that one machine runs them all.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class CannotCheck(ValueError):
 
 def is_array(leaf: Any) -> bool:
     """Whether a leaf is an array or a NumPy scalar."""
-    return isinstance(leaf, jax.Array | np.ndarray | np.generic) and getattr(leaf, "dtype", None) != object
+    return isinstance(leaf, jax.Array | np.ndarray | np.generic) and np.dtype(object) != leaf.dtype
 
 
 def is_key(leaf: Any) -> bool:

@@ -30,9 +30,9 @@ class Look:
     """A spot, what the rule answers there in float64 and what is right.
 
     Attributes:
-        kind: "base", how the cotangent there differs ("twice", "zero", ...), or how the arguments were redrawn.
+        kind: "base", how the cotangent differs there ("zero", ...), or how the arguments were redrawn.
         spot: arguments and cotangents.
-        got: the rule's gradients; None where it cannot be run in float64.
+        got: the rule's answer.
         want: the right ones; nan where unknown.
         noise: how far a right answer may be off, an array a leaf.
         y: results of the function.
@@ -86,11 +86,13 @@ class Compared:
     noise: np.ndarray | float = 0.0
 
 
+# Neither of extreme size nor with ties.
+_USUAL = ("base", "fresh", "generic", "other", "flipped", "positive", "negative")
 BASE_KINDS = ("base", "fresh", "sum", "minus twice", "zero", "much", "little", "alone")
 
 
 class Trial:
-    """Machines and spots for one rule. Made by `Trial.of`; raises CannotCheck where there is nothing to judge."""
+    """Machines and spots for one rule; raises CannotCheck where there is nothing to judge."""
 
     def __init__(self, subject: Subject, args: tuple[Any, ...], *, quick: bool, domains: Any, seed: int):
         self.subject, self.quick, self.domains = subject, quick, domains
@@ -99,13 +101,16 @@ class Trial:
         self.compared: list[Compared] = []
         self.kept: tuple[int, int] | None = None
         self.kinks: set[int] = set()
+        self.usual_size: list[float] = []
         self.caller_x64 = jax.dtypes.canonicalize_dtype(np.float64) == np.float64
         wide_leaf = any(
             isinstance(leaf, jax.Array) and leaf.dtype in (np.float64, np.int64)
             for leaf in jax.tree.leaves(args)
         )
         # Float64 is what NumPy computes in, whatever jax is set to.
-        in_numpy = subject.rule is not None and not any(isinstance(v, jax.Array) for v in jax.tree.leaves(args))
+        in_numpy = subject.rule is not None and not any(
+            isinstance(v, jax.Array) for v in jax.tree.leaves(args)
+        )
         self.x64 = self.caller_x64 or wide_leaf or in_numpy
         self.layout, self.traced = self._layout(args)
         if not self.layout.floats:
@@ -188,7 +193,9 @@ class Trial:
                 structs = tuple(jax.ShapeDtypeStruct(np.shape(v), v.dtype) for v in layout.leaves)
                 return jax.eval_shape(lambda *v: value(*layout.args(v)), *structs)
         except Exception as error:
-            raise CannotCheck(f"{self.subject.name} raises at these arguments: {_first_line(error)}") from error
+            raise CannotCheck(
+                f"{self.subject.name} raises at these arguments: {_first_line(error)}"
+            ) from error
 
     def _judges(self) -> tuple[Machine | None, Machine | None]:
         """What is right, in float64 and in the arguments' own dtypes; None where differences alone judge."""
@@ -280,7 +287,21 @@ class Trial:
             noise = self._noise(spot, want, right.y, moved)
             y = tuple(to_numpy64(y) for y in right.again)
             looks.append(Look(kind, spot, got, want, noise, y))
-        return looks
+        return self._with_floor(looks)
+
+    def _with_floor(self, looks: list[Look]) -> list[Look]:
+        """Where a gradient dies out, as in saturation, rounding of what it usually is remains of it."""
+        usual = [look for look in looks if look.kind in _USUAL]
+        eps = max(_EPS, self.wide_eps)
+        self.usual_size = [
+            max((_largest(look.want[leaf]) for look in usual), default=0.0)
+            for leaf in range(len(self.layout.floats))
+        ]
+        floors = [32 * eps * size for size in self.usual_size]
+        return [
+            dataclasses.replace(look, noise=tuple(n + f for n, f in zip(look.noise, floors, strict=True)))
+            for look in looks
+        ]
 
     @functools.cached_property
     def rounding(self) -> Arrays:
@@ -290,7 +311,8 @@ class Trial:
         if truth is None:
             return tuple(np.zeros_like(leaf) for leaf in floats)
         spots = [
-            Spot(self.layout.with_floats(self.base.leaves, moved), self.base.dy) for moved in nearby_line(floats)
+            Spot(self.layout.with_floats(self.base.leaves, moved), self.base.dy)
+            for moved in nearby_line(floats)
         ]
         return fourth_differences([tuple(map(to_numpy64, a.gradient)) for a in truth.run(spots)])
 
@@ -301,7 +323,9 @@ class Trial:
         for i, w in enumerate(want):
             with np.errstate(all="ignore"):
                 far = np.max([np.abs(to_numpy64(n[i]) - w) for n in near], axis=0)
-            moved.append(np.where(np.isfinite(far), far, 0.0) * (eps / _EPS))
+            # A jump is no rounding but a kink that was crossed, and kinks are judged otherwise.
+            most = 1e-9 * _largest(w)
+            moved.append(np.minimum(np.where(np.isfinite(far), far, 0.0), most) * (eps / _EPS))
         return tuple(moved)
 
     def _noise(self, spot: Spot, want: Arrays, y: Arrays, moved: Arrays) -> Arrays:
@@ -316,6 +340,9 @@ class Trial:
     @property
     def wide_eps(self) -> float:
         """The rounding of the coarsest dtype that the rule or the oracle computes in when given float64."""
+        if self.rule is self.own:
+            own = [self.layout.leaves[i].dtype for i in self.layout.floats]
+            return max(float(jnp.finfo(dtype).eps) for dtype in own) / 1e3
         dtypes = [coarsest(m.jaxpr) for m in (self.rule, self.truth) if m is not None and m.jaxpr is not None]
         found = [float(jnp.finfo(dtype).eps) for dtype in dtypes if dtype is not None]
         # What rounds in float32 adds up far less than the float64 floor allows for.
@@ -416,7 +443,7 @@ class Trial:
         return looks
 
     def by_differences(self, spot: Spot) -> tuple[Arrays, Arrays]:
-        """Gradients by differences, nan where none was taken or where they do not converge, and their noise."""
+        """Gradients by differences, nan where none was taken or none converges, and their noise."""
         floats = tuple(np.asarray(spot.leaves[i], np.float64) for i in self.layout.floats)
         directions = Directions.of(floats, np.random.default_rng(0))
         return _at_entries(floats, directions, self.differences.along(spot, directions))

@@ -1,4 +1,4 @@
-"""One operator through the harness, and what the harness cannot know: its tails and its derivation on paper."""
+"""One operator through the harness, and what the harness cannot know: its tails, its derivation on paper."""
 
 from __future__ import annotations
 
@@ -53,13 +53,17 @@ def _verify_operator(row: Operator, pair: Pair | None, effort: str) -> list[Grad
             if thorough and number == 0:
                 _check_other_dtypes(row, case, args, results)
         except Exception as error:
-            # Whatever a broken rule raises where the harness does not expect it, the others are still looked at.
-            _blame_all(results, f"the rule raised {type(error).__name__}: {(str(error).splitlines() or [''])[0]}")
+            # A rule that raises where nobody expects it is wrong, and the others still have their turn.
+            _blame_all(results, _raised(error))
     if thorough:
         _check_special(row, results)
         if row.sweep is not None:
             _check_sweep(row, results)
     return [results[position] for position in sorted(results)]
+
+
+def _raised(error: Exception) -> str:
+    return f"the rule raised {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
 
 
 def _blame_all(results: _Results, problem: str) -> None:
@@ -79,7 +83,9 @@ def _in(dtype: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
         return jax.tree.map(cast, args)
 
 
-def _examined(row: Operator, case: Case, args: tuple[Any, ...], effort: str, domains: Any = None) -> Examination:
+def _examined(
+    row: Operator, case: Case, args: tuple[Any, ...], effort: str, domains: Any = None
+) -> Examination:
     return examine(row.op, *args, oracle=row.oracle, kwargs=case.keywords, effort=effort, domains=domains)
 
 
@@ -113,10 +119,14 @@ def _measure(row: Operator, compared: Compared, result: GradientResult) -> None:
                 result.differences_error = float(np.broadcast_to(compared.noise, distance.shape).flat[worst])
     elif compared.how in _COLUMNS:
         dtype = jnp.float64 if compared.how == "float64" else jnp.float32
-        result.raise_to(_COLUMNS[compared.how], ulp(row, compared.got, compared.want, dtype, 8 * compared.noise))
+        result.raise_to(
+            _COLUMNS[compared.how], ulp(row, compared.got, compared.want, dtype, 8 * compared.noise)
+        )
 
 
-def ulp(row: Operator, got: np.ndarray, want: np.ndarray, dtype: Any, noise: np.ndarray | float = 0.0) -> float:
+def ulp(
+    row: Operator, got: np.ndarray, want: np.ndarray, dtype: Any, noise: np.ndarray | float = 0.0
+) -> float:
     """Largest distance beyond `noise` in units in the last place; see `GradientResult`."""
     info = jnp.finfo(dtype)
     scale = np.abs(want.astype(np.float64))
@@ -142,7 +152,7 @@ def _check_special(row: Operator, results: _Results) -> None:
         try:
             examination = _examined(row, row.cases[0], _in(jnp.float32, args), "quick", fixed)
         except Exception as error:
-            _blame_all(results, f"the rule raised {type(error).__name__}: {(str(error).splitlines() or [''])[0]}")
+            _blame_all(results, _raised(error))
             continue
         _judge(row, examination, results, measure=False, where=", at a special point")
 
@@ -164,15 +174,15 @@ def _check_sweep(row: Operator, results: _Results) -> None:
         (truth,), (same,) = oracle.gradient(jnp.float64, one), op.gradient(jnp.float64, one)
         (got,) = op.run(jnp.float32, one)[1]
     except Exception as error:
-        _blame_all(results, f"the rule raised {type(error).__name__}: {(str(error).splitlines() or [''])[0]}")
+        _blame_all(results, _raised(error))
         return
     # XLA flushes subnormal numbers on the CPU, intermediate ones too, hence some room above the smallest.
     held = np.abs(truth) >= 16 * float(jnp.finfo(jnp.float32).tiny)
     known = held & (np.abs(truth - same) <= 1e-8 * np.abs(truth))
-    error = ulp(row, got[known], truth[known], jnp.float32)
+    off = ulp(row, got[known], truth[known], jnp.float32)
     (result,) = results.values()
-    if not error <= 8:
-        result.blame(f"loses digits between {low:g} and {high:g}: off by {error:.3g} ulp in float32")
+    if not off <= 8:
+        result.blame(f"loses digits between {low:g} and {high:g}: off by {off:.3g} ulp in float32")
 
 
 def _check_reference(

@@ -37,7 +37,8 @@ def verify(
             hold in the calling thread alone (`with jax.default_matmul_precision(...)`) do not reach them.
 
     Raises:
-        CannotVerify: where a name is not in the catalogue, or the reference lacks a function, or the effort is unknown.
+        CannotVerify: where a name is not in the catalogue, the reference lacks a function, or the effort is
+            unknown.
     """
     try:
         rows = operators(names)

@@ -1,0 +1,277 @@
+"""The rule under jax's transformations, call after call, in larger batches, and what it keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ._findings import beyond, finding, first_line, name_of
+from ._machine import Answer, Machine, Spot
+from ._probes import cotangents, larger_batches, redraws
+from ._report import Finding
+from ._subject import is_array
+from ._trial import Blur, Compared, Trial
+from ._truth import to_numpy64
+
+
+def _compare(
+    trial: Trial,
+    got: Sequence[Any],
+    want: Sequence[Any],
+    noise: Sequence[float],
+    what: str,
+    how: str,
+    mistakes: tuple[str, ...],
+) -> list[Finding]:
+    findings = []
+    for leaf, (g, w, n) in enumerate(zip(got, want, noise, strict=True)):
+        g, w = to_numpy64(g), to_numpy64(w)
+        trial.compared.append(Compared(what, leaf, g, w))
+        if g.shape != w.shape:
+            message = f"{name_of(trial, leaf)} has shape {g.shape} {how}, {w.shape} without"
+            findings.append(finding(trial, leaf, what, message, mistakes=mistakes))
+        elif found := beyond(g, w, n):
+            index, a, b, error, _ = found
+            message = f"{name_of(trial, leaf)} is another {how}: {a:.6g} instead of {b:.6g} at {list(index)}"
+            findings.append(
+                finding(
+                    trial,
+                    leaf,
+                    what,
+                    message,
+                    mistakes=mistakes,
+                    index=index,
+                    got=a,
+                    want=b,
+                    error=error,
+                    noise=float(n),
+                )
+            )
+    return findings
+
+
+def determinism(trial: Trial, answer: Answer) -> list[Finding]:
+    """Two calls give the same bits."""
+    again = trial.own.run([trial.base])[0]
+    for leaf, (a, b) in enumerate(zip(answer.gradient, again.gradient, strict=True)):
+        if a.tobytes() != b.tobytes() and not np.array_equal(to_numpy64(a), to_numpy64(b), equal_nan=True):
+            return [finding(trial, leaf, "determinism", f"{name_of(trial, leaf)} changes from call to call")]
+    return []
+
+
+def jit(trial: Trial, answer: Answer, blur: Blur) -> list[Finding]:
+    """Operation by operation the same as compiled, within a few units in the last place."""
+    if not trial.own.traced:
+        return []
+    try:
+        with trial.own.setting():
+            eager = trial.own.once(trial.base)
+    except Exception as error:
+        return [Finding("jit", f"the rule runs under jit but not without: {first_line(error)}")]
+    return _compare(trial, answer.gradient, eager[2], blur.noise, "jit", "under jit", ())
+
+
+def vmap(trial: Trial, in_axes: Any) -> list[Finding]:
+    """A batch of three fresh draws at once against one after another."""
+    if not trial.own.traced:
+        return []
+    layout = trial.layout
+    axes = layout.axes(in_axes)
+    if all(axis is None for axis in axes):
+        return []
+    drawn = [trial.base.leaves]
+    drawn += [
+        r.leaves
+        for r in redraws(layout, trial.domains, np.random.default_rng(5), quick=False)
+        if r.kind in ("generic", "other")
+    ]
+    examples = [
+        tuple(
+            leaf if axis is not None else shared
+            for leaf, axis, shared in zip(leaves, axes, trial.base.leaves, strict=True)
+        )
+        for leaves in drawn
+    ]
+    spots = [Spot(leaves, cotangents(trial.shapes, trial.rng)) for leaves in examples]
+    apart = trial.own.run(spots)
+    pull = trial.own.pull
+    try:
+        together = _vmapped(trial.own, spots, axes, pull)
+    except Exception as error:
+        rough = trial.rough
+        if rough is not None:
+            try:
+                _vmapped(rough, spots, axes, rough.pull)
+            except Exception:
+                trial.notes.append(f"cannot be vmapped, nor can the oracle: {first_line(error)}")
+                return []
+        return [Finding("vmap", f"the rule raises under vmap {first_line(error)}")]
+    findings: list[Finding] = []
+    for n, (answer, blur) in enumerate(zip(apart, trial.blur(spots), strict=True)):
+        if not all(np.all(np.isfinite(to_numpy64(y))) for y in answer.y):
+            continue
+        got = [leaf[n] for leaf in together]
+        new = _compare(trial, got, answer.gradient, blur.noise, "vmap", "under vmap", ("batch-global",))
+        known = {(f.argument, f.path) for f in findings}
+        findings += [f for f in new if (f.argument, f.path) not in known]
+    return findings
+
+
+def _vmapped(machine: Machine, spots: Sequence[Spot], axes: tuple[Any, ...], pull: Any) -> list[Any]:
+    with machine.setting():
+        cast = [machine.cast(spot.leaves) for spot in spots]
+        stacked = [
+            leaves[0] if axis is None else jnp.stack(leaves, axis=axis)
+            for leaves, axis in zip(zip(*cast, strict=True), axes, strict=True)
+        ]
+        dy = tuple(jnp.asarray(np.stack(d)) for d in zip(*(s.dy for s in spots), strict=True))
+        gradient = jax.jit(jax.vmap(lambda *a: pull(a[:-1], a[-1])[2], in_axes=(*axes, 0)))(*stacked, dy)
+        return [np.asarray(leaf) for leaf in gradient]
+
+
+def larger_batch(trial: Trial) -> list[tuple[str, Spot]]:
+    """Redrawn arguments whose axes of length one are longer, where the function takes them; else nothing."""
+    if not trial.traced:
+        return []
+    layout, subject = trial.layout, trial.subject
+    if callable(trial.domains) or any(callable(d) or d == "fixed" for d in trial.domains or ()):
+        return []
+    for shapes in larger_batches(layout):
+        structs = tuple(
+            jax.ShapeDtypeStruct(s, leaf.dtype) for s, leaf in zip(shapes, layout.leaves, strict=True)
+        )
+        try:
+            with trial.own_setting():
+                ys = [
+                    jax.eval_shape(lambda *v, f=f: subject.results(layout, f, v), *structs)
+                    for f in (subject.value, subject.oracle or subject.value)
+                ]
+        except Exception:
+            continue
+        if [y.shape for y in ys[0]] != [y.shape for y in ys[1]]:
+            continue
+        rng = np.random.default_rng(3)
+        sizes = [y.shape for y in ys[0]]
+        return [
+            (f"batch of three, {drawn.kind}", Spot(drawn.leaves, cotangents(sizes, rng)))
+            for drawn in redraws(layout, trial.domains, rng, quick=True, shapes=shapes)
+            if drawn.kind in ("generic", "flipped")
+        ]
+    return []
+
+
+def checkpoint_and_scan(trial: Trial, answer: Answer, blur: Blur) -> list[Finding]:
+    """Under jax.checkpoint and inside lax.scan: the same gradients, twice added up."""
+    if not trial.own.traced:
+        return []
+    layout, subject = trial.layout, trial.subject
+
+    def twice(leaves: tuple[Any, ...], dy: tuple[Any, ...]) -> Any:
+        def of_floats(*floats: Any) -> Any:
+            def step(carry: Any, _: Any) -> Any:
+                again = jax.checkpoint(
+                    lambda *f: subject.results(layout, subject.value, layout.with_floats(leaves, f))
+                )
+                return carry, again(*carry)
+
+            return jax.lax.scan(step, floats, None, length=2)[1]
+
+        y, pullback = jax.vjp(of_floats, *(leaves[i] for i in layout.floats))
+        doubled = tuple(
+            jnp.stack([d.astype(v.dtype), 0.5 * d.astype(v.dtype)]).astype(v.dtype)
+            for d, v in zip(dy, y, strict=True)
+        )
+        return pullback(doubled)
+
+    if subject.rule is not None:
+        return []
+    machine = trial.own
+    try:
+        with machine.setting():
+            leaves, dy = machine.cast(trial.base.leaves), tuple(map(jnp.asarray, trial.base.dy))
+            if trial.quick:
+                jax.eval_shape(twice, leaves, dy)
+                return []
+            got = [np.asarray(leaf) for leaf in jax.jit(twice)(leaves, dy)]
+    except Exception as error:
+        for name, one in (("jax.checkpoint", jax.checkpoint), ("lax.scan", None)):
+            if one is None or not _works_under_checkpoint(trial):
+                return [
+                    Finding(
+                        "checkpoint" if one else "scan", f"the rule fails under {name}: {first_line(error)}"
+                    )
+                ]
+        return []
+    want = [1.5 * to_numpy64(g) for g in answer.gradient]
+    return _compare(
+        trial, got, want, [4 * n for n in blur.noise], "scan", "under jax.checkpoint inside lax.scan", ()
+    )
+
+
+def _works_under_checkpoint(trial: Trial) -> bool:
+    subject, layout = trial.subject, trial.layout
+
+    def pull(leaves: tuple[Any, ...], dy: tuple[Any, ...]) -> Any:
+        again = jax.checkpoint(
+            lambda *f: subject.results(layout, subject.value, layout.with_floats(leaves, f))
+        )
+        y, pullback = jax.vjp(again, *(leaves[i] for i in layout.floats))
+        return pullback(tuple(d.astype(v.dtype) for d, v in zip(dy, y, strict=True)))
+
+    try:
+        with trial.own.setting():
+            jax.eval_shape(pull, trial.own.cast(trial.base.leaves), tuple(map(jnp.asarray, trial.base.dy)))
+        return True
+    except Exception:
+        return False
+
+
+def notes(trial: Trial) -> list[str]:
+    """Residual bytes against autodiff's, and whether the rule can be differentiated again."""
+    if not trial.own.traced or trial.subject.rule is not None:
+        return []
+    layout, subject = trial.layout, trial.subject
+    said = []
+
+    def kept(f: Callable[..., Any]) -> int:
+        found: list[int] = []
+
+        def of(*leaves: Any) -> Any:
+            floats = tuple(leaves[i] for i in layout.floats)
+            y, pullback = jax.vjp(
+                lambda *x: subject.results(layout, f, layout.with_floats(leaves, x)), *floats
+            )
+            held = {id(r): r for r in jax.tree.leaves(pullback) if is_array(r) or hasattr(r, "aval")}
+            found.append(sum(int(np.prod(r.shape)) * r.dtype.itemsize for r in held.values()))
+            return y
+
+        jax.eval_shape(of, *(jax.ShapeDtypeStruct(np.shape(v), v.dtype) for v in layout.leaves))
+        return found[0]
+
+    try:
+        with trial.own_setting():
+            mine, theirs = kept(subject.value), kept(subject.oracle or subject.value)
+            trial.kept = mine, theirs
+        if subject.oracle is not None:
+            said.append(f"keeps {mine:,} bytes for the backward pass; autodiff keeps {theirs:,}")
+    except Exception:  # noqa: S110
+        pass
+    pull = trial.own.pull
+
+    def again(leaves: Any, dy: Any) -> Any:
+        gradient, pullback = jax.vjp(
+            lambda *x: pull(layout.with_floats(leaves, x), dy)[2], *(leaves[i] for i in layout.floats)
+        )
+        return pullback(gradient)
+
+    try:
+        with trial.own_setting():
+            structs = tuple(jax.ShapeDtypeStruct(np.shape(v), v.dtype) for v in layout.leaves)
+            jax.eval_shape(again, structs, tuple(jax.ShapeDtypeStruct(s, np.float32) for s in trial.shapes))
+    except Exception as error:
+        said.append(f"the rule cannot be differentiated again: {first_line(error)}")
+    return said
