@@ -31,6 +31,8 @@ _PLAIN = (
     "saturated",
 )
 _SAMPLES = 6
+# From this cost on the numbers only guess, and a program that one edit makes wrong in this way knows more.
+_GUESS = 0.45
 
 
 def diagnosed(
@@ -44,12 +46,16 @@ def diagnosed(
 
 def suspect(evidence: Evidence) -> list[Suspicion]:
     """What explains the evidence, likeliest first."""
-    found: list[Suspicion] = []
-    for search in (structure, mutations):
-        # A strange program may break a search for its mistake; that it is wrong has been said already.
-        with contextlib.suppress(Exception):
-            found += search(evidence)
-    return sorted(found, key=lambda s: s.cost)
+    numbers, programs = _found(structure, evidence), _found(mutations, evidence)
+    sure = [s for s in numbers if s.cost < _GUESS]
+    return [*sure, *programs, *(s for s in numbers if s.cost >= _GUESS)]
+
+
+def _found(search: Callable[[Evidence], list[Suspicion]], evidence: Evidence) -> list[Suspicion]:
+    # A strange program may break a search for its mistake; that it is wrong has been said already.
+    with contextlib.suppress(Exception):
+        return search(evidence)
+    return []
 
 
 def _explained(trial: Trial, found: Finding, suspicions: Sequence[Suspicion]) -> Finding:
