@@ -19,6 +19,8 @@ from ._subject import CannotCheck, Subject
 from ._trial import Blur, Compared, Look, Trial
 from ._values import against_differences, values
 
+# Where a quick check looks at the digits: at the caller's point and where functions saturate.
+_QUICKLY = ("base", "saturated", "generic")
 _EFFORTS = ("quick", "thorough")
 _ORDER = (
     "structure",
@@ -210,8 +212,11 @@ def _findings(trial: Trial, in_axes: Any, *, eager: bool) -> tuple[list[Finding]
     straight = properties.linearity(trial, looks) + properties.outputs_used(trial, looks, set(shown))
     findings += straight + wrong
     findings += against_differences(trial, looks, set(shown))
-    blur = trial.blur([look.spot for look in looks])
-    findings += properties.precision(trial, looks, beside, blur, set(shown))
+    near = [n for n, look in enumerate(looks) if not trial.quick or look.kind in _QUICKLY]
+    blur = trial.blur([looks[n].spot for n in near])
+    findings += properties.precision(
+        trial, [looks[n] for n in near], [beside[n] for n in near], blur, set(shown)
+    )
     points = len(looks) + (0 if wrong else _larger(trial, findings))
     findings += _transformed(trial, in_axes, own[0], blur[0], eager=eager)
     trial.notes += transformations.notes(trial)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -40,13 +41,14 @@ def diagnosed(
 ) -> list[Finding]:
     """Findings with the mistakes they look like, and their sentences."""
     evidence = gather(trial, looks, shown)
-    suspicions = [] if evidence is None else suspect(evidence)
+    suspicions = [] if evidence is None else suspect(evidence, quick=trial.quick)
     return [_explained(trial, found, suspicions) for found in findings]
 
 
-def suspect(evidence: Evidence) -> list[Suspicion]:
+def suspect(evidence: Evidence, *, quick: bool = False) -> list[Suspicion]:
     """What explains the evidence, likeliest first."""
-    numbers, programs = _found(structure, evidence), _found(mutations, evidence)
+    numbers = _found(partial(structure, budget_s=0.3 if quick else 1.5), evidence)
+    programs = [] if quick else _found(mutations, evidence)
     sure = [s for s in numbers if s.cost < _GUESS]
     return [*sure, *programs, *(s for s in numbers if s.cost >= _GUESS)]
 

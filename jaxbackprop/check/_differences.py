@@ -16,6 +16,7 @@ from ._truth import Arrays, Estimate, extrapolate, float64_on_cpu
 
 # A tenth of the argument's size, halved each time: fine enough for logits of 1e4.
 STEP = 2.0**-27
+_VERY_MANY = 1 << 14
 _STEPS = 0.1 * 2.0 ** -np.arange(16)
 
 
@@ -33,10 +34,14 @@ class Directions:
 
     @classmethod
     def of(cls, floats: Arrays, rng: np.random.Generator, *, limit: int = 48) -> Directions:
-        """Every entry where there are few; else some of each leaf, and one way a whole leaf."""
+        """Every entry where there are few; else some of each leaf, and one way a whole leaf.
+
+        Of very many entries none is moved alone: the work is bounded.
+        """
         sizes = [leaf.size for leaf in floats]
         offsets = np.concatenate([[0], np.cumsum(sizes)])
-        total, some = int(offsets[-1]), max(1, limit // (4 * max(1, len(floats))))
+        total = int(offsets[-1])
+        some = 0 if total > _VERY_MANY else max(1, limit // (4 * max(1, len(floats))))
         if total <= limit:
             return cls(np.eye(total), np.arange(total))
         entries = np.concatenate(

@@ -146,7 +146,9 @@ class Machine:
         """The program for stacked arguments of these shapes."""
         key = tuple((leaf.shape, str(leaf.dtype)) for leaf in (*leaves, *dy))
         if key not in self.programs:
-            traced = jax.jit(self._mapped).trace(leaves, dy)
+            # In float64 the result is what counts, and a program that runs once need not be fast.
+            options = {"xla_backend_optimization_level": 0} if self.wide else None
+            traced = jax.jit(self._mapped, compiler_options=options).trace(leaves, dy)
             self.jaxpr = traced.jaxpr
             self.programs[key] = traced.lower().compile()
         return self.programs[key]

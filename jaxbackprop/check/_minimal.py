@@ -18,6 +18,9 @@ from ._trial import Look, Trial
 from ._truth import Arrays
 from ._values import mismatch
 
+# Beyond so many numbers no point is simple.
+_MOST_NUMBERS = 1024
+
 
 def simplest(trial: Trial, look: Look, leaf: int) -> Look:
     """The look with the roundest numbers at which a leaf is wrong; the given one where none is.
@@ -27,7 +30,7 @@ def simplest(trial: Trial, look: Look, leaf: int) -> Look:
         look: at which the leaf is wrong.
         leaf: the differentiable leaf.
     """
-    if trial.truth is None:
+    if trial.truth is None or sum(np.size(look.spot.leaves[i]) for i in trial.layout.floats) > _MOST_NUMBERS:
         return look
     spots = [(look.kind, spot) for spot in _rounder(trial, look.spot)]
     for found in trial.looks(spots):

@@ -7,6 +7,7 @@ then guesses from the pattern of what is wrong.
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -23,7 +24,7 @@ from . import _structure_linearity as linearity
 from . import _structure_mended as mended
 from . import _structure_places as places
 from . import _structure_slopes as slopes
-from . import _structure_time as time
+from . import _structure_time as in_time
 from ._evidence import Evidence, Suspicion
 from ._structure_probe import Pair, Probe
 
@@ -59,8 +60,8 @@ JACOBIANS: tuple[Callable[[Probe, int, list[Pair]], Iterator[Suspicion]], ...] =
     coupling.exponentials,
     coupling.off_diagonal,
     coupling.simple_remainder,
-    time.in_time,
-    time.outer_factor,
+    in_time.in_time,
+    in_time.outer_factor,
 )
 # Of all leaves at once, by asking the rule or the truth at other points.
 ELSEWHERE: tuple[Callable[[Probe], Iterator[Suspicion]], ...] = (
@@ -71,18 +72,24 @@ ELSEWHERE: tuple[Callable[[Probe], Iterator[Suspicion]], ...] = (
 )
 
 
-def structure(evidence: Evidence) -> list[Suspicion]:
+# Beyond so many entries a Jacobian is not looked at entry by entry.
+_MOST_ENTRIES = 4096
+
+
+def structure(evidence: Evidence, *, budget_s: float = 1.5) -> list[Suspicion]:
     """What the numbers of a wrong rule look like.
 
     Args:
         evidence: the rule at several points.
+        budget_s: seconds after which no further pattern is looked for.
 
     Returns:
         Suspicions, the likeliest first, with at most one for a label and a leaf. Empty where nothing fits.
     """
     probe = Probe(evidence)
     with np.errstate(all="ignore"):
-        found = list(_suspicions(probe)) if probe.samples and probe.wrong else []
+        deadline = time.perf_counter() + budget_s
+        found = list(_suspicions(probe, deadline)) if probe.samples and probe.wrong else []
     best: dict[tuple[str, int | None], Suspicion] = {}
     for suspicion in found:
         key = suspicion.label, suspicion.leaf
@@ -91,20 +98,24 @@ def structure(evidence: Evidence) -> list[Suspicion]:
     return _ranked(list(best.values()), len(evidence.wrong))
 
 
-def _suspicions(probe: Probe) -> Iterator[Suspicion]:
+def _suspicions(probe: Probe, deadline: float) -> Iterator[Suspicion]:
+    def _seen(pattern: Pattern, *args: Any) -> list[Suspicion]:
+        return [] if time.perf_counter() > deadline else _found(pattern, *args)
+
     linear = []
     for leaf in probe.wrong:
         if not any(probe.wrong_at(s, leaf) for s in probe.samples):
             continue
         detached = _seen(linearity.detached, probe, leaf)
-        first = detached or _seen(linearity.cotangent, probe, leaf)
+        first = detached or _seen(entries.few, probe, leaf) or _seen(linearity.cotangent, probe, leaf)
         yield from first
         if not first:
             linear.append(leaf)
     for leaf in linear:
         for pattern in VALUES:
             yield from _seen(pattern, probe, leaf)
-        pairs = probe.pairs(leaf)
+        small = np.size(probe.samples[0].want[leaf]) <= _MOST_ENTRIES
+        pairs = probe.pairs(leaf) if small and time.perf_counter() < deadline else None
         for of_jacobians in JACOBIANS if pairs else ():
             yield from _seen(of_jacobians, probe, leaf, pairs)
         yield from _guesses(probe, leaf)
@@ -112,7 +123,7 @@ def _suspicions(probe: Probe) -> Iterator[Suspicion]:
         yield from (suspicion for suspicion in _seen(of_all, probe) if suspicion.leaf in linear)
 
 
-def _seen(pattern: Pattern, *args: Any) -> list[Suspicion]:
+def _found(pattern: Pattern, *args: Any) -> list[Suspicion]:
     """What a pattern finds; nothing where the arrays are too strange for it."""
     try:
         return list(pattern(*args))

@@ -15,6 +15,25 @@ from ._structure_probe import (
 )
 
 
+def few(probe: Probe, leaf: int) -> Iterator[Suspicion]:
+    """The same one or two entries among many, whatever the numbers."""
+    ever = np.any([probe.differs(s.got[leaf], s.want[leaf]) for s in probe.samples], axis=0)
+    count = int(np.sum(ever))
+    if not 0 < count <= 2 or ever.size < 64 * count:
+        return
+    index = tuple(int(i) for i in np.argwhere(ever)[0])
+    factors = [s.got[leaf][index] / s.want[leaf][index] for s in probe.samples if s.want[leaf][index]]
+    by = ""
+    if factors and np.ptp(factors) <= 10 * probe.tolerance * np.max(np.abs(factors)):
+        by = (
+            ": it has the wrong sign"
+            if abs(factors[0] + 1) < 1e-9
+            else f": it is {factors[0]:.4g} times what it should be"
+        )
+    more = "" if count == 1 else " and another one"
+    yield probe.suspect("partly wrong", leaf, 0.0, f"is wrong at {list(index)}{more} alone{by}")
+
+
 def entries(probe: Probe, leaf: int) -> Iterator[Suspicion]:
     """Right on some entries: which are wrong?"""
     shape = np.shape(probe.samples[0].want[leaf])

@@ -275,14 +275,15 @@ class Trial:
         if truth is None:
             return self._looks_by_differences(spots, answers)
         rights = truth.run([spot for _, spot in spots])
-        jittered = truth.run([self._jittered(spot, _EPS, n) for _, spot in spots for n in range(2)])
+        draws = 1 if self.quick else 2
+        jittered = truth.run([self._jittered(spot, _EPS, n) for _, spot in spots for n in range(draws)])
         looks = []
         for at, ((kind, spot), got, right) in enumerate(zip(spots, answers, rights, strict=True)):
             want = tuple(to_numpy64(g) for g in right.gradient)
             finite = all(np.all(np.isfinite(y)) for y in (*right.again, *got.again, *want))
             if kind not in BASE_KINDS and not finite:
                 continue
-            near = [jittered[2 * at + n].gradient for n in range(2)]
+            near = [jittered[draws * at + n].gradient for n in range(draws)]
             moved = self._moved(want, near)
             noise = self._noise(spot, want, right.y, moved)
             y = tuple(to_numpy64(y) for y in right.again)
