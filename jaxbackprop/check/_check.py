@@ -172,8 +172,10 @@ def _examine(
 ) -> Examination:
     if effort not in _EFFORTS:
         raise CannotCheck(f"effort must be 'quick' or 'thorough', got {effort!r}")
+    if not isinstance(seed, int) or seed < 0:
+        raise CannotCheck(f"seed must be a whole number from 0 on, got {seed!r}")
     # What the caller has set to hunt for nans would raise where a nan is what is looked for.
-    with jax.debug_nans(False), jax.debug_infs(False):
+    with jax.debug_nans(False), jax.debug_infs(False), jax.disable_jit(False):
         trial = Trial(subject, args, quick=effort == "quick", domains=domains, seed=seed)
         trial.layout.axes(in_axes)
         findings, looks, points = _findings(trial, in_axes, eager=eager)
@@ -220,9 +222,22 @@ def _findings(trial: Trial, in_axes: Any, *, eager: bool) -> tuple[list[Finding]
     points = len(looks) + (0 if wrong else _larger(trial, findings))
     findings += _transformed(trial, in_axes, own[0], blur[0], eager=eager)
     trial.notes += transformations.notes(trial)
+    if trial.narrows and trial.rule is not trial.own:
+        trial.notes.append(f"computes in {trial.narrows} whatever it is given: judged at its rounding")
     if wrong:
-        findings = [simplified(trial, found, shown) for found in diagnosed(trial, findings, looks, shown)]
+        findings = _explained(trial, findings, looks, shown)
     return findings, looks, points
+
+
+def _explained(
+    trial: Trial, findings: list[Finding], looks: list[Look], shown: dict[int, Look]
+) -> list[Finding]:
+    try:
+        return [simplified(trial, found, shown) for found in diagnosed(trial, findings, looks, shown)]
+    except Exception as error:
+        # A rule may answer once and raise elsewhere; what was found wrong stays wrong.
+        trial.notes.append(f"the mistake could not be looked into: {first_line(error)}")
+        return findings
 
 
 def _larger(trial: Trial, findings: list[Finding]) -> int:

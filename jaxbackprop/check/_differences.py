@@ -71,6 +71,12 @@ class Differences:
 
     def along(self, spot: Spot, directions: Directions) -> Estimate:
         """Derivatives of ⟨dy, f⟩ along every way, with their errors."""
+        with np.errstate(all="ignore"):
+            return self._along(spot, directions)
+
+    def _along(self, spot: Spot, directions: Directions) -> Estimate:
+        if not len(directions.ways):
+            return Estimate(np.zeros(0), np.zeros(0))
         at = [np.asarray(spot.leaves[i], np.float64) for i in self.layout.floats]
         sizes = [max(_size(leaf), 1e-30) for leaf in at]
         spread = np.concatenate([np.full(x.size, s) for x, s in zip(at, sizes, strict=True)] or [np.zeros(0)])
@@ -86,9 +92,8 @@ class Differences:
         sums, magnitudes = self._both(spot, ways, row, steps.reshape(-1))
         shape = (2, *steps.shape)
         s, size = sums.reshape(shape), magnitudes.reshape(shape)
-        with np.errstate(all="ignore"):
-            rounding = (4 * np.finfo(np.float64).eps + self.eps) * (size[0] + size[1]) / (2 * steps)
-            best, error = extrapolate((s[0] - s[1]) / (2 * steps), rounding)
+        rounding = (4 * np.finfo(np.float64).eps + self.eps) * (size[0] + size[1]) / (2 * steps)
+        best, error = extrapolate((s[0] - s[1]) / (2 * steps), rounding)
         # Moved so little, a large argument is not moved by what was asked for.
         slip = np.finfo(np.float64).eps * np.max(np.abs(flat), initial=0.0) / np.maximum(steps[-1], 1e-300)
         return Estimate(best, error + slip * np.abs(best))
@@ -97,9 +102,12 @@ class Differences:
         """Every entry by one short step to either side, for kinks to be seen around a point."""
         at = [np.asarray(spot.leaves[i], np.float64) for i in self.layout.floats]
         h = np.concatenate([np.full(x.size, STEP * (_size(x) or 1.0)) for x in at] or [np.zeros(0)])
-        sums, _ = self._both(spot, np.eye(h.size), np.arange(h.size), h)
-        ahead, behind = np.split(sums, 2)
-        return np.asarray((ahead - behind) / (2 * h))
+        if not h.size:
+            return h
+        with np.errstate(all="ignore"):
+            sums, _ = self._both(spot, np.eye(h.size), np.arange(h.size), h)
+            ahead, behind = np.split(sums, 2)
+            return np.asarray((ahead - behind) / (2 * h))
 
     def _both(self, spot: Spot, ways: np.ndarray, row: np.ndarray, h: np.ndarray) -> tuple[Any, Any]:
         rows, signed = np.concatenate([row, row]), np.concatenate([h, -h])

@@ -41,7 +41,7 @@ def beyond(
     with np.errstate(all="ignore"):
         distance = np.where(np.isfinite(want), np.abs(got - want), 0.0)
         noise = np.broadcast_to(noise, distance.shape)
-        over = ~(distance <= noise)
+        over = np.isfinite(want) & ~(distance <= noise)
         if not np.any(over):
             return None
         excess = np.where(over, np.where(np.isfinite(distance), distance / (noise + 1e-300), np.inf), -1.0)

@@ -76,18 +76,21 @@ def look(
         )
     if not np.all(np.isfinite(answer)):
         return Kink(spread, float("inf"))
-    corners = near
+    corners, outside = near, 0.0
     gap = answer - _nearest(answer, corners)
     for _ in range(_ROUNDS):
         if np.linalg.norm(gap) <= 1e-4 * spread:
-            break
+            return Kink(spread, 0.0)
         corners = np.concatenate([corners, _furthest(gap, part, size * radius / 32, gradients, rng)])
+        # Only a direction in which the answer reaches further than all gradients tells that it lies outside.
+        ahead = float(gap @ answer - np.max(corners @ gap)) / float(np.linalg.norm(gap))
+        outside = max(0.0, ahead) / spread
         closer = answer - _nearest(answer, corners)
-        if np.linalg.norm(closer) > 0.999 * np.linalg.norm(gap):
-            gap = closer
-            break
+        stuck = np.linalg.norm(closer) > 0.999 * np.linalg.norm(gap)
         gap = closer
-    return Kink(spread, float(np.max(np.abs(gap), initial=0.0)) / spread)
+        if stuck:
+            break
+    return Kink(spread, outside)
 
 
 def _furthest(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor, Future
 from typing import Any
 
 import jax
@@ -91,14 +92,14 @@ class Machine:
                 answers += self._chunk(some + [some[-1]] * (chunk - len(some)))[: len(some)]
         return answers
 
-    def prepare(self, spot: Spot) -> None:
-        """Compiles for spots of this shape. What raises here raises again, to be seen, when it is run."""
-        try:
-            with self.setting(), jax.debug_nans(False), jax.debug_infs(False):
-                leaves, dy = self._stack([spot] * self._room(spot))
-                self.compiled(leaves, dy)
-        except Exception:  # noqa: S110
-            pass
+    def prepare(self, spot: Spot, pool: Executor) -> None:
+        """Traces for spots of this shape, and compiles in a thread of the pool.
+
+        What raises here raises again, to be seen, when it is run.
+        """
+        with self.setting(), contextlib.suppress(Exception):
+            leaves, dy = self._stack([spot] * self._room(spot))
+            self.programs[_key(leaves, dy)] = pool.submit(self._lowered(leaves, dy).compile)
 
     def once(self, spot: Spot) -> Any:
         """The pull at one spot, operation by operation. To be called inside `setting`."""
@@ -144,17 +145,25 @@ class Machine:
 
     def compiled(self, leaves: tuple[Any, ...], dy: tuple[Any, ...]) -> Callable[..., Any]:
         """The program for stacked arguments of these shapes."""
-        key = tuple((leaf.shape, str(leaf.dtype)) for leaf in (*leaves, *dy))
+        key = _key(leaves, dy)
         if key not in self.programs:
-            # In float64 the result is what counts, and a program that runs once need not be fast.
-            options = {"xla_backend_optimization_level": 0} if self.wide else None
-            traced = jax.jit(self._mapped, compiler_options=options).trace(leaves, dy)
-            self.jaxpr = traced.jaxpr
-            self.programs[key] = traced.lower().compile()
-        return self.programs[key]
+            self.programs[key] = self._lowered(leaves, dy).compile()
+        program = self.programs[key]
+        return program.result() if isinstance(program, Future) else program
+
+    def _lowered(self, leaves: tuple[Any, ...], dy: tuple[Any, ...]) -> Any:
+        # In float64 the result is what counts, and a program that runs once need not be fast.
+        options = {"xla_backend_optimization_level": 0} if self.wide else None
+        traced = jax.jit(self._mapped, compiler_options=options).trace(leaves, dy)
+        self.jaxpr = traced.jaxpr
+        return traced.lower()
 
     def _mapped(self, leaves: tuple[Any, ...], dy: tuple[Any, ...]) -> Any:
         return jax.lax.map(lambda one: self.pull(*one), (leaves, dy))
+
+
+def _key(leaves: tuple[Any, ...], dy: tuple[Any, ...]) -> Any:
+    return tuple((leaf.shape, str(leaf.dtype)) for leaf in (*leaves, *dy))
 
 
 def _to_numpy(answer: Iterable[Iterable[Any]]) -> Answer:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import jax
@@ -80,18 +81,35 @@ def _rules(layout: Layout, domains: Any) -> list[Domain]:
     if len(domains) < count:
         raise CannotCheck(f"domains has {len(domains)} entries, but argument {count - 1} is an array")
     for at, domain in enumerate(domains):
-        pair = isinstance(domain, tuple | list) and len(domain) == 2
-        known = (
-            domain is None or domain in ("positive", "simplex", "fixed")
-            if not pair
-            else domain[0] < domain[1]
-        )
-        if not (callable(domain) or known):
+        if not (callable(domain) or domain is None or _is_known(domain)):
             raise CannotCheck(
                 f"domains[{at}] must be (lo, hi) with lo < hi, 'positive', 'simplex', 'fixed', a function "
                 f"(rng, like) -> value or None, got {domain!r}"
             )
-    return [domains[owner] for owner in layout.owners]
+    bound = [partial(_called, at, d) if callable(d) else d for at, d in enumerate(domains)]
+    return [bound[owner] for owner in layout.owners]
+
+
+def _is_known(domain: Any) -> bool:
+    if isinstance(domain, str):
+        return domain in ("positive", "simplex", "fixed")
+    if not isinstance(domain, tuple | list) or len(domain) != 2:
+        return False
+    low, high = domain
+    return all(isinstance(end, int | float) for end in domain) and bool(low < high)
+
+
+def _called(at: int, domain: Callable[..., Any], rng: np.random.Generator, like: Any) -> Any:
+    """What a function draws, which must be as what it is given."""
+    try:
+        drawn = domain(rng, like)
+    except Exception as error:
+        raise CannotCheck(f"domains[{at}] raises {type(error).__name__}: {error}") from error
+    if np.shape(drawn) != np.shape(like):
+        raise CannotCheck(
+            f"domains[{at}] must draw an array of shape {np.shape(like)}, got {np.shape(drawn)}"
+        )
+    return drawn
 
 
 def _draw(leaf: Any, rule: Domain, kind: str, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
@@ -225,7 +243,9 @@ def _simplex(values: np.ndarray, kind: str, shape: tuple[int, ...], rng: np.rand
 def _free(
     values: np.ndarray, kind: str, shape: tuple[int, ...], rng: np.random.Generator, dtype: Any
 ) -> np.ndarray:
-    size = float(np.sqrt(np.mean(np.square(values, dtype=np.float64)))) or 1.0
+    finite = values[np.isfinite(values)]
+    size = float(np.sqrt(np.mean(np.square(finite)))) if finite.size else 1.0
+    size = size or 1.0
     # What is far from everyday size is that on purpose; a redraw stays in its neighbourhood.
     size = size if 1e-2 < size < 50 else float(np.clip(size, 1e-6, 1e6))
     normal = rng.normal(size=shape)

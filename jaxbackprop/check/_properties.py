@@ -121,7 +121,7 @@ def linearity(trial: Trial, looks: Sequence[Look]) -> list[Finding]:
     if trial.subject.intended is not None:
         return []
     by_kind = {look.kind: look for look in looks if look.kind in BASE_KINDS}
-    if not {"base", "fresh", "sum"} <= set(by_kind):
+    if not {"base", "fresh", "sum", "zero"} <= set(by_kind):
         return []
     findings = []
     for leaf in range(len(trial.layout.floats)):

@@ -138,7 +138,9 @@ def literal(value: Any) -> str:
     if type(value) is tuple:
         return "(" + ", ".join(map(literal, value)) + ("," if len(value) == 1 else "") + ")"
     if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
-        return f"jax.random.wrap_key_data({literal(jax.random.key_data(value))})"
+        impl = str(jax.random.key_impl(value))
+        more = "" if impl == "threefry2x32" else f", impl={impl!r}"
+        return f"jax.random.wrap_key_data({literal(jax.random.key_data(value))}{more})"
     if isinstance(value, jax.Array | np.ndarray | np.generic):
         return _array(value)
     raise TooLong
@@ -165,6 +167,8 @@ def _short(array: np.ndarray) -> str:
     number = float(array)
     if not math.isfinite(number):
         return f"float('{number}')"
+    if number == 0:
+        return "-0.0" if math.copysign(1, number) < 0 else "0"
     for digits in range(1, 18):
         text = f"{number:.{digits}g}"
         if np.asarray(float(text)).astype(array.dtype) == array:

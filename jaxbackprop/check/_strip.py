@@ -78,14 +78,33 @@ def _evaluate(jaxpr: Any, args: list[Any]) -> list[Any]:
         inner = list(_inner(equation))
         if equation.primitive.name in _INLINE and len(inner) == 1:
             outputs = _evaluate(inner[0], inputs)
+        elif equation.primitive.name == "shard_map" and any(map(_has_custom_vjp, inner)):
+            outputs = _sharded(equation, inner[0])(*inputs)
         else:
             params = equation.params
             if any(map(_has_custom_vjp, inner)):
                 params = {name: _stripped(value) for name, value in params.items()}
-            bound = equation.primitive.bind(*inputs, **params)
+            # Functions among the parameters are arguments of bind; older releases give them apart.
+            given = equation.primitive.get_bind_params(params)
+            functions, params = given if isinstance(given, tuple) else ((), given)
+            bound = equation.primitive.bind(*functions, *inputs, **params)
             outputs = bound if equation.primitive.multiple_results else [bound]
         known.update(zip(equation.outvars, outputs, strict=True))
     return [read(atom) for atom in opened.outvars]
+
+
+def _sharded(equation: Any, inner: Any) -> Callable[..., Any]:
+    """A shard_map equation anew, with its body stripped: the names of its axes are known only inside."""
+    params = equation.params
+    mesh = params["mesh"]
+    return jax.shard_map(
+        lambda *args: tuple(_evaluate(inner, list(args))),
+        mesh=mesh,
+        in_specs=tuple(params["in_specs"]),
+        out_specs=tuple(params["out_specs"]),
+        check_vma=params["check_vma"],
+        axis_names=params.get("newly_manual_axes", set(mesh.axis_names)),
+    )
 
 
 def _stripped(value: Any) -> Any:

@@ -43,8 +43,8 @@ def factor(probe: Probe, leaf: int) -> Iterator[Suspicion]:
     elif abs(c - 1) < 10 * probe.tolerance:
         return
     elif abs(c - 1) < SMALL:
-        yield probe.suspect("small constant", leaf, 0.0, f"is {c:.6g} times what it should be")
-        yield probe.suspect("constant factor", leaf, 0.3, f"is {c:.6g} times what it should be")
+        yield probe.suspect("small constant", leaf, 0.0, f"is {c:.10g} times what it should be")
+        yield probe.suspect("constant factor", leaf, 0.3, f"is {c:.10g} times what it should be")
     else:
         origin = guess(probe, c)
         says = f"is {c:.4g} times what it should be" + (f": {origin}" if origin else "")

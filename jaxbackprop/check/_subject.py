@@ -141,9 +141,19 @@ class Layout:
         args = jax.tree_util.tree_unflatten(self._treedef, self._template)
         try:
             full = _broadcast_prefix(prefix, args)
-        except ValueError as error:
-            raise CannotCheck(f"in_axes {in_axes!r} does not fit the arguments: {error}") from None
-        return tuple(full[slot] for slot in self._slots)
+        except (ValueError, TypeError) as error:
+            said = str(error).splitlines()[0]
+            raise CannotCheck(f"in_axes {in_axes!r} does not fit the arguments: {said}") from None
+        axes = tuple(full[slot] for slot in self._slots)
+        for axis, leaf, owner in zip(axes, self.leaves, self.owners, strict=True):
+            if axis is not None and not isinstance(axis, int):
+                raise CannotCheck(f"in_axes must hold integers and None, got {axis!r}")
+            # One more axis than the leaf has: the harness stacks its own draws there.
+            if axis is not None and not -np.ndim(leaf) - 1 <= axis <= np.ndim(leaf):
+                raise CannotCheck(
+                    f"in_axes has {axis} for argument {owner}, which has {np.ndim(leaf)} axes beside the mapped"
+                )
+        return axes
 
     @property
     def dtypes(self) -> tuple[Any, ...]:
@@ -197,8 +207,8 @@ class Subject:
         kwargs: Mapping[str, Any] | None,
     ) -> Subject:
         """Looks inside the operator: a custom_vjp function brings its own primal and static positions."""
-        if not callable(op):
-            raise CannotCheck(f"op must be a function, got {type(op).__name__}")
+        _must_be_functions(op=op, oracle=oracle, oracle_vjp=intended)
+        _must_be_keywords(kwargs)
         inner, shift = _inside(op)
         static: frozenset[int] = frozenset()
         if isinstance(inner, jax.custom_vjp):
@@ -224,9 +234,10 @@ class Subject:
         kwargs: Mapping[str, Any] | None,
     ) -> Subject:
         """A function and its rule f_vjp(*args, dy), in NumPy or JAX."""
-        for name, function in (("f", f), ("f_vjp", f_vjp)):
-            if not callable(function):
-                raise CannotCheck(f"{name} must be a function, got {type(function).__name__}")
+        if f_vjp is None:
+            raise CannotCheck("f_vjp must be a function, got NoneType")
+        _must_be_functions(f=f, f_vjp=f_vjp, oracle=oracle)
+        _must_be_keywords(kwargs)
         return cls(
             getattr(f, "__name__", None) or type(f).__name__,
             _bound(f, kwargs),
@@ -239,7 +250,7 @@ class Subject:
 
     def results(self, layout: Layout, f: Callable[..., Any], leaves: tuple[Any, ...]) -> tuple[Any, ...]:
         """The float results of a function, flat."""
-        return tuple(y for y in jax.tree.leaves(f(*layout.args(leaves))) if _is_float(y))
+        return tuple(y for y in jax.tree.leaves(_as_arrays(f(*layout.args(leaves)))) if _is_float(y))
 
     def by_autodiff(self, layout: Layout, f: Callable[..., Any]) -> Pull:
         """The pull that jax.vjp makes of a function."""
@@ -259,7 +270,7 @@ class Subject:
 
         def pull(leaves: tuple[Any, ...], dy: tuple[Any, ...]) -> Any:
             args = layout.args(leaves)
-            y = f(*args)
+            y = _as_arrays(f(*args))
             flat, treedef = jax.tree.flatten(y)
             cotangents = iter(dy)
             full = [
@@ -283,6 +294,22 @@ class Subject:
         if self.intended is not None:
             return self.by_rule(layout, self.oracle or self.value, self.intended)
         return None if self.oracle is None else self.by_autodiff(layout, self.oracle)
+
+
+def _must_be_functions(**given: Any) -> None:
+    for name, function in given.items():
+        if not callable(function) and not (function is None and name.startswith("oracle")):
+            raise CannotCheck(f"{name} must be a function, got {type(function).__name__}")
+
+
+def _must_be_keywords(kwargs: Any) -> None:
+    if kwargs is not None and not isinstance(kwargs, Mapping):
+        raise CannotCheck(f"kwargs must be a mapping of names to values, got {type(kwargs).__name__}")
+
+
+def _as_arrays(results: Any) -> Any:
+    """Results with Python floats as arrays, as NumPy's reductions are often turned into."""
+    return jax.tree.map(lambda y: np.asarray(y) if isinstance(y, float) else y, results)
 
 
 def _no_cotangent(leaf: Any) -> Any:

@@ -256,7 +256,7 @@ def notes(trial: Trial) -> list[str]:
         with trial.own_setting():
             mine, theirs = kept(subject.value), kept(subject.oracle or subject.value)
             trial.kept = mine, theirs
-        if subject.oracle is not None:
+        if subject.oracle is not None and trial.truth is not None:
             said.append(f"keeps {mine:,} bytes for the backward pass; autodiff keeps {theirs:,}")
     except Exception:  # noqa: S110
         pass

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -88,6 +88,8 @@ class Compared:
 
 # Neither of extreme size nor with ties.
 _USUAL = ("base", "fresh", "generic", "other", "flipped", "positive", "negative")
+# From so many numbers on memory asks for fewer spots.
+_LARGE = 1 << 20
 BASE_KINDS = ("base", "fresh", "sum", "minus twice", "zero", "much", "little", "alone")
 
 
@@ -123,6 +125,7 @@ class Trial:
         self.shapes = [tuple(y.shape) for y in floats]
         if not floats:
             raise CannotCheck(f"{subject.name} has no floating-point result to be differentiated")
+        self.large = sum(np.size(leaf) for leaf in self.layout.leaves) > _LARGE
         self.base = Spot(self._base_leaves(), cotangents(self.shapes, self.rng))
         self.truth, self.rough = self._judges()
 
@@ -206,6 +209,8 @@ class Trial:
             return None, None
         else:
             source = subject.oracle if subject.oracle is not None else subject.value
+            if subject.oracle is not None:
+                self._must_fit(subject.oracle)
             pull = subject.by_autodiff(layout, strip(source) if self.traced else source)
         assert pull is not None
         judge, rough = self.machine(pull, wide=True), self.machine(pull, wide=False)
@@ -214,7 +219,7 @@ class Trial:
         for traced in (True, False):
             judge.traced = traced
             try:
-                answer = judge.run([self.base])[0]
+                judge.run([self.base])
                 break
             except Exception as error:
                 failure = error
@@ -227,25 +232,34 @@ class Trial:
                 f"autodiff cannot follow the function ({_first_line(failure)}): differences alone judge"
             )
             return None, None
-        if [np.shape(y) for y in answer.y] != self.shapes:
-            raise CannotCheck(
-                f"the oracle's results have shapes {[np.shape(y) for y in answer.y]}, "
-                f"but those of {subject.name} {self.shapes}"
-            )
         rough.traced = judge.traced
         return judge, rough
 
-    def _compile(self, judge: Machine, rough: Machine) -> None:
-        """All four programs, two at a time: XLA compiles without holding Python's lock.
+    def _must_fit(self, oracle: Callable[..., Any]) -> None:
+        """The oracle's results have the shapes of the operator's."""
+        try:
+            with self.own_setting():
+                if self.traced:
+                    structs = tuple(jax.ShapeDtypeStruct(np.shape(v), v.dtype) for v in self.layout.leaves)
+                    ys = jax.eval_shape(lambda *v: self.subject.results(self.layout, oracle, v), *structs)
+                else:
+                    ys = self.subject.results(self.layout, oracle, self.layout.leaves)
+        except UNTRACEABLE:
+            return
+        except Exception as error:
+            raise CannotCheck(f"the oracle raises at these arguments: {_first_line(error)}") from error
+        shapes = [tuple(np.shape(y)) for y in ys]
+        if shapes != self.shapes:
+            raise CannotCheck(
+                f"the oracle's results have shapes {shapes}, but those of {self.subject.name} {self.shapes}"
+            )
 
-        Those in float64 bring their settings along; those in the caller's settings stay in its thread.
-        """
-        with ThreadPoolExecutor(1) as worker:
-            ahead = [worker.submit(machine.prepare, self.base) for machine in (self.rule, judge)]
-            self.own.prepare(self.base)
-            rough.prepare(self.base)
-            for done in ahead:
-                done.result()
+    def _compile(self, judge: Machine, rough: Machine) -> None:
+        """All four programs, two at a time: XLA compiles without holding Python's lock."""
+        with ThreadPoolExecutor(2) as pool:
+            for machine in (self.rule, judge, self.own, rough):
+                # One after another, for rules with a memory; the lowered program is all that a thread gets.
+                machine.prepare(self.base, pool)
 
     # -- looking -----------------------------------------------------------------------------------------
 
@@ -257,6 +271,12 @@ class Trial:
         yield "fresh", Spot(leaves, fresh)
         yield "sum", Spot(leaves, tuple(a + b for a, b in zip(dy, fresh, strict=True)))
         yield "minus twice", Spot(leaves, tuple(-2 * d for d in dy))
+        if self.large:
+            self.notes.append("the arguments are large: looked at few points")
+            for drawn in redraws(self.layout, self.domains, self.rng, quick=True):
+                if drawn.kind in ("generic", "tied"):
+                    yield drawn.kind, Spot(drawn.leaves, cotangents(self.shapes, self.rng))
+            return
         yield "zero", Spot(leaves, tuple(0 * d for d in dy))
         yield "much", Spot(leaves, tuple(1024 * d for d in dy))
         yield "little", Spot(leaves, tuple(d / 1024 for d in dy))
@@ -280,8 +300,10 @@ class Trial:
         looks = []
         for at, ((kind, spot), got, right) in enumerate(zip(spots, answers, rights, strict=True)):
             want = tuple(to_numpy64(g) for g in right.gradient)
-            finite = all(np.all(np.isfinite(y)) for y in (*right.again, *got.again, *want))
-            if kind not in BASE_KINDS and not finite:
+            if not all(np.all(np.isfinite(y)) for y in (*right.again, *got.again)):
+                self._note_not_finite(kind)
+                continue
+            if kind not in BASE_KINDS and not all(np.all(np.isfinite(w)) for w in want):
                 continue
             near = [jittered[draws * at + n].gradient for n in range(draws)]
             moved = self._moved(want, near)
@@ -289,6 +311,11 @@ class Trial:
             y = tuple(to_numpy64(y) for y in right.again)
             looks.append(Look(kind, spot, got, want, noise, y))
         return self._with_floor(looks)
+
+    def _note_not_finite(self, kind: str) -> None:
+        note = "the function is not finite at the given arguments: judged at redrawn ones"
+        if kind == "base" and note not in self.notes:
+            self.notes.append(note)
 
     def _with_floor(self, looks: list[Look]) -> list[Look]:
         """Where a gradient dies out, as in saturation, rounding of what it usually is remains of it."""
@@ -344,10 +371,15 @@ class Trial:
         if self.rule is self.own:
             own = [self.layout.leaves[i].dtype for i in self.layout.floats]
             return max(float(jnp.finfo(dtype).eps) for dtype in own) / 1e3
-        dtypes = [coarsest(m.jaxpr) for m in (self.rule, self.truth) if m is not None and m.jaxpr is not None]
-        found = [float(jnp.finfo(dtype).eps) for dtype in dtypes if dtype is not None]
         # What rounds in float32 adds up far less than the float64 floor allows for.
-        return max(found, default=0.0) / 1e3
+        return float(jnp.finfo(self.narrows).eps) / 1e3 if self.narrows else 0.0
+
+    @property
+    def narrows(self) -> str | None:
+        """The coarsest dtype that the rule or the oracle computes in though given float64; None if none."""
+        dtypes = [coarsest(m.jaxpr) for m in (self.rule, self.truth) if m is not None and m.jaxpr is not None]
+        found = [dtype for dtype in dtypes if dtype is not None]
+        return max(found, key=lambda dtype: float(jnp.finfo(dtype).eps)).name if found else None
 
     def backward_error(self, spot: Spot, y: Arrays, slot: int) -> float:
         """What one relative rounding of the results is worth in a derivative: |dy·y| over the size of x."""
@@ -434,10 +466,10 @@ class Trial:
     def _looks_by_differences(self, spots: list[tuple[str, Spot]], answers: list[Answer]) -> list[Look]:
         looks = []
         for (kind, spot), got in zip(spots, answers, strict=True):
-            finite = all(np.all(np.isfinite(y)) for y in got.again)
-            if kind in ("sum", "minus twice", "zero", "much", "little") or (
-                kind not in BASE_KINDS and not finite
-            ):
+            if kind in ("sum", "minus twice", "zero", "much", "little"):
+                continue
+            if not all(np.all(np.isfinite(y)) for y in got.again):
+                self._note_not_finite(kind)
                 continue
             want, noise = self.by_differences(spot)
             looks.append(Look(kind, spot, got, want, noise, tuple(to_numpy64(y) for y in got.again)))

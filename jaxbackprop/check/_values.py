@@ -88,6 +88,7 @@ def _judge(trial: Trial, looks: Sequence[Look], leaf: int) -> tuple[Look, Any] |
         note = f"{name_of(trial, leaf)} is a valid subgradient at a kink"
         if not any(n.startswith(note) for n in trial.notes):
             other = "autodiff" if trial.truth is not None else "differences"
+            want = float(look.want[leaf][index])
             at = f" at {list(index)}" if index else ""
             trial.notes.append(f"{note} ({look.kind} arguments): {got:.4g}{at}, where {other} has {want:.4g}")
     return None

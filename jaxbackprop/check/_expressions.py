@@ -1,0 +1,118 @@
+"""Values and equations of a flat program in words a reader knows from the derivation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ._bench import Bench
+
+_SIGNS = {
+    "add": "+",
+    "add_any": "+",
+    "sub": "-",
+    "mul": "*",
+    "div": "/",
+    "dot_general": "·",
+    "gt": ">",
+    "ge": ">=",
+}
+_SIGNS |= {"lt": "<", "le": "<=", "eq": "==", "ne": "!=", "max": "max", "min": "min", "and": "&", "or": "|"}
+_SILENT = {"broadcast_in_dim", "reshape", "squeeze", "convert_element_type", "step", "expand_dims"}
+_SHORT = {
+    "reduce_sum": "sum",
+    "reduce_max": "max",
+    "reduce_min": "min",
+    "select_n": "where",
+    "logistic": "sigmoid",
+}
+
+
+class Words:
+    """Names for one program's values."""
+
+    def __init__(self, bench: Bench):
+        self.bench = bench
+        self._said: dict[tuple[int, int], str] = {}
+        evidence = bench.evidence
+        self.given = {
+            slot: name[1:] or name for slot, name in zip(evidence.slots, evidence.names, strict=True)
+        }
+        several = bench.flat.inputs - bench.leaves > 1
+        for k in range(bench.leaves, bench.flat.inputs):
+            self.given[k] = f"dy[{k - bench.leaves}]" if several else "dy"
+        self.results = self._results()
+        for i in self.results:
+            self.given.setdefault(i, "y")
+
+    def _results(self) -> set[int]:
+        """The values that the function answers with."""
+        found = set()
+        bench = self.bench
+        for k, y in enumerate(bench.evidence.samples[0].y):
+            for i in range(bench.leaves, len(bench.values[0])):
+                if i in bench.on_dy or i in bench.flat.constants:
+                    continue
+                if (
+                    all(
+                        _same(v[i], s.y[k]) for v, s in zip(bench.values, bench.evidence.samples, strict=True)
+                    )
+                    and y.size
+                ):
+                    found.add(i)
+        return found
+
+    def name(self, i: int, depth: int = 3) -> str:
+        """A value as a short expression."""
+        if (i, depth) not in self._said:
+            self._said[i, depth] = self._name(i, depth)
+        return self._said[i, depth]
+
+    def _name(self, i: int, depth: int) -> str:
+        if i in self.given:
+            return self.given[i]
+        if i in self.bench.flat.constants:
+            value = np.asarray(self.bench.flat.constants[i])
+            return f"{float(value):.6g}" if value.ndim == 0 and value.dtype.kind in "fiu" else "constant"
+        if i < self.bench.leaves:
+            return f"argument leaf {i}"
+        if depth == 0:
+            return "…"
+        return self.equation(self.bench.maker[i], depth)
+
+    def equation(self, e: int, depth: int = 3) -> str:
+        """An equation as a short expression."""
+        if e >= self.bench.end or e < 0:
+            return "the result"
+        equation = self.bench.flat.equations[e]
+        if equation.name in _SILENT and equation.inputs:
+            return self.name(equation.inputs[0], depth)
+        parts = [self.name(i, depth - 1) for i in equation.inputs]
+        if equation.name in _SIGNS and len(parts) == 2:
+            return f"({parts[0]} {_SIGNS[equation.name]} {parts[1]})"
+        if equation.name == "neg":
+            return f"-{parts[0]}"
+        if equation.name == "transpose" and len(equation.params["permutation"]) == 2:
+            return f"{parts[0]}ᵀ"
+        if equation.name == "integer_pow":
+            return f"{parts[0]}^{equation.params['y']}"
+        return f"{_SHORT.get(equation.name, equation.name)}({', '.join(parts)})"
+
+    def between(self, start: int, stop: int) -> list[int]:
+        """The equations on the ways from one value to a later one."""
+        bench = self.bench
+        return sorted(
+            e
+            for e in {bench.maker[i] for i in bench.above[stop] if i in bench.maker}
+            if any(start in bench.above[i] for i in bench.flat.equations[e].inputs)
+        )
+
+
+def _same(a: Any, b: Any) -> bool:
+    return (
+        isinstance(a, np.ndarray)
+        and a.dtype.kind == "f"
+        and a.shape == np.shape(b)
+        and np.allclose(a, b, 1e-9, 1e-12)
+    )

@@ -1,0 +1,384 @@
+"""NumPy rules of jax's primitives: (parameters, *arrays) -> array."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+Rule = Callable[..., Any]
+
+
+def quiet() -> contextlib.AbstractContextManager[None]:
+    """Overflow and its kin are values here, not events."""
+    return np.errstate(all="ignore")
+
+
+def _logistic(x: Any) -> Any:
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1 / (1 + e), e / (1 + e))
+
+
+def _round(params: dict[str, Any], x: Any) -> Any:
+    if int(params.get("rounding_method", 0)) == 1:
+        return np.round(x)
+    return np.trunc(x + np.copysign(0.5, x))
+
+
+def _convert(params: dict[str, Any], x: Any) -> Any:
+    dtype = params["new_dtype"]
+    return x if np.dtype(dtype).kind in "fV" and x.dtype.kind == "f" else np.asarray(x).astype(dtype)
+
+
+def _integer_power(params: dict[str, Any], x: Any) -> Any:
+    y = params["y"]
+    return 1 / np.power(x, -y) if y < 0 else np.power(x, y)
+
+
+def _divide(params: dict[str, Any], x: Any, y: Any) -> Any:
+    if np.issubdtype(np.asarray(x).dtype, np.integer):
+        return np.where(y == 0, -1, np.trunc(np.true_divide(x, np.where(y == 0, 1, y))))
+    return np.true_divide(x, y)
+
+
+def _dot(params: dict[str, Any], a: Any, b: Any) -> Any:
+    (left, right), (left_batch, right_batch) = params["dimension_numbers"]
+    if len(left) == 1 and not left_batch and a.ndim < 3 and b.ndim < 3:
+        return np.dot(a if left[0] == a.ndim - 1 else a.T, b if right[0] == 0 else b.T)
+    free_a = [i for i in range(a.ndim) if i not in left and i not in left_batch]
+    free_b = [i for i in range(b.ndim) if i not in right and i not in right_batch]
+    batch = [a.shape[i] for i in left_batch]
+    inner = math.prod(a.shape[i] for i in left)
+    shape_a, shape_b = [a.shape[i] for i in free_a], [b.shape[i] for i in free_b]
+    a = a.transpose([*left_batch, *free_a, *left]).reshape([*batch, math.prod(shape_a), inner])
+    b = b.transpose([*right_batch, *right, *free_b]).reshape([*batch, inner, math.prod(shape_b)])
+    return np.matmul(a, b).reshape([*batch, *shape_a, *shape_b])
+
+
+def _broadcast(params: dict[str, Any], x: Any, *_: Any) -> Any:
+    shape = params["shape"]
+    spread = [1] * len(shape)
+    for i, d in enumerate(params["broadcast_dimensions"]):
+        spread[d] = x.shape[i]
+    return np.broadcast_to(np.reshape(x, spread), shape)
+
+
+def _iota(params: dict[str, Any]) -> Any:
+    shape, d = params["shape"], params["dimension"]
+    along = np.arange(shape[d]).astype(params["dtype"])
+    return np.broadcast_to(along.reshape([-1 if i == d else 1 for i in range(len(shape))]), shape)
+
+
+def _select(params: dict[str, Any], which: Any, *cases: Any) -> Any:
+    if len(cases) == 2:
+        return np.where(np.asarray(which) != 0, cases[1], cases[0])
+    return np.choose(which, cases) if len(cases) > 1 else cases[0]
+
+
+def _slice(params: dict[str, Any], x: Any) -> Any:
+    strides = params["strides"] or (1,) * x.ndim
+    cuts = zip(params["start_indices"], params["limit_indices"], strides, strict=True)
+    return x[tuple(slice(*cut) for cut in cuts)]
+
+
+def _pad(params: dict[str, Any], x: Any, value: Any) -> Any:
+    for axis, (low, high, interior) in enumerate(params["padding_config"]):
+        n = x.shape[axis]
+        spread = n + max(n - 1, 0) * interior
+        shape = list(x.shape)
+        shape[axis] = spread + max(low, 0) + max(high, 0)
+        out = np.full(shape, value, x.dtype)
+        at: list[Any] = [slice(None)] * x.ndim
+        at[axis] = slice(max(low, 0), max(low, 0) + spread, interior + 1)
+        out[tuple(at)] = x
+        at[axis] = slice(max(-low, 0), shape[axis] - max(-high, 0))
+        x = out[tuple(at)]
+    return x
+
+
+def _cumulative(function: Rule) -> Rule:
+    def rule(params: dict[str, Any], x: Any) -> Any:
+        axis = params["axis"]
+        if params["reverse"]:
+            return np.flip(function(np.flip(x, axis), axis=axis), axis)
+        return function(x, axis=axis)
+
+    return rule
+
+
+def _reduce(function: Rule) -> Rule:
+    return lambda params, x: function(x, axis=tuple(params["axes"]))
+
+
+def _sort(params: dict[str, Any], *operands: Any) -> Any:
+    axis = params["dimension"]
+    keys = operands[: params["num_keys"]]
+    order = np.lexsort(tuple(reversed(keys)), axis=axis)
+    placed = tuple(np.take_along_axis(x, order, axis) for x in operands)
+    return placed if len(placed) > 1 else placed[0]
+
+
+def _starts(x: Any, sizes: Any, starts: Any) -> tuple[slice, ...]:
+    fitted = [min(max(int(s), 0), n - size) for s, n, size in zip(starts, x.shape, sizes, strict=True)]
+    return tuple(slice(s, s + size) for s, size in zip(fitted, sizes, strict=True))
+
+
+def _dynamic_slice(params: dict[str, Any], x: Any, *starts: Any) -> Any:
+    return x[_starts(x, params["slice_sizes"], starts)]
+
+
+def _dynamic_update(params: dict[str, Any], x: Any, update: Any, *starts: Any) -> Any:
+    out = np.array(x)
+    out[_starts(x, update.shape, starts)] = update
+    return out
+
+
+def positions(
+    shape: tuple[int, ...],
+    indices: Any,
+    out: tuple[int, ...],
+    windows: tuple[int, ...],
+    dropped: tuple[int, ...],
+    batching: tuple[tuple[int, ...], tuple[int, ...]],
+    mapped: tuple[int, ...],
+    clip: bool,
+) -> tuple[list[Any], Any]:
+    """Where in an operand each entry of a gather's result, or of a scatter's updates, stands.
+
+    Args:
+        shape: of the operand.
+        indices: its last axis holds one index an entry of `mapped`.
+        out: shape of the result or the updates.
+        windows: their axes that run inside a window.
+        dropped: axes of the operand that windows lack.
+        batching: axes of the operand and of the indices that run together.
+        mapped: which axes of the operand the indices mean.
+        clip: whether windows are moved inside.
+
+    Returns:
+        One index array an axis of the operand, and which entries lie inside.
+    """
+    grid = np.indices(out)
+    loose = [d for d in range(len(out)) if d not in windows]
+    kept = [d for d in range(len(shape)) if d not in dropped and d not in batching[0]]
+    size = dict(zip(kept, (out[w] for w in windows), strict=True))
+    start = np.asarray(indices)[tuple(grid[d] for d in loose)]
+    where: list[Any] = [np.zeros(out, np.int64) for _ in shape]
+    inside = np.ones(out, bool)
+    for k, d in enumerate(mapped):
+        last = shape[d] - size.get(d, 1)
+        at = np.broadcast_to(start[..., k].astype(np.int64), out)
+        inside &= (at >= 0) & (at <= last)
+        where[d] = np.clip(at, 0, last) if clip else at
+    for d, w in zip(kept, windows, strict=True):
+        where[d] = where[d] + grid[w]
+    for d, i in zip(*batching, strict=True):
+        where[d] = where[d] + grid[loose[i]]
+    return where, np.ones(out, bool) if clip else inside
+
+
+def _clips(mode: Any) -> bool:
+    return "CLIP" in str(mode).upper() or "PROMISE" in str(mode).upper()
+
+
+def _gather(params: dict[str, Any], x: Any, indices: Any) -> Any:
+    numbers = params["dimension_numbers"]
+    sizes = params["slice_sizes"]
+    kept = [
+        d
+        for d in range(x.ndim)
+        if d not in numbers.collapsed_slice_dims and d not in numbers.operand_batching_dims
+    ]
+    rank = len(numbers.offset_dims) + indices.ndim - 1
+    batch = iter(indices.shape[:-1])
+    window = iter(sizes[d] for d in kept)
+    out = tuple(next(window) if d in numbers.offset_dims else next(batch) for d in range(rank))
+    where, inside = positions(
+        x.shape,
+        indices,
+        out,
+        numbers.offset_dims,
+        numbers.collapsed_slice_dims,
+        (numbers.operand_batching_dims, numbers.start_indices_batching_dims),
+        numbers.start_index_map,
+        _clips(params["mode"]),
+    )
+    safe = tuple(np.clip(w, 0, max(n - 1, 0)) for w, n in zip(where, x.shape, strict=True))
+    fill = params.get("fill_value")
+    if fill is None:
+        fill = np.nan if np.issubdtype(x.dtype, np.floating) else 0
+    return np.where(inside, x[safe], fill)
+
+
+def _scatter(combine: Rule | None) -> Rule:
+    def rule(params: dict[str, Any], x: Any, indices: Any, updates: Any) -> Any:
+        numbers = params["dimension_numbers"]
+        where, inside = positions(
+            x.shape,
+            indices,
+            updates.shape,
+            numbers.update_window_dims,
+            numbers.inserted_window_dims,
+            (numbers.operand_batching_dims, numbers.scatter_indices_batching_dims),
+            numbers.scatter_dims_to_operand_dims,
+            "CLIP" in str(params["mode"]).upper(),
+        )
+        out = np.array(x)
+        at = tuple(np.asarray(w)[inside] for w in where)
+        if combine is None:
+            out[at] = np.asarray(updates)[inside]
+        else:
+            combine.at(out, at, np.asarray(updates)[inside])  # type: ignore[attr-defined]
+        return out
+
+    return rule
+
+
+def _convolve(params: dict[str, Any], x: Any, kernel: Any) -> Any:
+    numbers = params["dimension_numbers"]
+    x, kernel = x.transpose(numbers.lhs_spec), kernel.transpose(numbers.rhs_spec)
+    space = x.ndim - 2
+    zero = np.zeros((), x.dtype)
+    around = [(0, 0, 0)] * 2
+    dilated = [
+        (low, high, d - 1) for (low, high), d in zip(params["padding"], params["lhs_dilation"], strict=True)
+    ]
+    x = _pad({"padding_config": [*around, *dilated]}, x, zero)
+    kernel = _pad(
+        {"padding_config": [*around, *((0, 0, d - 1) for d in params["rhs_dilation"])]}, kernel, zero
+    )
+    taps = tuple(range(2, x.ndim))
+    windows = np.lib.stride_tricks.sliding_window_view(x, kernel.shape[2:], axis=taps)
+    strides = [slice(None, None, s) for s in params["window_strides"]]
+    every: tuple[Any, ...] = (..., *strides, *[slice(None)] * space)
+    windows = windows[every]
+    groups, batches = params["feature_group_count"], params["batch_group_count"]
+    blocks = []
+    for g in range(groups * batches):
+        part = np.split(windows, groups, 1)[g] if groups > 1 else np.split(windows, batches, 0)[g]
+        own = np.split(kernel, groups * batches, 0)[g]
+        out = np.tensordot(part, own, ((1, *range(2 + space, 2 + 2 * space)), (1, *range(2, 2 + space))))
+        blocks.append(np.moveaxis(out, -1, 1))
+    return np.concatenate(blocks, 1).transpose(np.argsort(numbers.out_spec))
+
+
+def _split(params: dict[str, Any], x: Any) -> Any:
+    return np.split(x, np.cumsum(params["sizes"])[:-1], params["axis"])
+
+
+def _unstack(params: dict[str, Any], x: Any) -> Any:
+    axis = params.get("axis", 0)
+    return tuple(np.take(x, i, axis) for i in range(x.shape[axis]))
+
+
+def _plain(function: Rule) -> Rule:
+    return lambda params, *args: function(*args)
+
+
+_erf = np.vectorize(math.erf, otypes=[float])
+_erfc = np.vectorize(math.erfc, otypes=[float])
+
+RULES: dict[str, Rule] = {
+    **{
+        name: _plain(getattr(np, numpy_name))
+        for name, numpy_name in {
+            "neg": "negative",
+            "sin": "sin",
+            "cos": "cos",
+            "tan": "tan",
+            "tanh": "tanh",
+            "exp": "exp",
+            "exp2": "exp2",
+            "log": "log",
+            "sqrt": "sqrt",
+            "cbrt": "cbrt",
+            "abs": "abs",
+            "sign": "sign",
+            "floor": "floor",
+            "ceil": "ceil",
+            "log1p": "log1p",
+            "expm1": "expm1",
+            "is_finite": "isfinite",
+            "not": "invert",
+            "square": "square",
+            "asin": "arcsin",
+            "acos": "arccos",
+            "atan": "arctan",
+            "sinh": "sinh",
+            "cosh": "cosh",
+            "asinh": "arcsinh",
+            "acosh": "arccosh",
+            "atanh": "arctanh",
+            "add": "add",
+            "add_any": "add",
+            "sub": "subtract",
+            "mul": "multiply",
+            "max": "maximum",
+            "min": "minimum",
+            "pow": "power",
+            "rem": "fmod",
+            "atan2": "arctan2",
+            "eq": "equal",
+            "ne": "not_equal",
+            "lt": "less",
+            "le": "less_equal",
+            "gt": "greater",
+            "ge": "greater_equal",
+            "and": "bitwise_and",
+            "or": "bitwise_or",
+            "xor": "bitwise_xor",
+            "nextafter": "nextafter",
+            "shift_left": "left_shift",
+            "shift_right_arithmetic": "right_shift",
+            "shift_right_logical": "right_shift",
+        }.items()
+    },
+    "erf": _plain(_erf),
+    "erfc": _plain(_erfc),
+    "logistic": _plain(_logistic),
+    "rsqrt": lambda params, x: 1 / np.sqrt(x),
+    "round": _round,
+    "integer_pow": _integer_power,
+    "div": _divide,
+    "clamp": lambda params, low, x, high: np.minimum(np.maximum(x, low), high),
+    "convert_element_type": _convert,
+    "bitcast_convert_type": lambda params, x: np.ascontiguousarray(x).view(params["new_dtype"]),
+    "iota": _iota,
+    "dot_general": _dot,
+    "broadcast_in_dim": _broadcast,
+    "reshape": lambda params, x, *_: np.reshape(x, params["new_sizes"]),
+    "squeeze": lambda params, x: np.squeeze(x, tuple(params["dimensions"])),
+    "expand_dims": lambda params, x: np.expand_dims(x, tuple(params["dimensions"])),
+    "transpose": lambda params, x: np.transpose(x, params["permutation"]),
+    "select_n": _select,
+    "slice": _slice,
+    "pad": _pad,
+    "concatenate": lambda params, *xs: np.concatenate(xs, params["dimension"]),
+    "stack": lambda params, *xs: np.stack(xs, params.get("axis", 0)),
+    "unstack": _unstack,
+    "split": _split,
+    "rev": lambda params, x: np.flip(x, tuple(params["dimensions"])),
+    "reduce_sum": _reduce(np.sum),
+    "reduce_prod": _reduce(np.prod),
+    "reduce_max": _reduce(np.max),
+    "reduce_min": _reduce(np.min),
+    "reduce_and": _reduce(np.all),
+    "reduce_or": _reduce(np.any),
+    "argmax": lambda params, x: np.argmax(x, params["axes"][0]),
+    "argmin": lambda params, x: np.argmin(x, params["axes"][0]),
+    "cumsum": _cumulative(np.cumsum),
+    "cumprod": _cumulative(np.cumprod),
+    "cummax": _cumulative(np.maximum.accumulate),
+    "cummin": _cumulative(np.minimum.accumulate),
+    "sort": _sort,
+    "dynamic_slice": _dynamic_slice,
+    "dynamic_update_slice": _dynamic_update,
+    "gather": _gather,
+    "scatter": _scatter(None),
+    "scatter-add": _scatter(np.add),
+    "scatter_add": _scatter(np.add),
+    "conv_general_dilated": _convolve,
+}

@@ -1,0 +1,70 @@
+"""The harness on a part of the corpus: no false alarm, every mistake caught, most of them named.
+
+Every label once, where its program is small, and every sixth right rule.
+"""
+
+import pytest
+
+from jaxbackprop.check import check_vjp
+from tests.check.corpus import MISTAKES, RIGHT, WRONG
+
+# Neighbours in the vocabulary that count as equal.
+EQUAL = {
+    "unnormalised": {"wrong derivative formula"},
+    "diagonal only": {"missing term"},
+    "upstream squared": {"non-linear in cotangent"},
+    "wrong winner": {"wrong mask"},
+    "smoothing forgotten": {"missing term"},
+    "path forgotten": {"missing term"},
+    "missing term": {"path forgotten"},
+}
+SMALL_FIRST = ("elementwise", "reductions", "dense", "maxima", "losses", "embedding", "normalisation")
+
+
+def size(case):
+    family = case.name.split("/")[0]
+    return SMALL_FIRST.index(family) if family in SMALL_FIRST else len(SMALL_FIRST)
+
+
+CHOSEN = [min((case for case in WRONG if case.mistakes[0] == label), key=size) for label in MISTAKES]
+HARD = RIGHT[::6]
+
+
+def checked(case):
+    with case.setting():
+        return check_vjp(
+            case.op,
+            *case.args,
+            oracle=case.oracle,
+            oracle_vjp=case.oracle_vjp,
+            domains=case.domains,
+            in_axes=case.in_axes,
+            kwargs=dict(case.kwargs),
+        )
+
+
+@pytest.mark.parametrize("case", HARD, ids=lambda case: case.name)
+def test_no_false_alarm(case):
+    report = checked(case)
+    assert report.ok, report
+
+
+def labels(report):
+    """What the report takes the mistake for, likeliest first."""
+    return list(dict.fromkeys(mistake for found in report.findings for mistake in found.mistakes))
+
+
+def test_every_mistake_is_caught_and_most_are_named():
+    reports = [(case, checked(case)) for case in CHOSEN]
+    missed = [case.name for case, report in reports if report.ok]
+    assert not missed
+    elsewhere = {
+        case.name: r.wrong_arguments for case, r in reports if r.wrong_arguments != case.wrong_arguments
+    }
+    assert len(elsewhere) <= 0.05 * len(reports), elsewhere
+    said = {case.name: labels(report) for case, report in reports}
+    fits = {case.name: {*case.mistakes, *EQUAL.get(case.mistakes[0], ())} for case in CHOSEN}
+    first = [name for name, found in said.items() if fits[name].intersection(found[:1])]
+    three = [name for name, found in said.items() if fits[name].intersection(found[:3])]
+    assert len(first) >= 0.6 * len(said), {name: found for name, found in said.items() if name not in first}
+    assert len(three) >= 0.85 * len(said), {name: found for name, found in said.items() if name not in three}
