@@ -19,6 +19,7 @@ from itertools import islice
 from typing import Any, NoReturn
 
 from jaxbackprop import __version__
+from jaxbackprop._check_command._help import EPILOG, TARGET
 from jaxbackprop.train import Config, encodes, flag
 
 _ERROR, _INTERRUPTED, _TERMINATED, _BROKEN_PIPE = 2, 130, 143, 141
@@ -134,7 +135,28 @@ def _parser() -> argparse.ArgumentParser:
         "--op", action="extend", nargs="+", metavar="NAME", help="check these operators only; repeatable"
     )
     verify.add_argument("--reference", metavar="MODULE", help="compare with the derivations in MODULE too")
+    verify.add_argument(
+        "--effort",
+        choices=("quick", "thorough"),
+        default="quick",
+        help="thorough: every way to call an operator, every dtype, kinks and tails (default: %(default)s)",
+    )
     verify.add_argument("--json", metavar="FILE", help="write the figures to FILE")
+
+    check = command("check", _check, "check a hand-written VJP, or all of a module's")
+    check.formatter_class = argparse.RawDescriptionHelpFormatter
+    check.epilog = EPILOG
+    check.add_argument("target", metavar="TARGET", help=TARGET)
+    check.add_argument("--arg", action="append", metavar="TEXT", help="an argument, such as 'f32[4,5]'")
+    check.add_argument("--oracle", metavar="MODULE:NAME", help="the same function without its rule")
+    check.add_argument(
+        "--effort",
+        choices=("quick", "thorough"),
+        default="thorough",
+        help="how hard to look (default: %(default)s)",
+    )
+    check.add_argument("--seed", type=int, default=0, help="of all draws (default: %(default)s)")
+    check.add_argument("--json", metavar="FILE", help="write the reports to FILE")
 
     train = command("train", _train, "train the window classifier for named entities")
     train.add_argument(
@@ -160,6 +182,15 @@ def _parser() -> argparse.ArgumentParser:
     ner = measured.add_parser("ner", help=text, description=text, allow_abbrev=False)
     ner.add_argument("--seeds", type=int, default=5, help="runs of the classifier (default: 5)")
     _add_settings(ner)
+    text = "the harness beside other checkers of gradients, on a corpus of right and wrong rules"
+    checkers = measured.add_parser("check", help=text, description=text, allow_abbrev=False)
+    checkers.set_defaults(handler=_bench_check)
+    checkers.add_argument(
+        "--corpus", required=True, metavar="MODULE", help="module with CASES, such as tests.check.corpus"
+    )
+    checkers.add_argument("--only", action="append", default=[], metavar="FAMILY", help="repeatable")
+    checkers.add_argument("--limit", type=int, metavar="N", help="at most so many cases, spread evenly")
+    checkers.add_argument("--json", metavar="FILE", help="write the figures to FILE")
     return parser
 
 
@@ -197,8 +228,30 @@ def _verify(arguments: argparse.Namespace) -> int:
     from jaxbackprop.verify import CannotVerify, run
 
     try:
-        return run(arguments.op, arguments.reference, arguments.json)
+        return run(arguments.op, arguments.reference, arguments.json, effort=arguments.effort)
     except CannotVerify as error:
+        raise _UsageError(str(error)) from None
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    if arguments.seed < 0:
+        raise _UsageError(f"--seed must be at least 0, not {arguments.seed}")
+
+    from jaxbackprop._check_command._run import run
+    from jaxbackprop.check import CannotCheck
+    from jaxbackprop.train import make_console
+
+    try:
+        return run(
+            arguments.target,
+            arguments.arg,
+            oracle=arguments.oracle,
+            json_path=arguments.json,
+            effort=arguments.effort,
+            seed=arguments.seed,
+            console=make_console(),
+        )
+    except CannotCheck as error:
         raise _UsageError(str(error)) from None
 
 
@@ -268,6 +321,23 @@ def _bench(arguments: argparse.Namespace) -> int:
     try:
         ner(config, seeds=arguments.seeds, console=make_console())
     except (ValueError, ImportError) as error:
+        raise _UsageError(str(error)) from None
+    return 0
+
+
+def _bench_check(arguments: argparse.Namespace) -> int:
+    from jaxbackprop.bench import check
+    from jaxbackprop.train import make_console
+
+    try:
+        check(
+            arguments.corpus,
+            only=arguments.only,
+            limit=arguments.limit,
+            json_path=arguments.json,
+            console=make_console(),
+        )
+    except ValueError as error:
         raise _UsageError(str(error)) from None
     return 0
 

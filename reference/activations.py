@@ -258,3 +258,13 @@ def _compared(x: ArrayLike, y: ArrayLike) -> tuple[Array, Array, NDArray[np.bool
     except ValueError:
         raise ValueError(f"x of shape {x.shape} and y of shape {y.shape} do not broadcast together") from None
     return x, y, (x >= y) | np.isnan(x)
+
+
+# What `jaxbackprop check reference` calls each pair with.
+CHECK_ARGUMENTS = {
+    "sigmoid": [("f64[3,4]",)],
+    "tanh": [("f64[3,4]",)],
+    "hardtanh": [("f64[3,4]",)],
+    "max": [("f64[3,4]", 1), ("f64[3,4]", -2)],
+    "maximum": [("f64[3,4]", "f64[3,4]"), ("f64[3,4]", "f64[1,4]")],
+}

@@ -155,3 +155,9 @@ def _checked_rate(rate: float) -> float:
     if not 0.0 <= rate <= 1.0:
         raise ValueError(f"rate must lie in [0, 1], got {rate}")
     return rate
+
+
+# What `jaxbackprop check reference` calls each pair with.
+CHECK_ARGUMENTS = {
+    "dropout": [("f64[4,5]", 7, 0.3), ("f64[4,5]", None, 0.3, "deterministic=True")],
+}

@@ -98,3 +98,9 @@ def _checked(
     if outside.any():
         raise ValueError(f"ids must lie in {allowed} ({size} rows of table), got {ids[outside].flat[0]}")
     return table, ids, read
+
+
+# What `jaxbackprop check reference` calls each pair with.
+CHECK_ARGUMENTS = {
+    "embedding": [("f64[5,3]", "i64[4]<5"), ("f64[5,3]", "i64[2,4] in [-1,5)", "padding_id=-1")],
+}

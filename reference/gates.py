@@ -189,3 +189,11 @@ def _checked_count(n: int) -> int:
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n}")
     return n
+
+
+# What `jaxbackprop check reference` calls each pair with.
+CHECK_ARGUMENTS = {
+    "add": [("f64[3,4]", "f64[3,4]"), ("f64[3,4]", "f64[1,4]"), ("f64[3,4]", "f64[]")],
+    "multiply": [("f64[3,4]", "f64[3,4]"), ("f64[3,4]", "f64[1,4]"), ("f64[3,4]", "f64[]")],
+    "copy": [("f64[3,4]", 3)],
+}

@@ -165,3 +165,13 @@ def _checked_scalar(name: str, value: ArrayLike) -> float:
     if array.shape != ():
         raise ValueError(f"{name} must be a scalar, got shape {array.shape}")
     return float(array)
+
+
+# What `jaxbackprop check reference` calls each pair with.
+CHECK_ARGUMENTS = {
+    "l2": [
+        ("f64[3,4]", "f64[]>0"),
+        ({"W": "f64[3,4]", "b": "f64[3]", "table": "f64[5,2]"}, "f64[]>0"),
+        ({"W": "f64[3,4]", "b": "f64[3]", "table": "f64[5,2]"}, "f64[]>0", "biases=True", "tables=True"),
+    ],
+}

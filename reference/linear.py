@@ -100,3 +100,13 @@ def _checked(x: ArrayLike, W: ArrayLike, b: ArrayLike | None) -> tuple[Array, Ar
     if b.shape != W.shape[:1]:
         raise ValueError(f"b has shape {b.shape} but W has shape {W.shape}, so b must be {W.shape[:1]}")
     return x, W, b
+
+
+# What `jaxbackprop check reference` calls each pair with.
+CHECK_ARGUMENTS = {
+    "linear": [
+        ("f64[4]", "f64[3,4]", "f64[3]"),
+        ("f64[2,5,4]", "f64[3,4]", "f64[3]"),
+        ("f64[5,4]", "f64[3,4]", None),
+    ],
+}

@@ -200,3 +200,9 @@ def _checked(
         if value.shape != shape:
             raise ValueError(f"{name} must have shape {shape} for W of shape {W.shape}, got {value.shape}")
     return x, W, b, u
+
+
+# What `jaxbackprop check reference` calls each pair with.
+CHECK_ARGUMENTS = {
+    "scorer": [("f64[4]", "f64[3,4]", "f64[3]", "f64[3]", f"'{f}'") for f in _FUNCTIONS],
+}

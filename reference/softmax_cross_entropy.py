@@ -199,3 +199,13 @@ def _checked(
     if outside.any():
         raise ValueError(f"labels must lie in {allowed} ({classes} classes), got {labels[outside].flat[0]}")
     return logits, labels, counted
+
+
+# What `jaxbackprop check reference` calls each pair with.
+CHECK_ARGUMENTS = {
+    "softmax_cross_entropy": [
+        ("f64[4,5]", "i64[4]<5"),
+        ("f64[4,5]", "i64[4] in [-1,5)", "ignore_label=-1"),
+        ("f64[4,5]", "f64[4,5] simplex"),
+    ],
+}

@@ -88,3 +88,9 @@ def _checked_windows(ids: ArrayLike) -> NDArray[np.generic]:
     if ids.shape[-1] % 2 == 0:
         raise ValueError(f"ids must hold windows of odd length 2m+1, got shape {ids.shape}")
     return ids
+
+
+# What `jaxbackprop check reference` calls each pair with.
+CHECK_ARGUMENTS = {
+    "window_lookup": [("f64[6,2]", "i64[4,3]<6"), ("f64[6,2]", "i64[4,3] in [-1,6)", "padding_id=-1")],
+}

@@ -14,10 +14,37 @@ PACKAGE = ROOT / "jaxbackprop"
 
 # Each room may import itself, the rooms named here, and from outside what is named in OUTSIDE.
 ROOMS = {
-    "cli": {"ner", "bench", "verify", "train", "models", "graph", "check", "data", "optim", "ops"},
+    "cli": {
+        "_check_command",
+        "ner",
+        "bench",
+        "verify",
+        "train",
+        "models",
+        "graph",
+        "check",
+        "data",
+        "optim",
+        "ops",
+    },
     "__main__": {"cli"},
+    "_check_command": {"check", "_json_file"},
+    "_json_file": set(),
+    "_pytest_plugin": {"check"},
     "ner": {"train", "models", "data", "optim"},
-    "bench": {"ner", "verify", "train", "models", "graph", "check", "data", "optim", "ops"},
+    "bench": {
+        "_check_command",
+        "_json_file",
+        "ner",
+        "verify",
+        "train",
+        "models",
+        "graph",
+        "check",
+        "data",
+        "optim",
+        "ops",
+    },
     "verify": {"check", "ops"},
     "models": {"layers", "ops"},
     "layers": {"ops"},
@@ -30,6 +57,8 @@ ROOMS = {
 }
 OUTSIDE = {
     "check": {"jax", "numpy", "rich"},
+    "_check_command": {"jax", "numpy", "rich"},
+    "_pytest_plugin": {"pytest"},
     "data": {"numpy", "pyarrow"},
     "ops": {"jax", "jaxtyping", "numpy"},
     "_shapes": {"jax", "numpy"},

@@ -16,11 +16,9 @@ from ._machine import Answer
 from ._minimal import shown_by, simplified
 from ._report import Finding, Report
 from ._subject import CannotCheck, Subject
-from ._trial import Blur, Compared, Look, Trial
+from ._trial import Compared, Look, Trial
 from ._values import against_differences, values
 
-# Where a quick check looks at the digits: at the caller's point and where functions saturate.
-_QUICKLY = ("base", "saturated", "generic")
 _EFFORTS = ("quick", "thorough")
 _ORDER = (
     "structure",
@@ -214,13 +212,9 @@ def _findings(trial: Trial, in_axes: Any, *, eager: bool) -> tuple[list[Finding]
     straight = properties.linearity(trial, looks) + properties.outputs_used(trial, looks, set(shown))
     findings += straight + wrong
     findings += against_differences(trial, looks, set(shown))
-    near = [n for n, look in enumerate(looks) if not trial.quick or look.kind in _QUICKLY]
-    blur = trial.blur([looks[n].spot for n in near])
-    findings += properties.precision(
-        trial, [looks[n] for n in near], [beside[n] for n in near], blur, set(shown)
-    )
+    findings += properties.precision(trial, looks, beside, set(shown))
     points = len(looks) + (0 if wrong else _larger(trial, findings))
-    findings += _transformed(trial, in_axes, own[0], blur[0], eager=eager)
+    findings += _transformed(trial, in_axes, own[0], eager=eager)
     trial.notes += transformations.notes(trial)
     if trial.narrows and trial.rule is not trial.own:
         trial.notes.append(f"computes in {trial.narrows} whatever it is given: judged at its rounding")
@@ -259,11 +253,11 @@ def _larger(trial: Trial, findings: list[Finding]) -> int:
     return len(looks)
 
 
-def _transformed(trial: Trial, in_axes: Any, answer: Answer, blur: Blur, *, eager: bool) -> list[Finding]:
+def _transformed(trial: Trial, in_axes: Any, answer: Answer, *, eager: bool) -> list[Finding]:
     findings = transformations.determinism(trial, answer)
     if trial.own.traced:
         findings += transformations.vmap(trial, in_axes)
-        findings += transformations.checkpoint_and_scan(trial, answer, blur)
+        findings += transformations.checkpoint_and_scan(trial, answer)
         if eager:
-            findings += transformations.jit(trial, answer, blur)
+            findings += transformations.jit(trial, answer)
     return findings

@@ -16,7 +16,7 @@ from ._subject import Layout, Pull
 from ._truth import Arrays, float64_on_cpu
 
 # Points in one call, and how many numbers they may hold together: the memory of a call is bounded.
-_POINTS, _NUMBERS = 16, 1 << 22
+_POINTS, _NUMBERS = 16, 1 << 20
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -189,25 +190,26 @@ def outputs_used(trial: Trial, looks: Sequence[Look], wrong: set[int]) -> list[F
 # -- the arguments' own dtype ------------------------------------------------------------------------------
 
 
-def precision(
-    trial: Trial, looks: Sequence[Look], own: Sequence[Answer], blur: Sequence[Blur], wrong: set[int]
-) -> list[Finding]:
+def precision(trial: Trial, looks: Sequence[Look], own: Sequence[Answer], wrong: set[int]) -> list[Finding]:
     """In the arguments' own dtype no worse than autodiff by more than rounding explains."""
     if trial.rough is None:
         return []
     findings = []
     for leaf in range(len(trial.layout.floats)):
-        for look, answer, here in zip(looks, own, blur, strict=True):
+        for look, answer in zip(looks, own, strict=True):
             if look.kind == "base":
                 got = to_numpy64(answer.gradient[leaf])
                 trial.compared.append(Compared("own", leaf, got, look.want[leaf], trial.rounding[leaf]))
-            if leaf not in wrong and (found := _unstable(trial, look, answer, here, leaf)):
+            if leaf in wrong:
+                continue
+            judge = partial(_unstable, trial, look, answer, leaf=leaf)
+            if found := trial.excused(look.spot, answer, judge):
                 findings.append(found)
                 wrong = wrong | {leaf}
     return findings
 
 
-def _unstable(trial: Trial, look: Look, answer: Answer, blur: Blur, leaf: int) -> Finding | None:
+def _unstable(trial: Trial, look: Look, answer: Answer, blur: Blur, *, leaf: int) -> Finding | None:
     if not all(np.all(np.isfinite(v)) for v in (*answer.again, *answer.y)):
         return None
     usual = look.kind in ("base", "fresh")

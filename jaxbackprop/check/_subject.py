@@ -151,7 +151,7 @@ class Layout:
             # One more axis than the leaf has: the harness stacks its own draws there.
             if axis is not None and not -np.ndim(leaf) - 1 <= axis <= np.ndim(leaf):
                 raise CannotCheck(
-                    f"in_axes has {axis} for argument {owner}, which has {np.ndim(leaf)} axes beside the mapped"
+                    f"in_axes has {axis} for argument {owner}, which has {np.ndim(leaf)} other axes"
                 )
         return axes
 
@@ -252,15 +252,15 @@ class Subject:
         """The float results of a function, flat."""
         return tuple(y for y in jax.tree.leaves(_as_arrays(f(*layout.args(leaves)))) if _is_float(y))
 
-    def by_autodiff(self, layout: Layout, f: Callable[..., Any]) -> Pull:
-        """The pull that jax.vjp makes of a function."""
+    def by_autodiff(self, layout: Layout, f: Callable[..., Any], *, twice: bool = True) -> Pull:
+        """The pull that jax.vjp makes of a function; `twice`: its forward rule may be another function."""
 
         def pull(leaves: tuple[Any, ...], dy: tuple[Any, ...]) -> Any:
             def of_floats(*floats: Any) -> tuple[Any, ...]:
                 return self.results(layout, f, layout.with_floats(leaves, floats))
 
-            again = self.results(layout, f, leaves)
             y, pullback = jax.vjp(of_floats, *(leaves[i] for i in layout.floats))
+            again = self.results(layout, f, leaves) if twice else y
             return again, y, pullback(tuple(d.astype(leaf.dtype) for d, leaf in zip(dy, y, strict=True)))
 
         return pull
@@ -293,7 +293,7 @@ class Subject:
         """The pull that judges; None where only differences can."""
         if self.intended is not None:
             return self.by_rule(layout, self.oracle or self.value, self.intended)
-        return None if self.oracle is None else self.by_autodiff(layout, self.oracle)
+        return None if self.oracle is None else self.by_autodiff(layout, self.oracle, twice=False)
 
 
 def _must_be_functions(**given: Any) -> None:
