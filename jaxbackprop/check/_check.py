@@ -158,15 +158,15 @@ def examine(
 ) -> Examination:
     """As `check_vjp`, with the numbers behind the verdict; operation by operation is run at any effort."""
     subject = Subject.of_op(op, oracle, None, kwargs)
-    return _examine(subject, args, domains, 0, effort, seed, eager=True)
+    return _examine(subject, args, domains, 0, effort, seed, figures=True)
 
 
 def _check(subject: Subject, args: Any, domains: Any, in_axes: Any, effort: str, seed: int) -> Report:
-    return _examine(subject, args, domains, in_axes, effort, seed, eager=effort == "thorough").report
+    return _examine(subject, args, domains, in_axes, effort, seed).report
 
 
 def _examine(
-    subject: Subject, args: Any, domains: Any, in_axes: Any, effort: str, seed: int, *, eager: bool
+    subject: Subject, args: Any, domains: Any, in_axes: Any, effort: str, seed: int, *, figures: bool = False
 ) -> Examination:
     if effort not in _EFFORTS:
         raise CannotCheck(f"effort must be 'quick' or 'thorough', got {effort!r}")
@@ -176,7 +176,8 @@ def _examine(
     with jax.debug_nans(False), jax.debug_infs(False), jax.disable_jit(False):
         trial = Trial(subject, args, quick=effort == "quick", domains=domains, seed=seed)
         trial.layout.axes(in_axes)
-        findings, looks, points = _findings(trial, in_axes, eager=eager)
+        trial.figures = figures
+        findings, looks, points = _findings(trial, in_axes)
     findings.sort(key=lambda f: _ORDER.index(f.property))
     report = Report(subject.name, tuple(findings), tuple(trial.notes), points, shown_by(trial, findings))
     leaves = range(len(trial.layout.floats))
@@ -190,7 +191,7 @@ def _examine(
     )
 
 
-def _findings(trial: Trial, in_axes: Any, *, eager: bool) -> tuple[list[Finding], list[Look], int]:
+def _findings(trial: Trial, in_axes: Any) -> tuple[list[Finding], list[Look], int]:
     findings, runs = properties.structure(trial)
     if not runs:
         return findings, [], 0
@@ -214,7 +215,7 @@ def _findings(trial: Trial, in_axes: Any, *, eager: bool) -> tuple[list[Finding]
     findings += against_differences(trial, looks, set(shown))
     findings += properties.precision(trial, looks, beside, set(shown))
     points = len(looks) + (0 if wrong else _larger(trial, findings))
-    findings += _transformed(trial, in_axes, own[0], eager=eager)
+    findings += _transformed(trial, in_axes, own[0])
     trial.notes += transformations.notes(trial)
     if trial.narrows and trial.rule is not trial.own:
         trial.notes.append(f"computes in {trial.narrows} whatever it is given: judged at its rounding")
@@ -253,11 +254,11 @@ def _larger(trial: Trial, findings: list[Finding]) -> int:
     return len(looks)
 
 
-def _transformed(trial: Trial, in_axes: Any, answer: Answer, *, eager: bool) -> list[Finding]:
+def _transformed(trial: Trial, in_axes: Any, answer: Answer) -> list[Finding]:
     findings = transformations.determinism(trial, answer)
     if trial.own.traced:
         findings += transformations.vmap(trial, in_axes)
         findings += transformations.checkpoint_and_scan(trial, answer)
-        if eager:
+        if trial.figures or not trial.quick:
             findings += transformations.jit(trial, answer)
     return findings

@@ -12,9 +12,9 @@ import numpy as np
 
 from ._evidence import Evidence, Sample, Suspicion
 from ._machine import Machine, Spot
-from ._mutants import mutations
+from ._numbers import structure
+from ._programs import mutations
 from ._report import Finding
-from ._structure import structure
 from ._trial import Look, Trial
 from ._truth import Arrays, to_numpy64
 

@@ -197,7 +197,7 @@ def precision(trial: Trial, looks: Sequence[Look], own: Sequence[Answer], wrong:
     findings = []
     for leaf in range(len(trial.layout.floats)):
         for look, answer in zip(looks, own, strict=True):
-            if look.kind == "base":
+            if trial.figures and look.kind == "base":
                 got = to_numpy64(answer.gradient[leaf])
                 trial.compared.append(Compared("own", leaf, got, look.want[leaf], trial.rounding[leaf]))
             if leaf in wrong:

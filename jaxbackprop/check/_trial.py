@@ -105,6 +105,7 @@ class Trial:
         self.rng = np.random.default_rng(seed)
         self.notes: list[str] = []
         self.compared: list[Compared] = []
+        self.figures = False
         self.kept: tuple[int, int] | None = None
         self.kinks: set[int] = set()
         self.usual_size: list[float] = []
@@ -379,7 +380,7 @@ class Trial:
         # What rounds in float32 adds up far less than the float64 floor allows for.
         return float(jnp.finfo(self.narrows).eps) / 1e3 if self.narrows else 0.0
 
-    @property
+    @functools.cached_property
     def narrows(self) -> str | None:
         """The coarsest dtype that the rule or the oracle computes in though given float64; None if none."""
         dtypes = [coarsest(m.jaxpr) for m in (self.rule, self.truth) if m is not None and m.jaxpr is not None]

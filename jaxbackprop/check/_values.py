@@ -42,7 +42,7 @@ def is_setting(trial: Trial, looks: Sequence[Look], leaf: int) -> bool:
 
 
 def _record(trial: Trial, looks: Sequence[Look], leaf: int) -> None:
-    for look in looks:
+    for look in looks if trial.figures else ():
         if look.kind == "base":
             got = to_numpy64(look.got.gradient[leaf])
             trial.compared.append(Compared("float64", leaf, got, look.want[leaf], trial.rounding[leaf]))

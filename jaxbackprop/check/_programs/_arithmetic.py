@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ._mutate_site import Change, Site
+from ._site import Change, Site
 
 FUNCTIONS: dict[str, tuple[str, ...]] = {
     "tanh": ("logistic", "sin", "identity"),

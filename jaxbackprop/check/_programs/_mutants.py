@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from ._bench import Bench, Edit, Operand
-from ._evidence import Evidence, Suspicion
-from ._mutate_edits import Edits
-from ._mutate_site import Available, filled
+from .._evidence import Evidence, Suspicion
+from .._truth import float64_on_cpu
+from ._edits import Edits
 from ._numpy_rules import quiet
-from ._truth import float64_on_cpu
+from ._site import Available, filled
+from ._workbench import Bench, Edit, Operand
 
 # Kinds of edits in the order in which they are tried, with their shares of the time that is left.
 _ROUNDS = (

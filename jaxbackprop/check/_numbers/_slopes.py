@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ._evidence import Suspicion
-from ._structure_factor import exchanged, known_arrays
-from ._structure_probe import (
+from .._evidence import Suspicion
+from ._factor import exchanged, known_arrays
+from ._probe import (
     Pair,
     Probe,
     long_axes,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ._mutate_site import Change, Site
+from ._site import Change, Site
 
 _OPPOSITE = {"gt": "less", "ge": "less_equal", "lt": "greater", "le": "greater_equal", "eq": "not_equal"}
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from ._evidence import Sample, Suspicion
-from ._structure_probe import (
+from .._evidence import Sample, Suspicion
+from ._probe import (
     Probe,
     fits,
     long_axes,
@@ -93,9 +93,16 @@ def guess(probe: Probe, c: float) -> str:
         if n > 1:
             others += [(f"{n:g}/{n - 1:g}, with {n:g} = {name}", n / (n - 1))]
             others += [(f"{n - 1:g}/{n:g}, with {n:g} = {name}", (n - 1) / n)]
-    fitting = [text for text, value in (*sizes, *plain, *others) if value and abs(c / value - 1) < 1e-6]
-    # That two is two is no news.
-    return ", or ".join(text for text in fitting[:2] if text != f"{c:.4g}")
+
+    def fitting(known: list[tuple[str, float]]) -> list[str]:
+        return [text for text, value in known if value and abs(c / value - 1) < 1e-6]
+
+    # That two is two is no news, and that it is the root of four is far-fetched beside it.
+    itself = f"{c:.4g}"
+    found = fitting(sizes) + fitting(plain)
+    if itself not in found:
+        found += fitting(others)
+    return ", or ".join(text for text in found[:2] if text != itself)
 
 
 def small_deviation(probe: Probe, leaf: int) -> Iterator[Suspicion]:

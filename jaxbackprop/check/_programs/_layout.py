@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ._bench import Edit
-from ._mutate_site import Change, Site, numpy_rule
+from ._site import Change, Site, numpy_rule
+from ._workbench import Edit
 
 
 class Layout(Site):

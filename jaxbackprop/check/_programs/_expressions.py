@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ._bench import Bench
+from ._workbench import Bench
 
 _SIGNS = {
     "add": "+",

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ._evidence import Suspicion
-from ._structure_probe import (
+from .._evidence import Suspicion
+from ._probe import (
     Pair,
     Probe,
     long_axes,

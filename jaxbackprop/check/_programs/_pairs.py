@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ._bench import Edit, Operand, Solve
-from ._mutate_site import MOVES, Available, Site, taken
+from ._site import MOVES, Available, Site, taken
+from ._workbench import Edit, Operand, Solve
 
 _BENDS = {
     "max",

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ._bench import Edit, Solve
-from ._mutate_site import Site
+from ._site import Site
+from ._workbench import Edit, Solve
 
 _SMALL = 0.02
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ._bench import Edit
-from ._mutate_arithmetic import BY_NAME
-from ._mutate_equations import Equations
-from ._mutate_site import MOVES, filled, moved, rolled, shifted
+from ._arithmetic import BY_NAME
+from ._equations import Equations
+from ._site import MOVES, filled, moved, rolled, shifted
+from ._workbench import Edit
 
 
 class Values(Equations):

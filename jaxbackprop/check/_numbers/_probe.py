@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ._evidence import Evidence, Sample, Suspicion
-from ._truth import Arrays
+from .._evidence import Evidence, Sample, Suspicion
+from .._truth import Arrays
 
 # A Jacobian takes one evaluation of the rule and one of the truth for each entry of the results.
 LARGEST_JACOBIAN = 128

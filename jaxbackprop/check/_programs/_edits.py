@@ -1,8 +1,8 @@
 """Which changes of a program are tried."""
 
-from ._mutate_numbers import Numbers
-from ._mutate_pairs import Pairs
-from ._mutate_values import Values
+from ._numbers import Numbers
+from ._pairs import Pairs
+from ._values import Values
 
 
 class Edits(Values, Numbers, Pairs):

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ._bench import Bench, Edit, Operand
 from ._expressions import Words
 from ._numpy_rules import RULES
+from ._workbench import Bench, Edit, Operand
 
 # Labels, cost, the sentence, and what an equation computes instead.
 Change = tuple[tuple[str, ...], float, str, Callable[..., tuple[Any, ...]]]

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ._evidence import Evidence
+from .._evidence import Evidence
+from .._truth import Arrays
 from ._interpreter import Equation, Flat, flatten, needed_for, plain, used_by
-from ._truth import Arrays
 
 # Takes the mutant's values by number, and the operand as it stands; gives the operand that is taken instead.
 Operand = Callable[[Callable[[int], Any], Any], Any]

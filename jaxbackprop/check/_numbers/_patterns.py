@@ -14,19 +14,19 @@ from typing import Any
 
 import numpy as np
 
-from . import _structure_contributions as contributions
-from . import _structure_coupling as coupling
-from . import _structure_elsewhere as elsewhere
-from . import _structure_entries as entries
-from . import _structure_factor as factor
-from . import _structure_jacobian as jacobian
-from . import _structure_linearity as linearity
-from . import _structure_mended as mended
-from . import _structure_places as places
-from . import _structure_slopes as slopes
-from . import _structure_time as in_time
-from ._evidence import Evidence, Suspicion
-from ._structure_probe import Pair, Probe
+from .._evidence import Evidence, Suspicion
+from . import _contributions as contributions
+from . import _coupling as coupling
+from . import _elsewhere as elsewhere
+from . import _entries as entries
+from . import _factor as factor
+from . import _jacobian as jacobian
+from . import _linearity as linearity
+from . import _mended as mended
+from . import _places as places
+from . import _slopes as slopes
+from . import _time as in_time
+from ._probe import Pair, Probe
 
 Pattern = Callable[..., Iterable[Suspicion]]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ._evidence import Suspicion
-from ._structure_probe import (
+from .._evidence import Suspicion
+from ._probe import (
     Probe,
     along,
     exchanges,

@@ -8,8 +8,8 @@ from jax import lax
 
 from jaxbackprop.check import float64_on_cpu
 from jaxbackprop.check._evidence import Evidence, Sample
-from jaxbackprop.check._interpreter import flatten
-from jaxbackprop.check._mutants import mutations
+from jaxbackprop.check._programs import mutations
+from jaxbackprop.check._programs._interpreter import flatten
 
 NAMES = ("dx", "dW", "db")
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ._evidence import Sample, Suspicion
-from ._structure_probe import (
+from .._evidence import Sample, Suspicion
+from .._truth import Arrays
+from ._probe import (
     Probe,
     along,
     exchanges,
@@ -23,7 +24,6 @@ from ._structure_probe import (
     put,
     shifted,
 )
-from ._truth import Arrays
 
 Move = Callable[[Sample], tuple[tuple[Any, ...], Arrays]]
 Change = Callable[[np.ndarray], np.ndarray]

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ._evidence import Suspicion
-from ._structure_probe import Probe
-from ._truth import Arrays
+from .._evidence import Suspicion
+from .._truth import Arrays
+from ._probe import Probe
 
 
 def detached(probe: Probe, leaf: int) -> Iterator[Suspicion]:

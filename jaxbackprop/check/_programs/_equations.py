@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ._bench import Edit
-from ._mutate_arithmetic import FUNCTIONS, Arithmetic
-from ._mutate_layout import Layout
-from ._mutate_masks import Masks
-from ._mutate_site import Change
+from ._arithmetic import FUNCTIONS, Arithmetic
+from ._layout import Layout
+from ._masks import Masks
+from ._site import Change
+from ._workbench import Edit
 
 _METHODS = {
     **dict.fromkeys(("mul", "div"), "_products"),
