@@ -17,6 +17,7 @@ from ._programs import mutations
 from ._report import Finding
 from ._trial import Look, Trial
 from ._truth import Arrays, to_numpy64
+from ._values import mismatch
 
 # Redraws that show most without being extreme, the plainest first.
 _PLAIN = (
@@ -40,9 +41,27 @@ def diagnosed(
     trial: Trial, findings: list[Finding], looks: Sequence[Look], shown: dict[int, Look]
 ) -> list[Finding]:
     """Findings with the mistakes they look like, and their sentences."""
+    findings = [_overflown(trial, found, looks) for found in findings]
+    if all(found.property != "value" or found.mistakes for found in findings):
+        return findings
     evidence = gather(trial, looks, shown)
     suspicions = [] if evidence is None else suspect(evidence, quick=trial.quick)
     return [_explained(trial, found, suspicions) for found in findings]
+
+
+def _overflown(trial: Trial, found: Finding, looks: Sequence[Look]) -> Finding:
+    """A finding of a value that is right wherever it is finite."""
+    leaves = [leaf for leaf in range(len(trial.names)) if _is_of(trial, found, leaf)]
+    if found.property != "value" or not leaves:
+        return found
+    wrong = [look for look in looks if mismatch(look, leaves[0]) is not None]
+    if not wrong or any(np.all(np.isfinite(to_numpy64(look.got.gradient[leaves[0]]))) for look in wrong):
+        return found
+    where = ", ".join(dict.fromkeys(look.kind for look in wrong if look.redrawn))
+    at = "" if any(not look.redrawn for look in wrong) else f" at redrawn arguments ({where})"
+    message = f"{trial.names[leaves[0]]} is not finite where it should be{at}"
+    mistakes = ("numerically unstable", "partly wrong")
+    return dataclasses.replace(found, property="precision", mistakes=mistakes, message=message)
 
 
 def suspect(evidence: Evidence, *, quick: bool = False) -> list[Suspicion]:
@@ -61,7 +80,7 @@ def _found(search: Callable[[Evidence], list[Suspicion]], evidence: Evidence) ->
 
 
 def _explained(trial: Trial, found: Finding, suspicions: Sequence[Suspicion]) -> Finding:
-    if found.property != "value":
+    if found.property != "value" or found.mistakes:
         return found
     mine = [s for s in suspicions if s.leaf is None or _is_of(trial, found, s.leaf)]
     if not mine:

@@ -158,7 +158,7 @@ def _integers(leaf: Any, rule: Domain, kind: str, shape: tuple[int, ...], rng: n
     if values.size == 0:
         return np.zeros(shape, values.dtype)
     if values.dtype == np.bool_:
-        return rng.random(shape) < 0.5 if values.size > 1 else np.broadcast_to(values, shape)
+        return _mask(values, shape, rng) if values.size > 1 else np.broadcast_to(values, shape)
     if not np.issubdtype(values.dtype, np.integer):
         return _resized(leaf, shape)
     if isinstance(rule, tuple | list):
@@ -175,6 +175,17 @@ def _integers(leaf: Any, rule: Domain, kind: str, shape: tuple[int, ...], rng: n
     if _is_sorted(values):
         drawn = np.sort(drawn)
     return drawn.astype(values.dtype)
+
+
+def _mask(values: np.ndarray, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """Another mask, without a row or a column that is empty where none was: a softmax over nothing is none."""
+    drawn = rng.random(shape) < 0.6
+    if values.shape != shape:
+        return drawn | (np.arange(drawn.size).reshape(shape) % max(shape[-1], 1) == 0)
+    for axis in {values.ndim - 1, max(values.ndim - 2, 0)}:
+        emptied = np.any(values, axis, keepdims=True) & ~np.any(drawn, axis, keepdims=True)
+        drawn = np.where(emptied, values, drawn)
+    return drawn
 
 
 def _is_sorted(values: np.ndarray) -> bool:
@@ -194,7 +205,7 @@ def _floats(
     if rule == "simplex" or (rule is None and _is_simplex(values)):
         return _simplex(values, kind, shape, rng)
     if values.size > 1 and np.all((values == 0) | (values == 1)):
-        return (rng.random(shape) < 0.6).astype(np.float64)
+        return _mask(values == 1, shape, rng).astype(np.float64)
     if kind == "nearby" and not 0 < values < 1:
         return np.asarray(values * rng.uniform(0.7, 1.4))
     if values.ndim == 0 and 0 < values < 1:

@@ -312,7 +312,7 @@ class Trial:
             if kind not in BASE_KINDS and not all(np.all(np.isfinite(w)) for w in want):
                 continue
             near = [jittered[draws * at + n].gradient for n in range(draws)]
-            moved = self._moved(want, near)
+            moved = self._moved(spot, right.y, want, near)
             noise = self._noise(spot, want, right.y, moved)
             y = tuple(to_numpy64(y) for y in right.y)
             looks.append(Look(kind, spot, got, want, noise, y))
@@ -350,15 +350,15 @@ class Trial:
         ]
         return fourth_differences([tuple(map(to_numpy64, a.gradient)) for a in truth.run(spots)])
 
-    def _moved(self, want: Arrays, near: list[Arrays]) -> Arrays:
+    def _moved(self, spot: Spot, y: Arrays, want: Arrays, near: list[Arrays]) -> Arrays:
         """How far the truth moves with its arguments' last digits, and its own rounding with it."""
         eps = max(_EPS, self.wide_eps)
         moved = []
-        for i, w in enumerate(want):
+        for i, (slot, w) in enumerate(zip(self.layout.floats, want, strict=True)):
             with np.errstate(all="ignore"):
                 far = np.max([np.abs(to_numpy64(n[i]) - w) for n in near], axis=0)
             # A jump is no rounding but a kink that was crossed, and kinks are judged otherwise.
-            most = 1e-9 * _largest(w)
+            most = 1e-9 * max(_largest(w), self.backward_error(spot, y, slot))
             moved.append(np.minimum(np.where(np.isfinite(far), far, 0.0), most) * (eps / _EPS))
         return tuple(moved)
 
@@ -367,7 +367,7 @@ class Trial:
         eps = max(_EPS, self.wide_eps)
         noise = []
         for slot, w, m in zip(self.layout.floats, want, moved, strict=True):
-            floor = 1e5 * eps * _largest(w) + 64 * eps * self.backward_error(spot, y, slot) + 1e-290
+            floor = 1e5 * eps * _largest(w) + 4096 * eps * self.backward_error(spot, y, slot) + 1e-290
             noise.append(np.asarray(1e2 * m + floor))
         return tuple(noise)
 

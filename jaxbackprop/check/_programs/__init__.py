@@ -1,3 +1,3 @@
-"""Names a mistake from the programs: an edit of the rule makes it right, or of autodiff makes it wrong alike."""
+"""Names a mistake from the programs: an edit of the rule rights it, or one of autodiff wrongs it alike."""
 
 from ._mutants import mutations as mutations
