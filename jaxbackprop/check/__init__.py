@@ -12,9 +12,5 @@ from ._trial import Compared as Compared
 from ._truth import Estimate as Estimate
 from ._truth import Point as Point
 from ._truth import Program as Program
-from ._truth import distance_to_hull as distance_to_hull
 from ._truth import extrapolated_differences as extrapolated_differences
 from ._truth import float64_on_cpu as float64_on_cpu
-from ._truth import generalised_gradients as generalised_gradients
-from ._truth import noise_floor as noise_floor
-from ._truth import rounding_noise as rounding_noise

@@ -178,7 +178,7 @@ def _integers(leaf: Any, rule: Domain, kind: str, shape: tuple[int, ...], rng: n
 
 
 def _mask(values: np.ndarray, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """Another mask, without a row or a column that is empty where none was: a softmax over nothing is none."""
+    """Another mask, without a row or a column that is empty where none was: softmax needs an entry."""
     drawn = rng.random(shape) < 0.6
     if values.shape != shape:
         return drawn | (np.arange(drawn.size).reshape(shape) % max(shape[-1], 1) == 0)

@@ -1,4 +1,4 @@
-"""What a gradient is: autodiff in float64 on the CPU, extrapolated differences, and what rounding explains.
+"""What a gradient is: autodiff in float64 on the CPU, extrapolated differences, and how rounding blurs it.
 
 Everything here works on any function of pytrees. `Point` holds the arguments of one evaluation and knows
 which leaves are differentiable; cotangents and gradients are tuples with one array a leaf.
@@ -213,24 +213,6 @@ def extrapolate(differences: np.ndarray, rounding: np.ndarray) -> tuple[np.ndarr
     return best, error
 
 
-def rounding_noise(oracle: Program, dy: Arrays, *, seed: int = 0) -> Arrays:
-    """How much rounding blurs the truth itself: the noise of float64 autodiff, an entry at a time.
-
-    Along nine points a billionth apart a smooth gradient is a straight line, so what its fourth differences
-    leave is rounding (Moré and Wild 2011, "Estimating computational noise").
-
-    Args:
-        oracle: the plain function, at a smooth point.
-        dy: one cotangent a float result.
-        seed: of the direction.
-
-    Returns:
-        One standard deviation an entry, an array a differentiable leaf.
-    """
-    line = nearby_line(oracle.floats, seed)
-    return fourth_differences([oracle.gradient(jnp.float64, dy, floats) for floats in line])
-
-
 def nearby_line(floats: Arrays, seed: int = 0) -> list[Arrays]:
     """Nine points in a row, a billionth apart, the given one in their middle."""
     rng = np.random.default_rng(seed)
@@ -239,90 +221,12 @@ def nearby_line(floats: Arrays, seed: int = 0) -> list[Arrays]:
 
 
 def fourth_differences(line: list[Arrays]) -> Arrays:
-    """The noise of gradients at points in a row, one standard deviation an entry; see `rounding_noise`."""
+    """How much rounding blurs gradients at points in a row: one standard deviation an entry.
+
+    Along points a billionth apart a smooth gradient is a straight line, so what its fourth differences leave is
+    rounding (Moré and Wild 2011, "Estimating computational noise").
+    """
     # Fourth differences of unit noise have variance 70 = 1 + 16 + 36 + 16 + 1.
     leaves = (np.stack(leaf) for leaf in zip(*line, strict=True))
     with np.errstate(invalid="ignore"):
         return tuple(np.sqrt(np.mean(np.square(np.diff(g, 4, axis=0)), axis=0) / 70) for g in leaves)
-
-
-def noise_floor(oracle: Program, dtype: Any, dy: Arrays, *, draws: int = 6, seed: int = 0) -> Arrays:
-    """How far a right gradient computed in `dtype` may be from the truth, an entry at a time.
-
-    Three things blur it: the truth has noise of its own, arguments and cotangents are rounded to `dtype`, and
-    every step of the computation rounds again. Autodiff's own error in `dtype` shows the third. Moving the
-    point by about a unit in the last place, several times, shows the second as the spread of the truth, and
-    more of the third. The largest is multiplied by eight, and eight units in the last place lie under it.
-
-    Args:
-        oracle: the plain function, at a point.
-        dtype: that of the computation to be judged.
-        dy: one cotangent a float result.
-        draws: how many moves. At a kink take none: a move may cross to another branch.
-        seed: of the moves.
-
-    Returns:
-        One non-negative array a differentiable leaf. Where autodiff is not finite in `dtype`, its own error
-        says nothing and the others remain.
-    """
-    rng = np.random.default_rng(seed)
-    info = jnp.finfo(dtype)
-    truth = oracle.gradient(jnp.float64, dy)
-    noise = list(rounding_noise(oracle, dy, seed=seed)) if draws else [np.zeros_like(g) for g in truth]
-    for draw in range(draws + 1):
-        floats = tuple(_round(leaf, dtype, rng if draw else None) for leaf in oracle.floats)
-        near_dy = tuple(_round(d, dtype, rng if draw else None) for d in dy)
-        near = oracle.gradient(jnp.float64, near_dy, floats)
-        rough = oracle.gradient(dtype, near_dy, floats)
-        for i, (at, here, there) in enumerate(zip(truth, near, rough, strict=True)):
-            own = np.abs(there - here)
-            noise[i] = np.fmax(noise[i], np.fmax(np.where(np.isfinite(own), own, 0.0), np.abs(here - at)))
-    return tuple(
-        8 * (n + float(info.eps) * np.abs(g)) + float(info.tiny) for n, g in zip(noise, truth, strict=True)
-    )
-
-
-def _round(x: np.ndarray, dtype: Any, rng: np.random.Generator | None) -> np.ndarray:
-    """An array rounded to `dtype`, as float64; with a generator, moved by up to one unit there first."""
-    moved = x if rng is None else x * (1 + float(jnp.finfo(dtype).eps) * rng.uniform(-1, 1, x.shape))
-    return moved.astype(dtype).astype(np.float64)
-
-
-def generalised_gradients(
-    oracle: Program, dy: Arrays, *, samples: int = 64, radius: float = 1e-6, seed: int = 0
-) -> list[Arrays]:
-    """Gradients of the oracle at smooth points around a kink; they span Clarke's generalised gradient.
-
-    A function with a kink at a point is differentiable at almost every point beside it; the convex hull of
-    the gradients there is what a backward rule may answer at the kink.
-    """
-    rng = np.random.default_rng(seed)
-    return [
-        oracle.gradient(
-            jnp.float64,
-            dy,
-            tuple(
-                x + radius * np.maximum(1.0, np.abs(x)) * rng.uniform(-1, 1, x.shape) for x in oracle.floats
-            ),
-        )
-        for _ in range(samples)
-    ]
-
-
-def distance_to_hull(gradient: Arrays, hull: list[Arrays], *, directions: int = 64, seed: int = 0) -> float:
-    """How far a gradient sticks out of the convex hull of others, in many directions; 0 where it lies inside.
-
-    A gradient that is not finite lies infinitely far out.
-
-    A point lies in a convex set exactly where it does not pass the set's furthest point in any direction.
-    """
-    rng = np.random.default_rng(seed)
-    g = np.concatenate([leaf.reshape(-1) for leaf in map(to_numpy64, gradient)])
-    if not np.all(np.isfinite(g)):
-        return float("inf")
-    corners = np.stack([np.concatenate([leaf.reshape(-1) for leaf in corner]) for corner in hull])
-    axes = np.eye(g.size)
-    random = rng.normal(size=(directions, g.size))
-    random /= np.linalg.norm(random, axis=1, keepdims=True)
-    towards = np.concatenate([axes, -axes, random, np.ones((1, g.size)), -np.ones((1, g.size))])
-    return float(np.max(towards @ g - np.max(towards @ corners.T, axis=1), initial=0.0))

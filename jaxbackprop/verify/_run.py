@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
 import os
-import tempfile
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+from jaxbackprop._json_file import refuse_unwritable, write_json
 
 from ._operators import CannotVerify, verify
 from ._result import GradientResult
@@ -38,10 +37,7 @@ def run(
         CannotVerify: where `verify` raises it, or json_path cannot be written.
     """
     if json_path is not None:
-        if not Path(json_path).absolute().parent.is_dir():
-            raise CannotVerify(f"--json {json_path}: its folder does not exist")
-        if Path(json_path).is_dir():
-            raise CannotVerify(f"--json {json_path}: it is a folder")
+        _as_cannot_verify(refuse_unwritable, json_path)
     results = verify(ops, reference, effort=effort, workers=os.cpu_count() or 1)
     console = console or Console()
     # A narrow terminal wraps whole lines; cut columns would lose figures.
@@ -53,7 +49,7 @@ def run(
     wrong = sum(not result.ok for result in results)
     count = len({result.operator for result in results})
     if json_path is not None:
-        _write_json(json_path, results, count, wrong)
+        _as_cannot_verify(write_json, json_path, _figures(results, count, wrong))
     console.print(
         f"verified {count} operators, {len(results)} gradients: {wrong} wrong", markup=False, highlight=False
     )
@@ -94,25 +90,17 @@ def _table(results: list[GradientResult]) -> Table:
     return table
 
 
-def _write_json(path: str, results: list[GradientResult], count: int, wrong: int) -> None:
-    report = {
+def _figures(results: list[GradientResult], count: int, wrong: int) -> dict[str, Any]:
+    return {
         "operators": count,
         "gradients": len(results),
         "wrong": wrong,
-        "results": [_plain(dataclasses.asdict(result)) | {"ok": result.ok} for result in results],
+        "results": [dataclasses.asdict(result) | {"ok": result.ok} for result in results],
     }
-    target = Path(path).absolute()
+
+
+def _as_cannot_verify(act: Callable[..., None], *args: Any) -> None:
     try:
-        with tempfile.NamedTemporaryFile("w", dir=target.parent, prefix=target.name, delete=False) as file:
-            json.dump(report, file, indent=1, allow_nan=False)
-        os.replace(file.name, target)
+        act(*args)
     except OSError as error:
-        raise CannotVerify(f"--json {path}: {error.strerror}") from None
-
-
-def _plain(figures: dict[str, Any]) -> dict[str, Any]:
-    """Figures as JSON holds them: it has no nan and no infinity, so those become strings."""
-    return {
-        name: repr(value) if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in figures.items()
-    }
+        raise CannotVerify(str(error)) from None
