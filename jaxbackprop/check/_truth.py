@@ -223,8 +223,8 @@ def nearby_line(floats: Arrays, seed: int = 0) -> list[Arrays]:
 def fourth_differences(line: list[Arrays]) -> Arrays:
     """How much rounding blurs gradients at points in a row: one standard deviation an entry.
 
-    Along points a billionth apart a smooth gradient is a straight line, so what its fourth differences leave is
-    rounding (Moré and Wild 2011, "Estimating computational noise").
+    Along points a billionth apart a smooth gradient is a straight line, so what its fourth differences leave
+    is rounding (Moré and Wild 2011, "Estimating computational noise").
     """
     # Fourth differences of unit noise have variance 70 = 1 + 16 + 36 + 16 + 1.
     leaves = (np.stack(leaf) for leaf in zip(*line, strict=True))

@@ -55,7 +55,8 @@ class Called:
 
 
 def test_every_public_operator_has_a_row():
-    public = {name for name in vars(ops) if not name.startswith("_")}
+    # pytest rewrites the package of a plugin and leaves names of its own, such as @py_builtins.
+    public = {name for name in vars(ops) if name.isidentifier() and not name.startswith("_")}
     assert public == {row.name for row in CATALOGUE}
     assert all(row.op is getattr(ops, row.name) for row in CATALOGUE)
 
