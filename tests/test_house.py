@@ -45,7 +45,7 @@ ROOMS = {
         "optim",
         "ops",
     },
-    "verify": {"check", "ops"},
+    "verify": {"_json_file", "check", "ops"},
     "models": {"layers", "ops"},
     "layers": {"ops"},
     "train": {"optim", "data"},

@@ -45,7 +45,7 @@ def diagnosed(
     if all(found.property != "value" or found.mistakes for found in findings):
         return findings
     evidence = gather(trial, looks, shown)
-    suspicions = [] if evidence is None else suspect(evidence, quick=trial.quick)
+    suspicions = [] if evidence is None else suspect(evidence, quick=trial.quick and trial.traced)
     return [_explained(trial, found, suspicions) for found in findings]
 
 
@@ -61,7 +61,9 @@ def _overflown(trial: Trial, found: Finding, looks: Sequence[Look]) -> Finding:
     at = "" if any(not look.redrawn for look in wrong) else f" at redrawn arguments ({where})"
     message = f"{trial.names[leaves[0]]} is not finite where it should be{at}"
     mistakes = ("numerically unstable", "partly wrong")
-    return dataclasses.replace(found, property="precision", mistakes=mistakes, message=message)
+    # Far out it is a matter of range; at the caller's own arguments the value is simply wrong.
+    what = "precision" if at else "value"
+    return dataclasses.replace(found, property=what, mistakes=mistakes, message=message)
 
 
 def suspect(evidence: Evidence, *, quick: bool = False) -> list[Suspicion]:

@@ -112,7 +112,8 @@ class Differences:
     def _both(self, spot: Spot, ways: np.ndarray, row: np.ndarray, h: np.ndarray) -> tuple[Any, Any]:
         rows, signed = np.concatenate([row, row]), np.concatenate([h, -h])
         if not self.traced:
-            pairs = [self._once(spot, ways[r] * s) for r, s in zip(rows, signed, strict=True)]
+            with float64_on_cpu():
+                pairs = [self._once(spot, ways[r] * s) for r, s in zip(rows, signed, strict=True)]
             return tuple(np.array(column) for column in zip(*pairs, strict=True))  # type: ignore[return-value]
         with float64_on_cpu():
             if self._program is None:

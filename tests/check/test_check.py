@@ -25,6 +25,7 @@ def unsteady(r, dy):
     rng = np.random.default_rng()
 
     def add(d):
+        d = np.asarray(d)
         off = 2.0**-23 * rng.integers(0, 2, d.shape) if d.dtype == np.float32 else 0.0
         return np.asarray(d * (1 + off), d.dtype)
 
