@@ -61,8 +61,8 @@ def check_vjp(
             derivative: a straight-through estimator, gradient reversal, clipping, an implicit solve.
         domains: where arguments may be redrawn, one entry an argument: (lo, hi), "positive", "simplex" (rows
             that sum to one), "fixed", a function (rng, like) -> value with NumPy's generator, or None. By
-            default integers stay within the range seen, an ascending vector stays ascending, zeros and ones
-            stay such, and a redraw where the function is not finite is dropped.
+            default integers stay within the range seen, an ascending vector beside others stays ascending, a
+            mask of zeros and ones stays one, and a redraw where the function is not finite is dropped.
         in_axes: as in jax.vmap, for the check under vmap; None shares an argument.
         kwargs: keyword arguments of `op`, of the oracle and of `oracle_vjp`.
         effort: "quick" (about a second: fewer redraws, nothing run operation by operation) or "thorough".

@@ -46,7 +46,18 @@ def diagnosed(
         return findings
     evidence = gather(trial, looks, shown)
     suspicions = [] if evidence is None else suspect(evidence, quick=trial.quick and trial.traced)
-    return [_explained(trial, found, suspicions) for found in findings]
+    # A mistake upstream of several arguments is plainest at one of them, and that one speaks first.
+    return sorted(
+        (_explained(trial, found, suspicions) for found in findings),
+        key=lambda found: _doubt(trial, found, suspicions),
+    )
+
+
+def _doubt(trial: Trial, found: Finding, suspicions: Sequence[Suspicion]) -> float:
+    """How much better another finding's mistake is known, from 0 on."""
+    if found.property != "value":
+        return 0.0
+    return next((s.cost for s in suspicions if s.leaf is None or _is_of(trial, found, s.leaf)), 1.0)
 
 
 def _overflown(trial: Trial, found: Finding, looks: Sequence[Look]) -> Finding:

@@ -62,13 +62,15 @@ def redraws(
     """
     rules = _rules(layout, domains)
     scalars_alone = all(np.ndim(layout.leaves[i]) == 0 for i in layout.floats)
+    # Knots stand beside what is looked up among them; a vector on its own is ascending by chance.
+    lone = sum(np.ndim(layout.leaves[i]) > 0 for i in layout.floats) == 1
     for kind in _QUICK if quick else _KINDS:
         leaves = []
         for i, (leaf, rule) in enumerate(zip(layout.leaves, rules, strict=True)):
             shape = np.shape(leaf) if shapes is None else shapes[i]
             # Beside arrays a scalar is a rate, a bound or a width: it stays in its neighbourhood.
             hyperparameter = np.ndim(leaf) == 0 and not scalars_alone
-            leaves.append(_draw(leaf, rule, "nearby" if hyperparameter else kind, shape, rng))
+            leaves.append(_draw(leaf, rule, "nearby" if hyperparameter else kind, shape, rng, lone))
         yield Redraw(kind, tuple(leaves))
 
 
@@ -112,7 +114,9 @@ def _called(at: int, domain: Callable[..., Any], rng: np.random.Generator, like:
     return drawn
 
 
-def _draw(leaf: Any, rule: Domain, kind: str, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+def _draw(
+    leaf: Any, rule: Domain, kind: str, shape: tuple[int, ...], rng: np.random.Generator, lone: bool
+) -> Any:
     if isinstance(rule, str) and rule == "fixed":
         return leaf if np.shape(leaf) == shape else _resized(leaf, shape)
     if callable(rule):
@@ -124,7 +128,7 @@ def _draw(leaf: Any, rule: Domain, kind: str, shape: tuple[int, ...], rng: np.ra
     if not _floating(leaf):
         return _integers(leaf, rule, kind, shape, rng)
     values = np.asarray(leaf).astype(np.float64)
-    return _rounded(_floats(values, rule, kind, shape, rng, leaf.dtype), leaf.dtype)
+    return _rounded(_floats(values, rule, kind, shape, rng, leaf.dtype, lone), leaf.dtype)
 
 
 def _floating(leaf: Any) -> bool:
@@ -194,7 +198,13 @@ def _is_sorted(values: np.ndarray) -> bool:
 
 
 def _floats(
-    values: np.ndarray, rule: Domain, kind: str, shape: tuple[int, ...], rng: np.random.Generator, dtype: Any
+    values: np.ndarray,
+    rule: Domain,
+    kind: str,
+    shape: tuple[int, ...],
+    rng: np.random.Generator,
+    dtype: Any,
+    lone: bool,
 ) -> np.ndarray:
     if values.size == 0:
         return np.zeros(shape)
@@ -204,14 +214,23 @@ def _floats(
         return _positive(values, kind, shape, rng)
     if rule == "simplex" or (rule is None and _is_simplex(values)):
         return _simplex(values, kind, shape, rng)
-    if values.size > 1 and np.all((values == 0) | (values == 1)):
+    if _is_mask(values, kind):
         return _mask(values == 1, shape, rng).astype(np.float64)
+    if kind == "nearby" and values == 0:
+        return np.asarray(rng.uniform(0.1, 0.6))
     if kind == "nearby" and not 0 < values < 1:
         return np.asarray(values * rng.uniform(0.7, 1.4))
     if values.ndim == 0 and 0 < values < 1:
         return np.asarray(rng.uniform(0.1, 0.9))
     drawn = _free(values, kind, shape, rng, dtype)
-    return np.sort(drawn) if _is_sorted(values) else drawn
+    return np.sort(drawn) if _is_sorted(values) and not lone else drawn
+
+
+def _is_mask(values: np.ndarray, kind: str) -> bool:
+    """Whether zeros and ones are to stay such: alike they are as likely a fresh bias or scale."""
+    if values.size <= 1 or not np.all((values == 0) | (values == 1)):
+        return False
+    return bool(np.any(values)) and (not np.all(values) or kind in ("generic", "small", "tied", "repeated"))
 
 
 def _within(

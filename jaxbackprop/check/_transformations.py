@@ -13,7 +13,7 @@ from ._findings import beyond, finding, first_line, name_of
 from ._machine import Answer, Machine, Spot
 from ._probes import cotangents, larger_batches, redraws
 from ._report import Finding
-from ._subject import is_array
+from ._subject import CannotCheck, is_array
 from ._trial import VERY_MANY, Blur, Compared, Trial
 from ._truth import to_numpy64
 
@@ -116,7 +116,8 @@ def vmap(trial: Trial, in_axes: Any) -> list[Finding]:
             except Exception:
                 trial.notes.append(f"cannot be vmapped, nor can the oracle: {first_line(error)}")
                 return []
-        return [Finding("vmap", f"the rule raises under vmap {first_line(error)}")]
+        said = f"the rule raises under vmap {first_line(error)}"
+        return [Finding("vmap", said, mistakes=("not traceable", "batch-global"))]
     findings: list[Finding] = []
     for n, (spot, answer) in enumerate(zip(spots, apart, strict=True)):
         if not all(np.all(np.isfinite(to_numpy64(y))) for y in answer.y):
@@ -149,8 +150,6 @@ def larger_batch(trial: Trial) -> list[tuple[str, Spot]]:
     if not trial.traced:
         return []
     layout, subject = trial.layout, trial.subject
-    if callable(trial.domains) or any(callable(d) or d == "fixed" for d in trial.domains or ()):
-        return []
     for shapes in larger_batches(layout):
         structs = tuple(
             jax.ShapeDtypeStruct(s, leaf.dtype) for s, leaf in zip(shapes, layout.leaves, strict=True)
@@ -167,10 +166,15 @@ def larger_batch(trial: Trial) -> list[tuple[str, Spot]]:
             continue
         rng = np.random.default_rng(3)
         sizes = [y.shape for y in ys[0]]
+        try:
+            drawn = list(redraws(layout, trial.domains, rng, quick=True, shapes=shapes))
+        except CannotCheck:
+            # The caller's own function draws for the caller's shapes alone.
+            continue
         return [
-            (f"batch of three, {drawn.kind}", Spot(drawn.leaves, cotangents(sizes, rng)))
-            for drawn in redraws(layout, trial.domains, rng, quick=True, shapes=shapes)
-            if drawn.kind in ("generic", "flipped")
+            (f"batch of three, {one.kind}", Spot(one.leaves, cotangents(sizes, rng)))
+            for one in drawn
+            if one.kind in ("generic", "flipped")
         ]
     return []
 

@@ -142,6 +142,13 @@ class Trial:
         places = zip(self.layout.arguments, self.layout.paths, strict=True)
         return [f"d{called[argument]}{path}" for argument, path in places]
 
+    @property
+    def much(self) -> float:
+        """By how much cotangents are scaled up and down: past what rules clip or drop, where the dtypes allow."""
+        dtypes = [self.layout.leaves[i].dtype for i in self.layout.floats]
+        dtypes += [y.dtype for y in jax.tree.leaves(self.result)]
+        return 2.0**10 if any(d == np.float16 for d in dtypes) else 2.0**20
+
     def parameters(self, count: int) -> list[str]:
         """What the first arguments are called where the function is written."""
         try:
@@ -284,8 +291,8 @@ class Trial:
                     yield drawn.kind, Spot(drawn.leaves, cotangents(self.shapes, self.rng))
             return
         yield "zero", Spot(leaves, tuple(0 * d for d in dy))
-        yield "much", Spot(leaves, tuple(1024 * d for d in dy))
-        yield "little", Spot(leaves, tuple(d / 1024 for d in dy))
+        yield "much", Spot(leaves, tuple(self.much * d for d in dy))
+        yield "little", Spot(leaves, tuple(d / self.much for d in dy))
         if len(dy) > 1:
             for k in range(len(dy)):
                 yield "alone", Spot(leaves, tuple(d if i == k else 0 * d for i, d in enumerate(dy)))
@@ -377,8 +384,24 @@ class Trial:
         if self.rule is self.own:
             own = [self.layout.leaves[i].dtype for i in self.layout.floats]
             return max(float(jnp.finfo(dtype).eps) for dtype in own) / 1e3
-        # What rounds in float32 adds up far less than the float64 floor allows for.
-        return float(jnp.finfo(self.narrows).eps) / 1e3 if self.narrows else 0.0
+        if not self.narrows:
+            return 0.0
+        # What rounds in float32 adds up far less than the float64 floor allows for, and half precision rounds
+        # so coarsely that the same allowance would hide a factor of two.
+        eps = float(jnp.finfo(self.narrows).eps)
+        return eps / (1e3 if eps < 1e-5 else 1e4)
+
+    def rounds_alone(self, leaf: int) -> bool:
+        """Whether the rule, but not the function, computes in a coarser dtype than a leaf has."""
+        rule, truth = self._coarsest
+        return rule > float(jnp.finfo(self.layout.leaves[self.layout.floats[leaf]].dtype).eps) >= truth
+
+    @functools.cached_property
+    def _coarsest(self) -> tuple[float, float]:
+        """The rounding that the rule and the truth have of their own though given float64."""
+        dtypes = [coarsest(m.jaxpr) if m and m.jaxpr else None for m in (self.rule, self.truth)]
+        rule, truth = (0.0 if dtype is None else float(jnp.finfo(dtype).eps) for dtype in dtypes)
+        return rule, truth
 
     @functools.cached_property
     def narrows(self) -> str | None:
