@@ -57,7 +57,15 @@ class Directions:
 class Differences:
     """Differences of a function at any spot, compiled once a shape."""
 
-    def __init__(self, results: Callable[..., Any], layout: Layout, *, traced: bool, eps: float):
+    def __init__(
+        self,
+        results: Callable[..., Any],
+        layout: Layout,
+        *,
+        traced: bool,
+        eps: float,
+        room: Callable[[tuple[Any, ...]], Arrays] | None = None,
+    ):
         """Takes a function.
 
         Args:
@@ -65,7 +73,9 @@ class Differences:
             layout: of the arguments.
             traced: whether the function can be compiled.
             eps: relative rounding of its results, where it computes in less than float64.
+            room: how far each entry of the leaves may move: beyond its domain a loop may not end.
         """
+        self.room = room
         self.results, self.layout, self.traced, self.eps = results, layout, traced, eps
         self._program: Any = None
 
@@ -87,6 +97,10 @@ class Differences:
         unit = np.array([np.max(spread[m], initial=1e-30) for m in moving])
         alone = np.arange(len(directions.entries))
         unit[alone] = np.maximum(unit[alone], np.abs(flat[directions.entries]))
+        if self.room is not None:
+            far = np.concatenate([r.reshape(-1) for r in self.room(spot.leaves)] or [np.zeros(0)])
+            reach = np.array([np.min(far[m], initial=np.inf) for m in moving])
+            unit = np.where(reach > 0, np.minimum(unit, 5 * reach), unit)
         steps = _STEPS[:, None] * unit
         row = np.tile(np.arange(len(ways)), len(_STEPS))
         sums, magnitudes = self._both(spot, ways, row, steps.reshape(-1))

@@ -87,6 +87,15 @@ def look(
         outside = max(0.0, ahead) / spread
         closer = answer - _nearest(answer, corners)
         stuck = np.linalg.norm(closer) > 0.999 * np.linalg.norm(gap)
+        if outside > 1e-2 or stuck:
+            corners = np.concatenate(
+                [corners, _climbed(closer, part, size * radius / 32, gradients, rng, near)]
+            )
+            ahead = float(gap @ answer - np.max(corners @ gap)) / float(np.linalg.norm(gap))
+            outside = min(outside, max(0.0, ahead) / spread)
+            nearer = answer - _nearest(answer, corners)
+            stuck = np.linalg.norm(nearer) > 0.999 * np.linalg.norm(gap)
+            closer = nearer
         gap = closer
         if stuck:
             break
@@ -108,9 +117,51 @@ def _furthest(
     ahead, behind = gradients([moved(way / length, 0), moved(-way / length, 1)])[:, part]
     with np.errstate(invalid="ignore"):
         signs = np.where(way * ahead >= way * behind, 1.0, -1.0)
-    turned = [moved(signs * way / length, 2), moved(signs * way / length, 3)]
-    turned += [moved(signs * np.sign(way), 4), moved(signs * np.sign(way), 5)]
+    # Full steps: a shake must not outweigh a small entry of the direction.
+    full = np.sign(way)
+    over, under = gradients([moved(full, 2), moved(-full, 3)])[:, part]
+    with np.errstate(invalid="ignore"):
+        sides = np.where(way * over >= way * under, 1.0, -1.0)
+    turned = [moved(signs * way / length, 2), moved(signs * full, 3)]
+    turned += [moved(sides * full, 4), moved(sides * full, 5)]
     return _finite(np.concatenate([[ahead, behind], gradients(turned)[:, part]]))
+
+
+def _climbed(
+    way: np.ndarray,
+    part: slice,
+    size: np.ndarray,
+    gradients: Nearby,
+    rng: np.random.Generator,
+    near: np.ndarray,
+) -> np.ndarray:
+    """Gradients that reach far where many pieces meet, as in a sort with ties."""
+    tied = part.start + np.flatnonzero(np.ptp(near, axis=0) > 1e-9 * _size(near))
+    if not 2 <= len(tied) <= 64:
+        return near[:0]
+
+    def best(moves: list[np.ndarray]) -> tuple[float, np.ndarray, np.ndarray]:
+        rows = gradients(moves)[:, part]
+        reach = np.where(np.all(np.isfinite(rows), axis=1), np.nan_to_num(rows) @ way, -np.inf)
+        n = int(np.argmax(reach))
+        return float(reach[n]), moves[n], rows[n]
+
+    reach, at, row = best([size * rng.uniform(-1, 1, size.shape) for _ in range(16)])
+    patience = 3
+    for _ in range(32):
+        moves = []
+        for entry in np.repeat(tied, 6):
+            move = at.copy()
+            move[entry] = size[entry] * rng.uniform(-1, 1)
+            moves.append(move)
+        further = best(moves)
+        if further[0] <= reach:
+            patience -= 1
+            if not patience:
+                break
+            continue
+        reach, at, row = further
+    return row[None]
 
 
 def _finite(rows: np.ndarray) -> np.ndarray:

@@ -171,7 +171,13 @@ def _integers(leaf: Any, rule: Domain, kind: str, shape: tuple[int, ...], rng: n
         low, high = int(values.min()), int(values.max())
     if values.ndim == 0 and not isinstance(rule, tuple | list):
         return values
+    mark = None if isinstance(rule, tuple | list) else _mark(values)
+    if mark is not None:
+        rest = values[values != mark]
+        low, high = int(rest.min()), int(rest.max())
     drawn = rng.integers(low, high + 1, shape)
+    if mark is not None:
+        drawn = np.where(rng.random(shape) < 0.3, mark, drawn)
     if kind == "repeated":
         drawn = np.full(shape, rng.choice(values.reshape(-1)))
     elif kind == "tied" and drawn.size > 1:
@@ -179,6 +185,17 @@ def _integers(leaf: Any, rule: Domain, kind: str, shape: tuple[int, ...], rng: n
     if _is_sorted(values):
         drawn = np.sort(drawn)
     return drawn.astype(values.dtype)
+
+
+def _mark(values: np.ndarray) -> int | None:
+    """A number far from all others, such as -100 or 255 for "ignored"; None where there is none."""
+    seen = np.unique(values).astype(np.int64)
+    if seen.size < 3:
+        return None
+    for mark, rest in ((seen[0], seen[1:]), (seen[-1], seen[:-1])):
+        if np.ptp(seen) > 10 * max(int(np.ptp(rest)), 1):
+            return int(mark)
+    return None
 
 
 def _mask(values: np.ndarray, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
@@ -302,6 +319,20 @@ def _free(
     return np.abs(drawn) if np.all(values > 0) else drawn
 
 
+def room(layout: Layout, domains: Any, leaves: tuple[Any, ...]) -> tuple[np.ndarray, ...]:
+    """How far each differentiable entry is from the ends of its domain; infinite where it has none."""
+    rules, found = _rules(layout, domains), []
+    for i in layout.floats:
+        x, rule = np.asarray(leaves[i], np.float64), rules[i]
+        far = np.full(x.shape, np.inf)
+        if isinstance(rule, str) and rule in ("positive", "simplex"):
+            far = np.abs(x)
+        elif isinstance(rule, tuple | list):
+            far = np.minimum(np.abs(x - rule[0]), np.abs(rule[1] - x))
+        found.append(far)
+    return tuple(found)
+
+
 def free_leaves(layout: Layout, domains: Any) -> list[bool]:
     """For every array leaf, whether any float would do in it: not beside arrays a scalar, nor a mask."""
     alone = len(layout.floats) == 1
@@ -328,6 +359,8 @@ def cotangents(shapes: list[tuple[int, ...]], rng: np.random.Generator) -> tuple
 def larger_batches(layout: Layout, size: int = 3) -> Iterator[tuple[tuple[int, ...], ...]]:
     """Shapes in which axes of length one are longer: leading ones of all leaves, all of them, of one leaf."""
     shapes = [np.shape(leaf) for leaf in layout.leaves]
+    # No size that another axis has: a parameter of one entry must not come to fit along it.
+    size = next(n for n in range(size, size + 99) if all(n not in shape for shape in shapes))
     keys = [is_key(leaf) for leaf in layout.leaves]
 
     def grown(choose: Callable[[int, int], bool]) -> tuple[tuple[int, ...], ...]:
@@ -339,6 +372,7 @@ def larger_batches(layout: Layout, size: int = 3) -> Iterator[tuple[tuple[int, .
     seen = {tuple(shapes)}
     tries = [grown(lambda i, axis: axis == 0), grown(lambda i, axis: True)]
     tries += [grown(lambda i, axis, one=one: i == one and axis == 0) for one in range(len(shapes))]  # type: ignore[misc]
+    tries += [grown(lambda i, axis, one=one: i == one) for one in range(len(shapes))]  # type: ignore[misc]
     tries += [grown(lambda i, axis, at=at: axis == at) for at in (1, 2)]  # type: ignore[misc]
     for shape in tries:
         if shape not in seen:

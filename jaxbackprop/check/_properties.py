@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -79,8 +80,8 @@ def forward(trial: Trial, looks: Sequence[Look], own: Sequence[Answer]) -> list[
                     if what == "function" and trial.subject.oracle is None:
                         continue
                     return [_forward_finding(trial, look, what, beside, *found)]
-    if found := _other_results(trial):
-        return [found]
+    if (other := _other_results(trial)) is not None:
+        return [other]
     for answer in own:
         for again, y in zip(answer.again, answer.y, strict=True):
             eps = float(jnp.finfo(y.dtype).eps)

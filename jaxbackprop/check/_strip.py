@@ -43,6 +43,14 @@ def strip(f: Callable[..., Any]) -> Callable[..., Any]:
     return plain
 
 
+def stops_gradients(jaxpr: Any) -> bool:
+    """Whether a program has a stop_gradient: what it says of a derivative is then no difference quotient."""
+    return any(
+        equation.primitive.name == "stop_gradient" or any(map(stops_gradients, _inner(equation)))
+        for equation in _open(jaxpr)[0].eqns
+    )
+
+
 def _open(jaxpr: Any) -> tuple[Any, tuple[Any, ...]]:
     return getattr(jaxpr, "jaxpr", jaxpr), tuple(getattr(jaxpr, "consts", ()))
 
@@ -136,6 +144,31 @@ def coarsest(jaxpr: Any) -> Any:
 
     walk(jaxpr)
     return max(found, key=lambda dtype: float(jnp.finfo(dtype).eps), default=None)
+
+
+def tolerance(jaxpr: Any) -> float:
+    """The largest tolerance at which a loop of a program stops; 0 where none depends on floats."""
+    found = [0.0]
+
+    def of_condition(part: Any) -> None:
+        for equation in _open(part)[0].eqns:
+            if equation.primitive.name in ("lt", "le", "gt", "ge") and jnp.issubdtype(
+                equation.invars[0].aval.dtype, jnp.floating
+            ):
+                bounds = [float(a.val) for a in equation.invars if hasattr(a, "val") and np.ndim(a.val) == 0]
+                found.extend(b for b in bounds or [1e-6] if 0 < b < 0.1)
+            for inner in _inner(equation):
+                of_condition(inner)
+
+    def walk(part: Any) -> None:
+        for equation in _open(part)[0].eqns:
+            if equation.primitive.name == "while":
+                of_condition(equation.params["cond_jaxpr"])
+            for inner in _inner(equation):
+                walk(inner)
+
+    walk(jaxpr)
+    return max(found)
 
 
 def _is_wide(atom: Any) -> bool:

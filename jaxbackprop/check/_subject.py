@@ -279,9 +279,17 @@ class Subject:
             ]
             answer = rule(*args, jax.tree.unflatten(treedef, full))
             results = tuple(leaf for leaf in flat if _is_float(leaf))
-            return results, results, _gradients(layout, args, answer)
+            return results, results, _gradients(layout, args, self._with_settings(answer, len(args)))
 
         return pull
+
+    def _with_settings(self, answer: Any, count: int) -> Any:
+        """An answer with None for the static arguments, which a backward rule of jax leaves out."""
+        given = answer if isinstance(answer, tuple) else (answer,)
+        if not self.static or len(given) != count - len(self.static):
+            return answer
+        left = iter(given)
+        return tuple(None if at in self.static else next(left) for at in range(count))
 
     def rule_pull(self, layout: Layout) -> Pull:
         """The pull that is judged."""

@@ -17,8 +17,8 @@ import numpy as np
 from . import _kinks
 from ._differences import Differences, Directions
 from ._machine import Answer, Machine, Spot
-from ._probes import cotangents, redraws
-from ._strip import coarsest, strip
+from ._probes import cotangents, redraws, room
+from ._strip import coarsest, strip, tolerance
 from ._subject import UNTRACEABLE, CannotCheck, Layout, Subject
 from ._truth import Arrays, Estimate, fourth_differences, nearby_line, to_numpy64
 
@@ -144,7 +144,7 @@ class Trial:
 
     @property
     def much(self) -> float:
-        """By how much cotangents are scaled up and down: past what rules clip or drop, where the dtypes allow."""
+        """By how much cotangents are scaled: past what rules clip or drop, where the dtypes allow."""
         dtypes = [self.layout.leaves[i].dtype for i in self.layout.floats]
         dtypes += [y.dtype for y in jax.tree.leaves(self.result)]
         return 2.0**10 if any(d == np.float16 for d in dtypes) else 2.0**20
@@ -241,10 +241,18 @@ class Trial:
                 raise CannotCheck(
                     f"oracle_vjp raises at these arguments: {_first_line(failure)}"
                 ) from failure
-            self.notes.append(
-                f"autodiff cannot follow the function ({_first_line(failure)}): differences alone judge"
-            )
-            return None, None
+            rough.traced = self.traced
+            try:
+                rough.run([self.base])
+            except Exception:
+                self.notes.append(
+                    f"autodiff cannot follow the function ({_first_line(failure)}): differences alone judge"
+                )
+                return None, None
+            # A dtype is written into the function: what judges it runs in the arguments' own, as the rule.
+            self.notes.append(f"the function cannot be run in float64: {_first_line(failure)}")
+            self.rule = self.own
+            return rough, rough
         rough.traced = judge.traced
         return judge, rough
 
@@ -383,13 +391,18 @@ class Trial:
         """The rounding of the coarsest dtype that the rule or the oracle computes in when given float64."""
         if self.rule is self.own:
             own = [self.layout.leaves[i].dtype for i in self.layout.floats]
-            return max(float(jnp.finfo(dtype).eps) for dtype in own) / 1e3
+            return max(self.tolerance, *(float(jnp.finfo(dtype).eps) for dtype in own)) / 1e3
         if not self.narrows:
-            return 0.0
+            return self.tolerance / 1e3
         # What rounds in float32 adds up far less than the float64 floor allows for, and half precision rounds
         # so coarsely that the same allowance would hide a factor of two.
         eps = float(jnp.finfo(self.narrows).eps)
-        return eps / (1e3 if eps < 1e-5 else 1e4)
+        return max(self.tolerance / 1e3, eps / (1e3 if eps < 1e-5 else 1e4))
+
+    @functools.cached_property
+    def tolerance(self) -> float:
+        """At which a loop of the function stops: what it gives is no more exact than that."""
+        return tolerance(self.rule.jaxpr) if self.rule.jaxpr is not None else 0.0
 
     def rounds_alone(self, leaf: int) -> bool:
         """Whether the rule, but not the function, computes in a coarser dtype than a leaf has."""
@@ -441,7 +454,7 @@ class Trial:
     def _blur(self, spot: Spot, truth: Answer, near: list[tuple[Answer, Answer]] | None) -> Blur:
         dtypes = [self.layout.leaves[i].dtype for i in self.layout.floats]
         coarse = max(float(jnp.finfo(y.dtype).eps) for y in near[0][0].y) if near else 0.0
-        coarse = max(coarse, *(float(jnp.finfo(dtype).eps) for dtype in dtypes))
+        coarse = max(coarse, self.tolerance, *(float(jnp.finfo(dtype).eps) for dtype in dtypes))
         errors, noises, finite = [], [], []
         for leaf, slot in enumerate(self.layout.floats):
             want = to_numpy64(truth.gradient[leaf])
@@ -489,6 +502,7 @@ class Trial:
             self.layout,
             traced=self.traced,
             eps=eps,
+            room=lambda leaves: room(self.layout, self.domains, leaves),
         )
 
     def _looks_by_differences(self, spots: list[tuple[str, Spot]], answers: list[Answer]) -> list[Look]:
@@ -516,7 +530,7 @@ class Trial:
         sizes = [int(np.prod(s)) for s in shapes]
         ends = np.cumsum(sizes)
         here = slice(int(ends[leaf] - sizes[leaf]), int(ends[leaf]))
-        if ends[-1] > (1 << 16 if self.truth is not None else 256):
+        if ends[-1] > (_LARGE if self.truth is not None else 256):
             return None
         scale = np.concatenate(
             [np.full(n, self._leaf_size(look.spot.leaves[i])) for i, n in zip(slots, sizes, strict=True)]

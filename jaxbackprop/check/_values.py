@@ -10,6 +10,7 @@ import numpy as np
 from ._differences import Directions
 from ._findings import beyond, finding, first_line, name_of
 from ._report import Finding
+from ._strip import stops_gradients
 from ._trial import BASE_KINDS, VERY_MANY, Compared, Look, Trial
 from ._truth import to_numpy64
 
@@ -159,6 +160,9 @@ def against_differences(trial: Trial, looks: Sequence[Look], wrong: set[int]) ->
             off = sure & ~(np.abs(got - estimate.value) <= noise)
             if not np.any(off) or trial.kink(look, leaf) is not None:
                 continue
+            if trial.truth.jaxpr is not None and stops_gradients(trial.truth.jaxpr):
+                trial.notes.append("the oracle stops gradients: autodiff of it is meant, not differences")
+                return []
             row = int(np.argmax(np.where(off, np.abs(got - estimate.value), -1)))
             message = (
                 f"{name_of(trial, leaf)} differs from differences of the function, though autodiff of the "
