@@ -186,7 +186,10 @@ def _parser() -> argparse.ArgumentParser:
     checkers = measured.add_parser("check", help=text, description=text, allow_abbrev=False)
     checkers.set_defaults(handler=_bench_check)
     checkers.add_argument(
-        "--corpus", required=True, metavar="MODULE", help="module with CASES, such as tests.check.corpus"
+        "--corpus",
+        default="tests.check.corpus",
+        metavar="MODULE",
+        help="module with CASES (default: %(default)s, of the repository)",
     )
     checkers.add_argument("--only", action="append", default=[], metavar="FAMILY", help="repeatable")
     checkers.add_argument("--limit", type=int, metavar="N", help="at most so many cases, spread evenly")

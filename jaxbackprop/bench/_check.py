@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import time
 import warnings
@@ -87,6 +88,9 @@ def check(
     figures = {checker.name: _figures(cases, outcomes[checker.name]) for checker in present}
     console.print()
     console.print(_table(CHECKERS, figures, cases))
+    for row in figures.values():
+        if shares := row.get("named_by"):
+            console.print("first labels from: " + ", ".join(f"{stage} {n}" for stage, n in shares.items()))
     console.print("\ns = uᵀ tanh(Wx), W 512 × 512, one entry of dW wrong (ours: quick effort)")
     found = {name: _one_entry(finder) for name, finder in FINDERS.items() if name in outcomes}
     console.print(_one_entry_table(found))
@@ -155,6 +159,11 @@ def first_labels(report: Report) -> tuple[str, ...]:
     return next((finding.mistakes for finding in report.findings if finding.mistakes), ())
 
 
+def named_by(report: Report) -> str:
+    """What named a report's first label."""
+    return next((finding.named_by for finding in report.findings if finding.mistakes), "nothing")
+
+
 def accepted(case: Case) -> set[str]:
     """The labels that name a case's mistake."""
     return set(case.mistakes).union(*(NEIGHBOURS.get(label, set()) for label in case.mistakes))
@@ -183,6 +192,7 @@ def _figures(cases: Sequence[Case], outcomes: Sequence[Outcome]) -> dict[str, An
             ),
             "first_label": sum(bool(right & set(labels[:1])) for right, labels in named),
             "first_three": sum(bool(right & set(labels[:3])) for right, labels in named),
+            "named_by": dict(collections.Counter(named_by(report) for _, report in reports).most_common()),
         }
     return figures
 

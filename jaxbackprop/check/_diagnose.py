@@ -99,7 +99,7 @@ def _explained(trial: Trial, found: Finding, suspicions: Sequence[Suspicion]) ->
     if not mine:
         return found
     labels = tuple(dict.fromkeys((*found.mistakes, *(s.label for s in mine))))
-    return dataclasses.replace(found, mistakes=labels[:5], message=mine[0].message)
+    return dataclasses.replace(found, mistakes=labels[:5], named_by=mine[0].stage, message=mine[0].message)
 
 
 def _is_of(trial: Trial, found: Finding, leaf: int) -> bool:

@@ -25,6 +25,8 @@ class Finding:
         argument: position of the argument whose cotangent is wrong; None where it is none in particular.
         path: where inside a pytree argument, such as "['W']".
         mistakes: labels of what it looks like, likeliest first.
+        named_by: what named the first of them: "property" (it is what does not hold), "numbers", "rule" (one
+            edit of the rule's program rights it) or "autodiff" (one edit of the right one wrongs it alike).
         index: the worst entry.
         got: what the rule answered there.
         want: what is right.
@@ -39,6 +41,7 @@ class Finding:
     argument: int | None = None
     path: str = ""
     mistakes: tuple[str, ...] = ()
+    named_by: str = "property"
     index: tuple[int, ...] | None = None
     got: float | None = None
     want: float | None = None
