@@ -136,7 +136,7 @@ def _climbed(
     near: np.ndarray,
 ) -> np.ndarray:
     """Gradients that reach far where many pieces meet, as in a sort with ties."""
-    tied = part.start + np.flatnonzero(np.ptp(near, axis=0) > 1e-9 * _size(near))
+    tied = (part.start or 0) + np.flatnonzero(np.ptp(near, axis=0) > 1e-9 * _size(near))
     if not 2 <= len(tied) <= 64:
         return near[:0]
 

@@ -71,10 +71,26 @@ def test_positive_arguments_stay_positive_in_the_everyday_redraw_alone():
 
 @given(st.integers(0, 99))
 def test_order_stays(seed):
-    """An ascending vector is a grid or a set of bins, flipped or not."""
+    """Beside another array an ascending vector is a grid or a set of bins, flipped or not."""
     x = np.asarray([0.1, 0.5, 0.7, 2.0])
-    for kind, values in leaf(x, seed=seed).items():
+    for kind, values in leaf(x, normal(3), seed=seed).items():
         assert np.all(np.diff(values) >= 0), kind
+
+
+def test_a_vector_alone_is_ascending_by_chance():
+    found = leaf(np.asarray([0.1, 0.5, 0.7, 2.0]))
+    assert any(np.any(np.diff(values) < 0) for values in found.values())
+
+
+def test_zeros_and_ones_alike_are_a_fresh_bias_or_scale():
+    for fresh in (np.zeros(5), np.ones(5)):
+        found = leaf(fresh, normal(5))
+        assert any(set(np.unique(values)) - {0.0, 1.0} for values in found.values())
+
+
+def test_a_label_far_out_stays_a_mark():
+    found = drawn(np.asarray([0, 3, -100, 2, 1]), normal(5))
+    assert all(set(np.unique(leaves[0])) <= {-100, 0, 1, 2, 3} for leaves in found.values())
 
 
 def test_a_mask_stays_one():
