@@ -135,7 +135,6 @@ def torch_gradcheck(case: Case, *, fast: bool) -> None:
 def autograd_check_grads(case: Case) -> None:
     """The `check_grads` of autograd, reverse mode, of the arguments and results each as one vector."""
     from autograd.extend import defvjp, primitive
-    from autograd.test_util import check_grads
 
     value, pull, floats = _in_float64(case)
     shapes, results = [x.shape for x in floats], [y.shape for y in value(*floats)]
@@ -145,9 +144,15 @@ def autograd_check_grads(case: Case) -> None:
         return _joined(value(*_apart(x, shapes)))
 
     defvjp(function, lambda _, x: lambda dy: _joined(pull(_apart(x, shapes), _apart(dy, results))))
-    # It draws from NumPy's global generator.
+    seeded_check_grads(function, 0, _joined(floats))
+
+
+def seeded_check_grads(function: Any, argument: int, *arrays: np.ndarray) -> None:
+    """The `check_grads` of autograd by one argument; its draws come from NumPy's global generator."""
+    from autograd.test_util import check_grads
+
     np.random.seed(0)  # noqa: NPY002
-    check_grads(function, modes=["rev"], order=1)(_joined(floats))
+    check_grads(function, argument, modes=["rev"], order=1)(*arrays)
 
 
 CHECKERS = (

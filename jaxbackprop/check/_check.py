@@ -11,11 +11,11 @@ import jax
 from . import _properties as properties
 from . import _transformations as transformations
 from ._diagnose import diagnosed
-from ._findings import first_line, raised
+from ._findings import raised
 from ._machine import Answer
 from ._minimal import shown_by, simplified
 from ._report import Finding, Report
-from ._subject import CannotCheck, Subject
+from ._subject import CannotCheck, Subject, first_line
 from ._trial import Compared, Look, Trial
 from ._values import against_differences, values
 
@@ -174,10 +174,8 @@ def _examine(
         raise CannotCheck(f"seed must be a whole number from 0 on, got {seed!r}")
     # What the caller has set to hunt for nans would raise where a nan is what is looked for.
     with jax.debug_nans(False), jax.debug_infs(False), jax.disable_jit(False):
-        trial = Trial(subject, args, quick=effort == "quick", domains=domains, seed=seed)
-        trial.layout.axes(in_axes)
-        trial.figures = figures
-        findings, looks, points = _findings(trial, in_axes)
+        trial = Trial(subject, args, quick=effort == "quick", figures=figures, domains=domains, seed=seed)
+        findings, looks, points = _findings(trial, trial.layout.axes(in_axes))
     findings.sort(key=lambda f: _ORDER.index(f.property))
     report = Report(subject.name, tuple(findings), tuple(trial.notes), points, shown_by(trial, findings))
     leaves = range(len(trial.layout.floats))
@@ -191,7 +189,7 @@ def _examine(
     )
 
 
-def _findings(trial: Trial, in_axes: Any) -> tuple[list[Finding], list[Look], int]:
+def _findings(trial: Trial, axes: tuple[int | None, ...]) -> tuple[list[Finding], list[Look], int]:
     findings, runs = properties.structure(trial)
     if not runs:
         return findings, [], 0
@@ -215,7 +213,7 @@ def _findings(trial: Trial, in_axes: Any) -> tuple[list[Finding], list[Look], in
     findings += against_differences(trial, looks, set(shown))
     findings += properties.precision(trial, looks, beside, set(shown))
     points = len(looks) + (0 if wrong else _larger(trial, findings))
-    findings += _transformed(trial, in_axes, own[0])
+    findings += _transformed(trial, axes, own[0])
     trial.notes += transformations.notes(trial)
     if trial.narrows and trial.rule is not trial.own:
         trial.notes.append(f"computes in {trial.narrows} whatever it is given: judged at its rounding")
@@ -260,10 +258,10 @@ def _larger(trial: Trial, findings: list[Finding]) -> int:
     return len(looks)
 
 
-def _transformed(trial: Trial, in_axes: Any, answer: Answer) -> list[Finding]:
+def _transformed(trial: Trial, axes: tuple[int | None, ...], answer: Answer) -> list[Finding]:
     findings = transformations.determinism(trial, answer)
     if trial.own.traced:
-        findings += transformations.vmap(trial, in_axes)
+        findings += transformations.vmap(trial, axes)
         findings += transformations.checkpoint_and_scan(trial, answer)
         if trial.figures or not trial.quick:
             findings += transformations.jit(trial, answer)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ._evidence import Evidence, Sample, Suspicion
+from ._findings import leaf_of
 from ._machine import Machine, Spot
 from ._numbers import structure
 from ._programs import mutations
@@ -57,20 +58,20 @@ def _doubt(trial: Trial, found: Finding, suspicions: Sequence[Suspicion]) -> flo
     """How much better another finding's mistake is known, from 0 on."""
     if found.property != "value":
         return 0.0
-    return next((s.cost for s in suspicions if s.leaf is None or _is_of(trial, found, s.leaf)), 1.0)
+    return next((s.cost for s in suspicions if s.leaf in (None, leaf_of(trial, found))), 1.0)
 
 
 def _overflown(trial: Trial, found: Finding, looks: Sequence[Look]) -> Finding:
     """A finding of a value that is right wherever it is finite."""
-    leaves = [leaf for leaf in range(len(trial.names)) if _is_of(trial, found, leaf)]
-    if found.property != "value" or not leaves:
+    leaf = leaf_of(trial, found)
+    if found.property != "value" or leaf is None:
         return found
-    wrong = [look for look in looks if mismatch(look, leaves[0]) is not None]
-    if not wrong or any(np.all(np.isfinite(to_numpy64(look.got.gradient[leaves[0]]))) for look in wrong):
+    wrong = [look for look in looks if mismatch(look, leaf) is not None]
+    if not wrong or any(np.all(np.isfinite(to_numpy64(look.got.gradient[leaf]))) for look in wrong):
         return found
     where = ", ".join(dict.fromkeys(look.kind for look in wrong if look.redrawn))
     at = "" if any(not look.redrawn for look in wrong) else f" at redrawn arguments ({where})"
-    message = f"{trial.names[leaves[0]]} is not finite where it should be{at}"
+    message = f"{trial.names[leaf]} is not finite where it should be{at}"
     mistakes = ("numerically unstable", "partly wrong")
     # Far out it is a matter of range; at the caller's own arguments the value is simply wrong.
     what = "precision" if at else "value"
@@ -95,15 +96,11 @@ def _found(search: Callable[[Evidence], list[Suspicion]], evidence: Evidence) ->
 def _explained(trial: Trial, found: Finding, suspicions: Sequence[Suspicion]) -> Finding:
     if found.property != "value" or found.mistakes:
         return found
-    mine = [s for s in suspicions if s.leaf is None or _is_of(trial, found, s.leaf)]
+    mine = [s for s in suspicions if s.leaf in (None, leaf_of(trial, found))]
     if not mine:
         return found
-    labels = tuple(dict.fromkeys((*found.mistakes, *(s.label for s in mine))))
+    labels = tuple(dict.fromkeys(s.label for s in mine))
     return dataclasses.replace(found, mistakes=labels[:5], named_by=mine[0].stage, message=mine[0].message)
-
-
-def _is_of(trial: Trial, found: Finding, leaf: int) -> bool:
-    return found.argument == trial.layout.arguments[leaf] and found.path == trial.layout.paths[leaf]
 
 
 def gather(trial: Trial, looks: Sequence[Look], shown: dict[int, Look]) -> Evidence | None:
@@ -155,7 +152,7 @@ def _settings(trial: Trial) -> tuple[tuple[str, float], ...]:
 
 def _by_differences(trial: Trial) -> Callable[[tuple[Any, ...], Arrays], Arrays]:
     def ask(leaves: tuple[Any, ...], dy: Arrays) -> Arrays:
-        return trial.by_differences(Spot(tuple(leaves), tuple(dy)))[0]
+        return trial.differences.entries(Spot(tuple(leaves), tuple(dy)))[0]
 
     return ask
 

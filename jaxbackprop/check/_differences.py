@@ -112,6 +112,12 @@ class Differences:
         slip = np.finfo(np.float64).eps * np.max(np.abs(flat), initial=0.0) / np.maximum(steps[-1], 1e-300)
         return Estimate(best, error + slip * np.abs(best))
 
+    def entries(self, spot: Spot) -> tuple[Arrays, Arrays]:
+        """Gradients, nan where none was taken or none converges, and their noise: an array a leaf each."""
+        floats = tuple(np.asarray(spot.leaves[i], np.float64) for i in self.layout.floats)
+        directions = Directions.of(floats, np.random.default_rng(0))
+        return _at_entries(floats, directions, self.along(spot, directions))
+
     def gradient(self, spot: Spot) -> np.ndarray:
         """Every entry by one short step to either side, for kinks to be seen around a point."""
         at = [np.asarray(spot.leaves[i], np.float64) for i in self.layout.floats]
@@ -128,13 +134,14 @@ class Differences:
         if not self.traced:
             with float64_on_cpu():
                 pairs = [self._once(spot, ways[r] * s) for r, s in zip(rows, signed, strict=True)]
-            return tuple(np.array(column) for column in zip(*pairs, strict=True))  # type: ignore[return-value]
+            sums, sizes = zip(*pairs, strict=True)
+            return np.array(sums), np.array(sizes)
         with float64_on_cpu():
             if self._program is None:
                 self._program = jax.jit(self._all)
             leaves = tuple(map(jnp.asarray, spot.leaves))
-            answer = self._program(leaves, tuple(map(jnp.asarray, spot.dy)), ways, (rows, signed))
-            return tuple(map(np.asarray, answer))  # type: ignore[return-value]
+            sums, sizes = self._program(leaves, tuple(map(jnp.asarray, spot.dy)), ways, (rows, signed))
+            return np.asarray(sums), np.asarray(sizes)
 
     def _all(self, leaves: Any, dy: Any, ways: Any, moves: Any) -> Any:
         def one(move: Any) -> Any:
@@ -162,6 +169,25 @@ class Differences:
         terms = [numpy.where(d == 0, 0.0, d * y) for d, y in zip(dy, ys, strict=True)]
         zero = numpy.zeros(())
         return sum(map(numpy.sum, terms), zero), sum((numpy.sum(numpy.abs(t)) for t in terms), zero)
+
+
+def _at_entries(floats: Arrays, directions: Directions, estimate: Estimate) -> tuple[Arrays, Arrays]:
+    """Derivatives along single entries as leaves, nan where none was taken or where it does not converge."""
+    total = sum(leaf.size for leaf in floats)
+    want, noise = np.full(total, np.nan), np.full(total, np.inf)
+    count = len(directions.entries)
+    value, error = estimate.value[:count], estimate.error[:count]
+    scale = float(np.max(np.abs(value), initial=0.0, where=np.isfinite(value)))
+    known = error <= 1e-4 * (np.abs(value) + 1e-2 * scale) + 1e-300
+    want[directions.entries] = np.where(known, value, np.nan)
+    noise[directions.entries] = 20 * error + 1e-9 * scale
+    ends = np.cumsum([leaf.size for leaf in floats])[:-1]
+    shapes = [leaf.shape for leaf in floats]
+
+    def apart(flat: np.ndarray) -> Arrays:
+        return tuple(part.reshape(shape) for part, shape in zip(np.split(flat, ends), shapes, strict=True))
+
+    return apart(want), apart(noise)
 
 
 def _size(leaf: np.ndarray) -> float:

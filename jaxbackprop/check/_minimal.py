@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ._around import kink
+from ._findings import leaf_of
 from ._machine import Spot
 from ._probes import free_leaves
 from ._report import Finding
@@ -38,9 +40,9 @@ def simplest(trial: Trial, look: Look, leaf: int) -> Look:
             continue
         worst = mismatch(found, leaf)
         # A mistake that is nearly lost in rounding shows nothing.
-        if worst is None or not worst[3] > 1e-4 * (abs(worst[2]) + 1e-30):
+        if worst is None or not worst.error > 1e-4 * (abs(worst.want) + 1e-30):
             continue
-        if trial.kink(found, leaf) is None:
+        if kink(trial, found, leaf) is None:
             return found
     return look
 
@@ -77,25 +79,8 @@ def simplified(trial: Trial, found: Finding, shown: dict[int, Look]) -> Finding:
     worst = mismatch(look, leaf)
     if worst is None:
         return found
-    index, got, want, error, noise = worst
-    return dataclasses.replace(
-        found,
-        index=index,
-        got=got,
-        want=want,
-        error=error,
-        noise=noise,
-        point=point(trial, look.spot),
-        cotangent=_cotangent(trial, look.spot),
-    )
-
-
-def leaf_of(trial: Trial, found: Finding) -> int | None:
-    """The differentiable leaf of which a finding tells."""
-    layout = trial.layout
-    places = list(zip(layout.arguments, layout.paths, strict=True))
-    place = (found.argument, found.path)
-    return places.index(place) if place in places else None
+    at = {"point": point(trial, look.spot), "cotangent": _cotangent(trial, look.spot)}
+    return dataclasses.replace(found, **vars(worst), **at)
 
 
 def point(trial: Trial, spot: Spot) -> tuple[Any, ...]:

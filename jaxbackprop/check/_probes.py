@@ -361,20 +361,22 @@ def larger_batches(layout: Layout, size: int = 3) -> Iterator[tuple[tuple[int, .
     shapes = [np.shape(leaf) for leaf in layout.leaves]
     # No size that another axis has: a parameter of one entry must not come to fit along it.
     size = next(n for n in range(size, size + 99) if all(n not in shape for shape in shapes))
-    keys = [is_key(leaf) for leaf in layout.leaves]
-
-    def grown(choose: Callable[[int, int], bool]) -> tuple[tuple[int, ...], ...]:
-        return tuple(
-            shape if key else tuple(size if n == 1 and choose(i, axis) else n for axis, n in enumerate(shape))
-            for i, (shape, key) in enumerate(zip(shapes, keys, strict=True))
-        )
-
-    seen = {tuple(shapes)}
-    tries = [grown(lambda i, axis: axis == 0), grown(lambda i, axis: True)]
-    tries += [grown(lambda i, axis, one=one: i == one and axis == 0) for one in range(len(shapes))]  # type: ignore[misc]
-    tries += [grown(lambda i, axis, one=one: i == one) for one in range(len(shapes))]  # type: ignore[misc]
-    tries += [grown(lambda i, axis, at=at: axis == at) for at in (1, 2)]  # type: ignore[misc]
-    for shape in tries:
-        if shape not in seen:
-            seen.add(shape)
-            yield shape
+    ones = {
+        (i, axis)
+        for i, (leaf, shape) in enumerate(zip(layout.leaves, shapes, strict=True))
+        for axis, n in enumerate(shape)
+        if n == 1 and not is_key(leaf)
+    }
+    leaves = range(len(shapes))
+    tries = [{one for one in ones if one[1] == 0}, ones]
+    tries += [{one for one in ones if one == (leaf, 0)} for leaf in leaves]
+    tries += [{one for one in ones if one[0] == leaf} for leaf in leaves]
+    tries += [{one for one in ones if one[1] == axis} for axis in (1, 2)]
+    seen: list[set[tuple[int, int]]] = [set()]
+    for longer in tries:
+        if longer not in seen:
+            seen.append(longer)
+            yield tuple(
+                tuple(size if (i, axis) in longer else n for axis, n in enumerate(shape))
+                for i, shape in enumerate(shapes)
+            )

@@ -10,11 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._findings import beyond, finding, first_line, name_of, raised
+from ._around import kink
+from ._findings import Worst, beyond, finding, raised
 from ._machine import Answer
 from ._report import Finding
-from ._subject import UNTRACEABLE
-from ._trial import BASE_KINDS, Blur, Compared, Look, Trial
+from ._rounding import Blur, eps_of, largest
+from ._subject import UNTRACEABLE, first_line
+from ._trial import BASE_KINDS, Look, Trial, usual_sizes
 from ._truth import to_numpy64
 from ._values import mismatch
 
@@ -29,14 +31,13 @@ def structure(trial: Trial) -> tuple[list[Finding], bool]:
     """
     layout = trial.layout
     pull = trial.subject.rule_pull(layout)
-    structs = tuple(jax.ShapeDtypeStruct(np.shape(leaf), leaf.dtype) for leaf in layout.leaves)
     findings: list[Finding] = []
     answer = None
     if trial.traced:
         try:
             with trial.own_setting():
                 dy = tuple(jax.ShapeDtypeStruct(shape, np.float32) for shape in trial.shapes)
-                answer = jax.eval_shape(pull, structs, dy)
+                answer = jax.eval_shape(pull, layout.structs, dy)
         except UNTRACEABLE as error:
             findings.append(
                 Finding(
@@ -57,7 +58,7 @@ def structure(trial: Trial) -> tuple[list[Finding], bool]:
     for leaf, (slot, cotangent) in enumerate(zip(layout.floats, answer[2], strict=True)):
         have, due = jnp.dtype(cotangent.dtype), layout.leaves[slot].dtype
         if have != due and not layout.from_python[leaf]:
-            message = f"{name_of(trial, leaf)} is {have.name}, but the argument is {due.name}"
+            message = f"{trial.names[leaf]} is {have.name}, but the argument is {due.name}"
             findings.append(finding(trial, leaf, "structure", message, mistakes=("cotangent dtype",)))
     return findings, True
 
@@ -72,24 +73,23 @@ def forward(trial: Trial, looks: Sequence[Look], own: Sequence[Answer]) -> list[
             for what, value, right in (("forward rule", y, again), ("function", again, true)):
                 if np.shape(value) != np.shape(right):
                     continue
+                if what == "function" and trial.subject.oracle is None:
+                    continue
                 value, right = to_numpy64(value), to_numpy64(right)
-                scale = float(np.max(np.abs(right), initial=0.0, where=np.isfinite(right)))
-                tolerance = max(1e-9, 1e3 * trial.wide_eps) * 64 * (np.abs(right) + scale * 1e-3) + 1e-290
-                if found := beyond(value, right, tolerance):
+                size = np.abs(right) + 1e-3 * largest(right)
+                if worst := beyond(value, right, max(1e-9, 1e3 * trial.wide_eps) * 64 * size + 1e-290):
                     beside = "the function" if what == "forward rule" else "the oracle"
-                    if what == "function" and trial.subject.oracle is None:
-                        continue
-                    return [_forward_finding(trial, look, what, beside, *found)]
+                    point = trial.layout.args(look.spot.leaves)
+                    return [_forward_finding(what, beside, worst, point)]
     if (other := _other_results(trial)) is not None:
         return [other]
     for answer in own:
         for again, y in zip(answer.again, answer.y, strict=True):
-            eps = float(jnp.finfo(y.dtype).eps)
             value, right = to_numpy64(y), to_numpy64(again)
-            scale = float(np.max(np.abs(right), initial=0.0, where=np.isfinite(right)))
-            if found := beyond(value, right, 64 * eps * scale + float(jnp.finfo(y.dtype).tiny)):
+            noise = 64 * eps_of(y.dtype) * largest(right) + float(jnp.finfo(y.dtype).tiny)
+            if worst := beyond(value, right, noise):
                 # Rounding apart: the same value in float64 and another one in the arguments' own dtype.
-                return [_forward_finding(trial, None, "forward rule", "the function", *found)]
+                return [_forward_finding("forward rule", "the function", worst, None)]
     return []
 
 
@@ -107,7 +107,7 @@ def _other_results(trial: Trial) -> Finding | None:
         def of_floats(*floats: Any) -> Any:
             return subject.value(*layout.args(layout.with_floats(leaves, floats)))
 
-        y, _ = jax.vjp(of_floats, *(leaves[i] for i in layout.floats))
+        y, _ = jax.vjp(of_floats, *layout.floats_of(leaves))
         return [
             [leaf for leaf in jax.tree.leaves(results) if not jnp.issubdtype(leaf.dtype, jnp.floating)]
             for results in (y, subject.value(*layout.args(leaves)))
@@ -122,28 +122,10 @@ def _other_results(trial: Trial) -> Finding | None:
     return None
 
 
-def _forward_finding(
-    trial: Trial,
-    look: Look | None,
-    what: str,
-    beside: str,
-    index: tuple[int, ...],
-    got: float,
-    want: float,
-    error: float,
-    noise: float,
-) -> Finding:
-    return Finding(
-        "forward",
-        f"the {what} gives another value than {beside}: {got:.6g} instead of {want:.6g} at {list(index)}",
-        mistakes=("forward mismatch",),
-        index=index,
-        got=got,
-        want=want,
-        error=error,
-        noise=noise,
-        point=None if look is None else trial.layout.args(look.spot.leaves),
-    )
+def _forward_finding(what: str, beside: str, worst: Worst, point: tuple[Any, ...] | None) -> Finding:
+    said = f"{worst.got:.6g} instead of {worst.want:.6g} at {list(worst.index)}"
+    message = f"the {what} gives another value than {beside}: {said}"
+    return Finding("forward", message, mistakes=("forward mismatch",), point=point, **vars(worst))
 
 
 # -- linearity ---------------------------------------------------------------------------------------------
@@ -177,7 +159,7 @@ def linearity(trial: Trial, looks: Sequence[Look]) -> list[Finding]:
         if not off:
             continue
         mistakes, how = _how_not_linear(g, off, tolerance * 1024)
-        message = f"{name_of(trial, leaf)} {how}"
+        message = f"{trial.names[leaf]} {how}"
         findings.append(finding(trial, leaf, "linearity", message, mistakes=mistakes))
     return findings
 
@@ -214,7 +196,7 @@ def outputs_used(trial: Trial, looks: Sequence[Look], wrong: set[int]) -> list[F
             if np.any(np.abs(want) > look.noise[leaf]) and not np.any(got):
                 others = [mismatch(other, leaf) for j, other in enumerate(alone) if j != k]
                 if all(m is None for m in others):
-                    message = f"{name_of(trial, leaf)} ignores the cotangent of result {k}"
+                    message = f"{trial.names[leaf]} ignores the cotangent of result {k}"
                     findings.append(finding(trial, leaf, "linearity", message, mistakes=("output ignored",)))
     return findings
 
@@ -229,21 +211,22 @@ def precision(trial: Trial, looks: Sequence[Look], own: Sequence[Answer], wrong:
     # In float64 there is nothing between rounding and wrongness.
     narrow = any(trial.layout.leaves[i].dtype != np.float64 for i in trial.layout.floats)
     findings = []
-    for leaf in range(len(trial.layout.floats)):
+    for leaf, usual_size in enumerate(usual_sizes(looks)):
         for look, answer in zip(looks, own, strict=True):
-            if trial.figures and look.kind == "base":
-                got = to_numpy64(answer.gradient[leaf])
-                trial.compared.append(Compared("own", leaf, got, look.want[leaf], trial.rounding[leaf]))
+            if look.kind == "base":
+                trial.record("own", leaf, to_numpy64(answer.gradient[leaf]), look.want[leaf])
             if leaf in wrong or not narrow:
                 continue
-            judge = partial(_unstable, trial, look, answer, leaf=leaf)
+            judge = partial(_unstable, trial, look, answer, leaf=leaf, usual_size=usual_size)
             if found := trial.excused(look.spot, answer, judge):
                 findings.append(found)
                 wrong = wrong | {leaf}
     return findings
 
 
-def _unstable(trial: Trial, look: Look, answer: Answer, blur: Blur, *, leaf: int) -> Finding | None:
+def _unstable(
+    trial: Trial, look: Look, answer: Answer, blur: Blur, *, leaf: int, usual_size: float
+) -> Finding | None:
     if not all(np.all(np.isfinite(v)) for v in (*answer.again, *answer.y)):
         return None
     usual = look.kind in ("base", "fresh")
@@ -258,25 +241,14 @@ def _unstable(trial: Trial, look: Look, answer: Answer, blur: Blur, *, leaf: int
         held &= np.isfinite(got)
     noise = blur.noise[leaf]
     if not usual:
-        noise = 4 * (noise + float(info.eps) * trial.usual_size[leaf])
-    found = beyond(got, np.where(held, right, np.nan), noise)
-    if found is None or (look.redrawn and trial.kink(look, leaf) is not None):
+        noise = 4 * (noise + float(info.eps) * usual_size)
+    worst = beyond(got, np.where(held, right, np.nan), noise)
+    if worst is None or (look.redrawn and kink(trial, look, leaf) is not None):
         return None
-    index, g, w, error, _ = found
-    what = "is not finite" if not np.isfinite(g) else "loses its digits"
-    autodiff = (
-        f"autodiff is off by {blur.error[leaf]:.2g}" if blur.finite[leaf] else "autodiff is not finite either"
+    what = "is not finite" if not np.isfinite(worst.got) else "loses its digits"
+    error = f"off by {blur.error[leaf]:.2g}" if blur.finite[leaf] else "not finite either"
+    message = (
+        f"{trial.names[leaf]} {what} in {info.dtype.name}, though the formula is right: autodiff is {error}"
     )
-    return finding(
-        trial,
-        leaf,
-        "precision",
-        f"{name_of(trial, leaf)} {what} in {info.dtype.name}, though the formula is right: {autodiff}",
-        mistakes=("numerically unstable",),
-        index=index,
-        got=g,
-        want=w,
-        error=error,
-        noise=noise,
-        point=trial.layout.args(look.spot.leaves),
-    )
+    point = trial.layout.args(look.spot.leaves)
+    return finding(trial, leaf, "precision", message, worst, mistakes=("numerically unstable",), point=point)

@@ -31,6 +31,12 @@ class CannotCheck(ValueError):
     """An operator or its arguments leave nothing to judge; the message says why."""
 
 
+def first_line(error: BaseException | None) -> str:
+    """An exception's type and the first line of what it says."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else ''}"
+
+
 def is_array(leaf: Any) -> bool:
     """Whether a leaf is an array or a NumPy scalar."""
     return isinstance(leaf, jax.Array | np.ndarray | np.generic) and np.dtype(object) != leaf.dtype
@@ -156,9 +162,13 @@ class Layout:
         return axes
 
     @property
-    def dtypes(self) -> tuple[Any, ...]:
-        """The dtype of every array leaf."""
-        return tuple(leaf.dtype for leaf in self.leaves)
+    def structs(self) -> tuple[jax.ShapeDtypeStruct, ...]:
+        """Shape and dtype of every array leaf, to trace with."""
+        return tuple(jax.ShapeDtypeStruct(np.shape(leaf), leaf.dtype) for leaf in self.leaves)
+
+    def floats_of(self, leaves: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The differentiable ones among array leaves."""
+        return tuple(leaves[i] for i in self.floats)
 
     @property
     def keyed(self) -> bool:
@@ -252,14 +262,17 @@ class Subject:
         """The float results of a function, flat."""
         return tuple(y for y in jax.tree.leaves(_as_arrays(f(*layout.args(leaves)))) if _is_float(y))
 
+    def of_floats(
+        self, layout: Layout, f: Callable[..., Any], leaves: tuple[Any, ...]
+    ) -> Callable[..., tuple[Any, ...]]:
+        """The float results of a function, as one of the differentiable leaves alone."""
+        return lambda *floats: self.results(layout, f, layout.with_floats(leaves, floats))
+
     def by_autodiff(self, layout: Layout, f: Callable[..., Any], *, twice: bool = True) -> Pull:
         """The pull that jax.vjp makes of a function; `twice`: its forward rule may be another function."""
 
         def pull(leaves: tuple[Any, ...], dy: tuple[Any, ...]) -> Any:
-            def of_floats(*floats: Any) -> tuple[Any, ...]:
-                return self.results(layout, f, layout.with_floats(leaves, floats))
-
-            y, pullback = jax.vjp(of_floats, *(leaves[i] for i in layout.floats))
+            y, pullback = jax.vjp(self.of_floats(layout, f, leaves), *layout.floats_of(leaves))
             again = self.results(layout, f, leaves) if twice else y
             return again, y, pullback(tuple(d.astype(leaf.dtype) for d, leaf in zip(dy, y, strict=True)))
 
@@ -296,12 +309,6 @@ class Subject:
         if self.rule is not None:
             return self.by_rule(layout, self.value, self.rule)
         return self.by_autodiff(layout, self.value)
-
-    def truth_pull(self, layout: Layout) -> Pull | None:
-        """The pull that judges; None where only differences can."""
-        if self.intended is not None:
-            return self.by_rule(layout, self.oracle or self.value, self.intended)
-        return None if self.oracle is None else self.by_autodiff(layout, self.oracle, twice=False)
 
 
 def _must_be_functions(**given: Any) -> None:

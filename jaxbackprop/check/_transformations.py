@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -9,12 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._findings import beyond, finding, first_line, name_of
+from ._findings import beyond, finding
 from ._machine import Answer, Machine, Spot
 from ._probes import cotangents, larger_batches, redraws
 from ._report import Finding
-from ._subject import CannotCheck, is_array
-from ._trial import VERY_MANY, Blur, Compared, Trial
+from ._rounding import Blur
+from ._subject import CannotCheck, first_line, is_array
+from ._trial import VERY_MANY, Trial
 from ._truth import to_numpy64
 
 
@@ -30,27 +32,14 @@ def _compare(
     findings = []
     for leaf, (g, w, n) in enumerate(zip(got, want, noise, strict=True)):
         g, w = to_numpy64(g), to_numpy64(w)
-        trial.compared.append(Compared(what, leaf, g, w))
+        trial.record(what, leaf, g, w, np.zeros(()))
         if g.shape != w.shape:
-            message = f"{name_of(trial, leaf)} has shape {g.shape} {how}, {w.shape} without"
+            message = f"{trial.names[leaf]} has shape {g.shape} {how}, {w.shape} without"
             findings.append(finding(trial, leaf, what, message, mistakes=mistakes))
-        elif found := beyond(g, w, n):
-            index, a, b, error, _ = found
-            message = f"{name_of(trial, leaf)} is another {how}: {a:.6g} instead of {b:.6g} at {list(index)}"
-            findings.append(
-                finding(
-                    trial,
-                    leaf,
-                    what,
-                    message,
-                    mistakes=mistakes,
-                    index=index,
-                    got=a,
-                    want=b,
-                    error=error,
-                    noise=float(n),
-                )
-            )
+        elif worst := beyond(g, w, n):
+            said = f"{worst.got:.6g} instead of {worst.want:.6g} at {list(worst.index)}"
+            message = f"{trial.names[leaf]} is another {how}: {said}"
+            findings.append(finding(trial, leaf, what, message, worst, mistakes=mistakes))
     return findings
 
 
@@ -59,14 +48,12 @@ def determinism(trial: Trial, answer: Answer) -> list[Finding]:
     again = trial.own.run([trial.base])[0]
     for leaf, (a, b) in enumerate(zip(answer.gradient, again.gradient, strict=True)):
         if a.tobytes() != b.tobytes() and not np.array_equal(to_numpy64(a), to_numpy64(b), equal_nan=True):
-            return [finding(trial, leaf, "determinism", f"{name_of(trial, leaf)} changes from call to call")]
+            return [finding(trial, leaf, "determinism", f"{trial.names[leaf]} changes from call to call")]
     return []
 
 
 def jit(trial: Trial, answer: Answer) -> list[Finding]:
     """Operation by operation the same as compiled, within a few units in the last place."""
-    if not trial.own.traced:
-        return []
     try:
         with trial.own.setting():
             eager = trial.own.once(trial.base)
@@ -79,15 +66,12 @@ def jit(trial: Trial, answer: Answer) -> list[Finding]:
     return trial.excused(trial.base, answer, judge)
 
 
-def vmap(trial: Trial, in_axes: Any) -> list[Finding]:
+def vmap(trial: Trial, axes: tuple[int | None, ...]) -> list[Finding]:
     """A batch of three fresh draws at once against one after another."""
-    if not trial.own.traced:
-        return []
     if trial.quick and trial.numbers > VERY_MANY:
         trial.notes.append("not looked at under vmap: the arguments are large and the effort is quick")
         return []
     layout = trial.layout
-    axes = layout.axes(in_axes)
     if all(axis is None for axis in axes):
         return []
     drawn = [trial.base.leaves]
@@ -105,14 +89,13 @@ def vmap(trial: Trial, in_axes: Any) -> list[Finding]:
     ]
     spots = [Spot(leaves, cotangents(trial.shapes, trial.rng)) for leaves in examples]
     apart = trial.own.run(spots)
-    pull = trial.own.pull
     try:
-        together = _vmapped(trial.own, spots, axes, pull)
+        together = _vmapped(trial.own, spots, axes)
     except Exception as error:
         rough = trial.rough
         if rough is not None:
             try:
-                _vmapped(rough, spots, axes, rough.pull)
+                _vmapped(rough, spots, axes)
             except Exception:
                 trial.notes.append(f"cannot be vmapped, nor can the oracle: {first_line(error)}")
                 return []
@@ -133,7 +116,7 @@ def vmap(trial: Trial, in_axes: Any) -> list[Finding]:
     return findings
 
 
-def _vmapped(machine: Machine, spots: Sequence[Spot], axes: tuple[Any, ...], pull: Any) -> list[Any]:
+def _vmapped(machine: Machine, spots: Sequence[Spot], axes: tuple[Any, ...]) -> list[Any]:
     with machine.setting():
         cast = [machine.cast(spot.leaves) for spot in spots]
         stacked = [
@@ -141,7 +124,9 @@ def _vmapped(machine: Machine, spots: Sequence[Spot], axes: tuple[Any, ...], pul
             for leaves, axis in zip(zip(*cast, strict=True), axes, strict=True)
         ]
         dy = tuple(jnp.asarray(np.stack(d)) for d in zip(*(s.dy for s in spots), strict=True))
-        gradient = jax.jit(jax.vmap(lambda *a: pull(a[:-1], a[-1])[2], in_axes=(*axes, 0)))(*stacked, dy)
+        gradient = jax.jit(jax.vmap(lambda *a: machine.pull(a[:-1], a[-1])[2], in_axes=(*axes, 0)))(
+            *stacked, dy
+        )
         return [np.asarray(leaf) for leaf in gradient]
 
 
@@ -180,32 +165,25 @@ def larger_batches_taken(trial: Trial) -> Iterator[list[tuple[str, Spot]]]:
 
 def checkpoint_and_scan(trial: Trial, answer: Answer) -> list[Finding]:
     """Under jax.checkpoint and inside lax.scan: the same gradients, twice added up."""
-    if not trial.own.traced:
+    layout, subject, machine = trial.layout, trial.subject, trial.own
+    if subject.rule is not None:
         return []
-    layout, subject = trial.layout, trial.subject
     # A rule that is meant to clip is not linear in the cotangent.
     part = 0.5 if subject.intended is None else 1.0
 
     def twice(leaves: tuple[Any, ...], dy: tuple[Any, ...]) -> Any:
+        again = jax.checkpoint(subject.of_floats(layout, subject.value, leaves))
+
         def of_floats(*floats: Any) -> Any:
-            def step(carry: Any, _: Any) -> Any:
-                again = jax.checkpoint(
-                    lambda *f: subject.results(layout, subject.value, layout.with_floats(leaves, f))
-                )
-                return carry, again(*carry)
+            return jax.lax.scan(lambda carry, _: (carry, again(*carry)), floats, None, length=2)[1]
 
-            return jax.lax.scan(step, floats, None, length=2)[1]
-
-        y, pullback = jax.vjp(of_floats, *(leaves[i] for i in layout.floats))
+        y, pullback = jax.vjp(of_floats, *layout.floats_of(leaves))
         doubled = tuple(
             jnp.stack([d.astype(v.dtype), part * d.astype(v.dtype)]).astype(v.dtype)
             for d, v in zip(dy, y, strict=True)
         )
         return pullback(doubled)
 
-    if subject.rule is not None:
-        return []
-    machine = trial.own
     try:
         with machine.setting():
             leaves, dy = machine.cast(trial.base.leaves), tuple(map(jnp.asarray, trial.base.dy))
@@ -216,14 +194,10 @@ def checkpoint_and_scan(trial: Trial, answer: Answer) -> list[Finding]:
     except Exception as error:
         if machine.x64 != trial.x64 and _fits_the_callers_setting(trial, twice):
             return []
-        for name, one in (("jax.checkpoint", jax.checkpoint), ("lax.scan", None)):
-            if one is None or not _works_under_checkpoint(trial):
-                return [
-                    Finding(
-                        "checkpoint" if one else "scan", f"the rule fails under {name}: {first_line(error)}"
-                    )
-                ]
-        return []
+        what, where = (
+            ("scan", "lax.scan") if _works_under_checkpoint(trial) else ("checkpoint", "jax.checkpoint")
+        )
+        return [Finding(what, f"the rule fails under {where}: {first_line(error)}")]
     want = [(1 + part) * to_numpy64(g) for g in answer.gradient]
 
     def judge(blur: Blur) -> list[Finding]:
@@ -233,12 +207,16 @@ def checkpoint_and_scan(trial: Trial, answer: Answer) -> list[Finding]:
     return trial.excused(trial.base, answer, judge)
 
 
+def _structs(trial: Trial) -> tuple[Any, Any]:
+    """Array leaves and cotangents to trace with."""
+    return trial.layout.structs, tuple(jax.ShapeDtypeStruct(shape, np.float32) for shape in trial.shapes)
+
+
 def _fits_the_callers_setting(trial: Trial, twice: Callable[..., Any]) -> bool:
     """Whether a scan traces as the caller runs it: random numbers are wider where the harness does."""
-    structs = tuple(jax.ShapeDtypeStruct(np.shape(v), v.dtype) for v in trial.layout.leaves)
     try:
         with trial.own_setting():
-            jax.eval_shape(twice, structs, tuple(jax.ShapeDtypeStruct(s, np.float32) for s in trial.shapes))
+            jax.eval_shape(twice, *_structs(trial))
         return True
     except Exception:
         return False
@@ -248,10 +226,8 @@ def _works_under_checkpoint(trial: Trial) -> bool:
     subject, layout = trial.subject, trial.layout
 
     def pull(leaves: tuple[Any, ...], dy: tuple[Any, ...]) -> Any:
-        again = jax.checkpoint(
-            lambda *f: subject.results(layout, subject.value, layout.with_floats(leaves, f))
-        )
-        y, pullback = jax.vjp(again, *(leaves[i] for i in layout.floats))
+        again = jax.checkpoint(subject.of_floats(layout, subject.value, leaves))
+        y, pullback = jax.vjp(again, *layout.floats_of(leaves))
         return pullback(tuple(d.astype(v.dtype) for d, v in zip(dy, y, strict=True)))
 
     try:
@@ -268,42 +244,37 @@ def notes(trial: Trial) -> list[str]:
         return []
     layout, subject = trial.layout, trial.subject
     said = []
-
-    def kept(f: Callable[..., Any]) -> int:
-        found: list[int] = []
-
-        def of(*leaves: Any) -> Any:
-            floats = tuple(leaves[i] for i in layout.floats)
-            y, pullback = jax.vjp(
-                lambda *x: subject.results(layout, f, layout.with_floats(leaves, x)), *floats
-            )
-            held = {id(r): r for r in jax.tree.leaves(pullback) if is_array(r) or hasattr(r, "aval")}
-            found.append(sum(int(np.prod(r.shape)) * r.dtype.itemsize for r in held.values()))
-            return y
-
-        jax.eval_shape(of, *(jax.ShapeDtypeStruct(np.shape(v), v.dtype) for v in layout.leaves))
-        return found[0]
-
-    try:
-        with trial.own_setting():
-            mine, theirs = kept(subject.value), kept(subject.oracle or subject.value)
-            trial.kept = mine, theirs
+    # What autodiff cannot follow keeps nothing that could be compared.
+    with contextlib.suppress(Exception), trial.own_setting():
+        mine, theirs = (_kept(trial, f) for f in (subject.value, subject.oracle or subject.value))
+        trial.kept = mine, theirs
         if subject.oracle is not None and trial.truth is not None:
             said.append(f"keeps {mine:,} bytes for the backward pass; autodiff keeps {theirs:,}")
-    except Exception:  # noqa: S110
-        pass
-    pull = trial.own.pull
 
     def again(leaves: Any, dy: Any) -> Any:
         gradient, pullback = jax.vjp(
-            lambda *x: pull(layout.with_floats(leaves, x), dy)[2], *(leaves[i] for i in layout.floats)
+            lambda *x: trial.own.pull(layout.with_floats(leaves, x), dy)[2], *layout.floats_of(leaves)
         )
         return pullback(gradient)
 
     try:
         with trial.own_setting():
-            structs = tuple(jax.ShapeDtypeStruct(np.shape(v), v.dtype) for v in layout.leaves)
-            jax.eval_shape(again, structs, tuple(jax.ShapeDtypeStruct(s, np.float32) for s in trial.shapes))
+            jax.eval_shape(again, *_structs(trial))
     except Exception as error:
         said.append(f"the rule cannot be differentiated again: {first_line(error)}")
     return said
+
+
+def _kept(trial: Trial, f: Callable[..., Any]) -> int:
+    """Bytes of what a function's pullback holds, each array once."""
+    layout = trial.layout
+    found: list[int] = []
+
+    def of(*leaves: Any) -> Any:
+        y, pullback = jax.vjp(trial.subject.of_floats(layout, f, leaves), *layout.floats_of(leaves))
+        held = {id(r): r for r in jax.tree.leaves(pullback) if is_array(r) or hasattr(r, "aval")}
+        found.append(sum(int(np.prod(r.shape)) * r.dtype.itemsize for r in held.values()))
+        return y
+
+    jax.eval_shape(of, *layout.structs)
+    return found[0]

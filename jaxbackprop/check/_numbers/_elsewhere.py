@@ -44,19 +44,10 @@ def truth_elsewhere(probe: Probe) -> Iterator[Suspicion]:
     """The rule's answer is the right one at other arguments or for another cotangent."""
     by_wrongness = sorted(probe.samples, key=lambda s: -sum(probe.wrong_at(s, i) for i in probe.wrong))
     for place in _places(probe):
-        missed = {leaf: 0 for leaf in probe.wrong if place.only(leaf)}
-        shown = dict.fromkeys(missed, 0)
-        for s in by_wrongness if missed else ():
-            answer = probe.truth(*place.move(s))
-            for leaf in missed:
-                if answer is not None and probe.equal(answer[leaf], s.got[leaf]):
-                    shown[leaf] += probe.wrong_at(s, leaf)
-                else:
-                    missed[leaf] += 1
-            if all(count > probe.spare for count in missed.values()):
-                break
-        for leaf, count in missed.items():
-            for label, cost in place.labels if shown[leaf] > count <= probe.spare else ():
+        leaves = [leaf for leaf in probe.wrong if place.only(leaf)]
+        answers = ((s, probe.truth(*place.move(s)), s.got) for s in by_wrongness)
+        for leaf in probe.explained(leaves, answers):
+            for label, cost in place.labels:
                 yield probe.suspect(label, leaf, cost, place.says)
 
 

@@ -23,19 +23,12 @@ def rule_elsewhere(probe: Probe) -> Iterator[Suspicion]:
     """The rule is right once an argument is what it took it for."""
     for k, slot in enumerate(probe.evidence.slots):
         for label, cost, says, values in _mended(probe, k):
-            missed, shown = dict.fromkeys(probe.wrong, 0), dict.fromkeys(probe.wrong, 0)
-            for s, value in zip(probe.samples, values, strict=False):
-                answer = probe.rule(put(s, slot, value), s.dy)
-                for leaf in missed:
-                    if answer is not None and probe.equal(answer[leaf], s.want[leaf]):
-                        shown[leaf] += probe.wrong_at(s, leaf)
-                    else:
-                        missed[leaf] += 1
-                if all(count > probe.spare for count in missed.values()):
-                    break
-            for leaf, count in missed.items():
-                if shown[leaf] > count <= probe.spare:
-                    yield probe.suspect(label, leaf, cost, says)
+            answers = (
+                (s, probe.rule(put(s, slot, value), s.dy), s.want)
+                for s, value in zip(probe.samples, values, strict=False)
+            )
+            for leaf in probe.explained(probe.wrong, answers):
+                yield probe.suspect(label, leaf, cost, says)
 
 
 def _mended(probe: Probe, leaf: int) -> Iterator[tuple[str, float, str, Iterable[np.ndarray]]]:

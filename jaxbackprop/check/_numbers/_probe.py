@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -134,6 +134,29 @@ class Probe:
             ]
             results.append(tuple(leaves))
         return results
+
+    def explained(
+        self, leaves: Sequence[int], answers: Iterable[tuple[Sample, Arrays | None, Arrays]]
+    ) -> list[int]:
+        """The leaves on which an answer elsewhere is what is due here, in all samples but a few.
+
+        Args:
+            leaves: those in question.
+            answers: for each sample an answer, None where there was none, and what it should be. They are
+                asked for one by one, and no more of them once every leaf has failed.
+        """
+        if not leaves:
+            return []
+        missed, shown = dict.fromkeys(leaves, 0), dict.fromkeys(leaves, 0)
+        for s, answer, due in answers:
+            for leaf in leaves:
+                if answer is not None and self.equal(answer[leaf], due[leaf]):
+                    shown[leaf] += self.wrong_at(s, leaf)
+                else:
+                    missed[leaf] += 1
+            if all(count > self.spare for count in missed.values()):
+                break
+        return [leaf for leaf in leaves if shown[leaf] > missed[leaf] <= self.spare]
 
     def pairs(self, leaf: int) -> list[Pair]:
         """A leaf's Jacobians, for each point and result where the rule's differs from the right one."""

@@ -125,7 +125,6 @@ class Masks(Site):
         params = eq.params
         inputs = eq.inputs
         fit = self._fitted(e)
-        np.shape(self._at(eq.outputs[0]))
         other = {"reduce_max": "min", "reduce_min": "max", "argmax": "argmin", "argmin": "argmax"}[name]
         axes = tuple(params["axes"])
         yield (

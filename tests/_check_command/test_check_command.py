@@ -21,7 +21,7 @@ from jaxbackprop._json_file import write_json
 from jaxbackprop.check import CannotCheck
 from jaxbackprop.check._arguments import describe
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 OPS = """
     import jax
