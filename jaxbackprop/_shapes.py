@@ -5,6 +5,7 @@ Each check runs before tracing and names the argument, what was expected and wha
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
@@ -68,12 +69,44 @@ def as_static_int(name: str, value: Any) -> int:
         raise TypeError(f"{name} must be an integer, got {value!r}") from None
 
 
+def as_static_float(name: str, value: Any) -> float:
+    """Converts a number that must be known before tracing (a slope, a rate) to a Python float."""
+    if isinstance(value, jax.core.Tracer):
+        raise TypeError(f"{name} must be a static number, got a traced value; pass a Python float")
+    if not isinstance(value, int | float | np.number | np.ndarray | jax.Array) or np.size(value) != 1:
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    return float(np.asarray(value).item())
+
+
+def as_finite(name: str, value: Any) -> float:
+    """Converts a static number that must be finite to a Python float."""
+    number = as_static_float(name, value)
+    if not math.isfinite(number):
+        raise ValueError(f"{name} must be finite, got {number}")
+    return number
+
+
+def as_static_bool(name: str, value: Any) -> bool:
+    """Converts a switch that must be known before tracing to a Python bool."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be a static bool, got {value!r}")
+    return bool(value)
+
+
 def as_axis(name: str, value: Any, shape: tuple[int, ...]) -> int:
     """Converts an axis to one in [0, rank), counting negative ones from the end."""
     axis = as_static_int(name, value)
     if not -len(shape) <= axis < len(shape):
         raise ValueError(f"{name} {axis} is out of range for x of shape {shape}")
     return axis % len(shape)
+
+
+def as_mask(name: str, value: Any) -> jax.Array:
+    """Converts an argument to an array of truth values; numbers are none."""
+    array = as_array(name, value)
+    if array.dtype != jnp.bool_:
+        raise TypeError(f"{name} must be bool, got dtype {array.dtype}")
+    return array
 
 
 def check_broadcast(**arrays: jax.Array) -> None:

@@ -27,6 +27,27 @@ has
 
     r = √(3v) = √(6 / (n_in + n_out)).
 
+With relu f'(z) is not about 1: it is 1 for one half of the units and 0 for the other. Let the weights'
+distribution be symmetric (uniform and normal are). Then z is symmetric about 0 given any x, since turning the
+sign of all weights turns the sign of z. x = relu(z) of the layer before keeps z² where z > 0, so it has half
+of the sum:
+
+    E[x²] = E[z²; z > 0] = E[z²] / 2 = Var(z) / 2.
+
+(x has a mean above 0, so this is E[x²] and not Var(x); it is E[x²] that the forward pass needs.) Hence
+
+    Var(z_next) = n_in v E[x²] = n_in v Var(z) / 2,
+
+and the signal keeps its size where n_in v / 2 = 1: He et al. (2015) take
+
+    v = Var(W) = 2 / n_in,      r = √(3v) = √(6 / n_in)    (uniform),      σ = √v    (normal).
+
+Backward, δ = f'(z) ∂s/∂x is 0 for half of the units: E[δ²] = E[(∂s/∂x)²] / 2, where f'(z) and ∂s/∂x are
+taken to be independent. So a layer scales the gradient's variance by n_out v / 2, which is n_out / n_in with
+this v. One layer's n_out is the next one's n_in: over L layers the product is n_out of the last / n_in of the
+first. It does not grow with L, so no second condition is needed. Xavier's v would halve both mean squares in
+every layer of equal width: 2^-L after L of them.
+
 Biases start at zero: they break no symmetry that random weights have not already broken.
 """
 
@@ -53,9 +74,8 @@ def xavier_variance(n_in: int, n_out: int) -> float:
     Raises:
         ValueError: where n_in or n_out is below 1.
     """
-    for name, size in (("n_in", n_in), ("n_out", n_out)):
-        if size < 1:
-            raise ValueError(f"{name} must be at least 1, got {size}")
+    _check_size("n_in", n_in)
+    _check_size("n_out", n_out)
     return 2.0 / (n_in + n_out)
 
 
@@ -92,6 +112,75 @@ def xavier_uniform(rng: np.random.Generator, n_in: int, n_out: int) -> Array:
     return uniform(rng, (n_out, n_in), xavier_bound(n_in, n_out))
 
 
+def he_variance(n_in: int) -> float:
+    """Var(W) = 2 / n_in, for a layer behind relu.
+
+    Args:
+        n_in: inputs of the layer.
+
+    Returns:
+        The variance of each weight.
+
+    Raises:
+        ValueError: where n_in is below 1.
+    """
+    _check_size("n_in", n_in)
+    return 2.0 / n_in
+
+
+def he_bound(n_in: int) -> float:
+    """The bound r = √(6 / n_in) of the uniform distribution of `he_variance`.
+
+    Args:
+        n_in: inputs of the layer.
+
+    Returns:
+        r.
+
+    Raises:
+        ValueError: where n_in is below 1.
+    """
+    return math.sqrt(3.0 * he_variance(n_in))
+
+
+def he_uniform(rng: np.random.Generator, n_in: int, n_out: int) -> Array:
+    """Weights of one layer behind relu, uniform with `he_bound`.
+
+    Args:
+        rng: the generator to draw from.
+        n_in: inputs of the layer.
+        n_out: outputs of the layer.
+
+    Returns:
+        W, (n_out, n_in): outputs × inputs, as in the lecture.
+
+    Raises:
+        ValueError: where n_in or n_out is below 1.
+    """
+    r = he_bound(n_in)
+    _check_size("n_out", n_out)
+    return uniform(rng, (n_out, n_in), r)
+
+
+def he_normal(rng: np.random.Generator, n_in: int, n_out: int) -> Array:
+    """Weights of one layer behind relu, normal with mean 0 and `he_variance`; nothing is cut off.
+
+    Args:
+        rng: the generator to draw from.
+        n_in: inputs of the layer.
+        n_out: outputs of the layer.
+
+    Returns:
+        W, (n_out, n_in): outputs × inputs, as in the lecture.
+
+    Raises:
+        ValueError: where n_in or n_out is below 1.
+    """
+    deviation = math.sqrt(he_variance(n_in))
+    _check_size("n_out", n_out)
+    return rng.normal(0.0, deviation, size=(n_out, n_in))
+
+
 def uniform(rng: np.random.Generator, shape: tuple[int, ...], r: float) -> Array:
     """Weights from the lecture's Uniform(-r, r), r chosen by hand (neither very small nor very large).
 
@@ -121,3 +210,8 @@ def zeros(shape: tuple[int, ...]) -> Array:
         Zeros of that shape.
     """
     return np.zeros(shape)
+
+
+def _check_size(name: str, size: int) -> None:
+    if size < 1:
+        raise ValueError(f"{name} must be at least 1, got {size}")

@@ -115,12 +115,23 @@ def test_the_reference_is_numpy_alone(path):
 ON_PAPER_ONLY = {"scorer", "numerical", "graph", "initialization"}
 
 
+def modules(package, pattern):
+    """The modules of a package, which may be packages themselves."""
+    return {
+        path.stem for path in package.glob(pattern) if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+
+
 def test_reference_and_operators_stand_side_by_side():
-    shared = {"precision", "sharding", "broadcast", "catalogue"}
-    operators = {path.stem.removeprefix("_") for path in (PACKAGE / "ops").glob("_[a-z]*.py")} - shared
-    derivations = {path.stem for path in (ROOT / "reference").glob("[a-z]*.py")}
+    shared = {"precision", "sharding", "broadcast", "exponentials", "catalogue"}
+    operators = {name.removeprefix("_") for name in modules(PACKAGE / "ops", "_[a-z]*")} - shared
+    derivations = modules(ROOT / "reference", "[a-z]*")
     assert derivations - ON_PAPER_ONLY == operators
     assert {row.family for row in CATALOGUE} == operators
+    for name in set(derivations) & {"activations"}:
+        assert modules(ROOT / "reference" / name, "[a-z]*") == {
+            path.removeprefix("_") for path in modules(PACKAGE / "ops" / f"_{name}", "_[a-z]*")
+        } - {"slopes"}
 
 
 def test_importing_the_package_imports_nothing_heavy():

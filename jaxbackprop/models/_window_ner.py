@@ -7,12 +7,15 @@ from collections.abc import Mapping
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.nn.initializers import he_uniform, xavier_uniform
 from jaxtyping import Array, Float, Int
 
 from jaxbackprop import ops
 from jaxbackprop.layers import Dropout, Embed, Linear
 
-ACTIVATIONS = ("tanh", "hardtanh", "sigmoid")
+# Half of a relu's inputs do not pass, which He's initialization makes up for.
+_LIKE_RELU = ("relu", "leaky_relu", "elu", "gelu", "silu", "softplus")
+ACTIVATIONS = ("tanh", "hardtanh", "sigmoid", *_LIKE_RELU)
 PADDING_ID = -1
 # The scale of GloVe's numbers, so that no feature drowns another.
 _UNIT_NORMAL = nnx.initializers.normal(1.0)
@@ -38,7 +41,8 @@ class WindowNER(nnx.Module):
         window: m, the words taken on either side.
         hidden: units of the hidden layer.
         num_tags: C, the classes.
-        activation: ``tanh``, ``hardtanh`` or ``sigmoid``.
+        activation: f, an operator's name: ``tanh``, ``hardtanh``, ``sigmoid`` (Xavier initialization),
+            ``relu``, ``leaky_relu``, ``elu``, ``gelu``, ``silu`` or ``softplus`` (He initialization).
         dropout: probability with which a hidden unit is zeroed in training, in [0, 1).
         input_dropout: the same for each number of the concatenated window.
         word_init: initializer of the word vectors; a table of given vectors is one that returns it.
@@ -103,7 +107,14 @@ class WindowNER(nnx.Module):
         self.suffixes = embed(num_suffixes, affix_dim) if affix_dim else None
         inputs = (2 * window + 1) * (word_dim + shape_dim + 2 * affix_dim)
         self.input_dropout = Dropout(input_dropout)
-        self.hidden = Linear(inputs, hidden, dtype=dtype, param_dtype=param_dtype, rngs=rngs)
+        self.hidden = Linear(
+            inputs,
+            hidden,
+            dtype=dtype,
+            param_dtype=param_dtype,
+            kernel_init=he_uniform() if activation in _LIKE_RELU else xavier_uniform(),
+            rngs=rngs,
+        )
         self.dropout = Dropout(dropout)
         self.output = Linear(hidden, num_tags, dtype=dtype, param_dtype=param_dtype, rngs=rngs)
 

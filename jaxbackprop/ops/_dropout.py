@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import jax
@@ -11,7 +10,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
-from jaxbackprop._shapes import as_floats
+from jaxbackprop._shapes import as_floats, as_static_bool, as_static_float
 from jaxbackprop.ops._sharding import Like, explicit_sharding, vary_together
 
 
@@ -41,55 +40,60 @@ def dropout(
     Source: lecture, unit 3 "Overfitting -> Regularization, Dropout"; Srivastava et al. 2014.
     """
     (x,) = as_floats(x=x)
-    if isinstance(rate, jax.core.Tracer):
-        raise TypeError("rate must be a static number, got a traced value; pass a Python float")
-    if not isinstance(rate, int | float | np.number | np.ndarray | jax.Array) or np.size(rate) != 1:
-        raise TypeError(f"rate must be a number, got {rate!r}")
-    if not isinstance(deterministic, bool | np.bool_):
-        raise TypeError(f"deterministic must be a static bool, got {deterministic!r}")
-    rate = float(rate)
-    if not 0 <= rate <= 1 or math.isnan(rate):
-        raise ValueError(f"rate must lie in [0, 1], got {rate}")
-    if deterministic or rate == 0:
+    rate = as_rate("rate", rate)
+    if as_static_bool("deterministic", deterministic) or rate == 0:
         return x
-    if _threshold(rate) == 2**32:
+    if drops_all(rate):
         return jnp.zeros_like(x)
     key = as_key(key)
     return _dropout(*vary_together((x,), key), key, rate)
 
 
-def as_key(key: Any) -> Array:
+def as_rate(name: str, rate: Any) -> float:
+    """Converts a static probability to a Python float."""
+    number = as_static_float(name, rate)
+    if not 0 <= number <= 1:
+        raise ValueError(f"{name} must lie in [0, 1], got {number}")
+    return number
+
+
+def drops_all(rate: float) -> bool:
+    """Whether no entry is kept, whatever its random bits are."""
+    return _threshold(rate) == 2**32
+
+
+def as_key(key: Any, name: str = "key") -> Array:
     """Converts a random key, typed or raw words, to a typed one."""
     if isinstance(key, np.ndarray):
         key = jnp.asarray(key)
     if not isinstance(key, jax.Array):
-        raise TypeError(f"key must be a JAX random key, got {type(key).__name__}")
+        raise TypeError(f"{name} must be a JAX random key, got {type(key).__name__}")
     typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
     if not typed and key.dtype != jnp.uint32:
-        raise TypeError(f"key must be a JAX random key, got an array of dtype {key.dtype}")
+        raise TypeError(f"{name} must be a JAX random key, got an array of dtype {key.dtype}")
     if typed and key.ndim == 0:
         return key
     # Raw words say by their number what they are, whatever the default generator is.
     if typed or key.shape not in ((2,), (4,)):
-        raise TypeError(f"key must be a single random key, got shape {key.shape}")
+        raise TypeError(f"{name} must be a single random key, got shape {key.shape}")
     return jax.random.wrap_key_data(key, impl="threefry2x32" if key.shape == (2,) else "rbg")
 
 
 def dropout_plain(x: Array, key: Array, rate: float) -> Array:
     """The same function for autodiff to differentiate."""
-    return _scale_kept(x, _keep_mask(key, x, rate), rate)
+    return scale_kept(x, keep_mask(key, x, rate), rate)
 
 
 def _threshold(rate: float) -> int:
     return round(rate * 2**32)
 
 
-def _keep_mask(key: Array, x: Array, rate: float) -> Bool[Array, "..."]:
+def keep_mask(key: Array, x: Array, rate: float) -> Bool[Array, "..."]:
     bits = jax.random.bits(key, x.shape, jnp.uint32, out_sharding=explicit_sharding(x))
     return bits >= jnp.uint32(_threshold(rate))
 
 
-def _scale_kept(x: Array, keep: Bool[Array, "..."], rate: float) -> Array:
+def scale_kept(x: Array, keep: Bool[Array, "..."], rate: float) -> Array:
     return jnp.where(keep, x / (1 - rate), jnp.zeros((), x.dtype))
 
 
@@ -97,13 +101,13 @@ _dropout = jax.custom_vjp(dropout_plain, nondiff_argnums=(2,))
 
 
 def _dropout_fwd(x: Array, key: Array, rate: float) -> tuple[Array, tuple]:
-    keep = _keep_mask(key, x, rate)
-    return _scale_kept(x, keep, rate), (keep, Like.of(x))
+    keep = keep_mask(key, x, rate)
+    return scale_kept(x, keep, rate), (keep, Like.of(x))
 
 
 def _dropout_bwd(rate: float, residuals: tuple[Bool[Array, "..."], Like], dy: Array) -> tuple[Array, None]:
     keep, like = residuals
-    return _scale_kept(dy, keep, rate).astype(like.dtype), None
+    return scale_kept(dy, keep, rate).astype(like.dtype), None
 
 
 _dropout.defvjp(_dropout_fwd, _dropout_bwd)

@@ -50,7 +50,7 @@ def l2(
     chosen = {
         f"tree{jax.tree_util.keystr(path)}": leaf
         for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-        if _is_penalised(path, leaf, biases, tables)
+        if is_penalised(path, leaf, biases, tables)
     }
     if not chosen:
         # Nothing is penalised: zero, of the dtype that the tree would have given.
@@ -66,7 +66,7 @@ def l2(
     return _l2(tuple(leaves), strength)
 
 
-def _is_penalised(path: KeyPath, leaf: Any, biases: bool, tables: bool) -> bool:
+def is_penalised(path: KeyPath, leaf: Any, biases: bool, tables: bool) -> bool:
     if not _is_float(leaf):
         return False
     kind = kind_of_parameter(path, jnp.ndim(leaf))

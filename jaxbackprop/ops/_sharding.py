@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -43,11 +44,14 @@ def _rows_and_columns(x: jax.Array, end: int | None, other: jax.Array, axis: int
     if sharding is None:
         return None
     rows = tuple(jax.typeof(x).sharding.spec)[:end]
-    used = {name for entry in rows for name in _names(entry)}
     columns = tuple(jax.typeof(other).sharding.spec)[axis]
-    return NamedSharding(
-        sharding.mesh, PartitionSpec(*rows, None if used & set(_names(columns)) else columns)
-    )
+    return NamedSharding(sharding.mesh, PartitionSpec(*rows, unless_used(columns, *rows)))
+
+
+def unless_used(entry: Any, *entries: Any) -> Any:
+    """An entry of a PartitionSpec, or None where other entries have its mesh axes already."""
+    used = {name for other in entries for name in _names(other)}
+    return None if used & set(_names(entry)) else entry
 
 
 def last_axis_sharding(x: jax.Array) -> NamedSharding | None:
@@ -62,6 +66,23 @@ def whole_rows(x: jax.Array, axes: int) -> NamedSharding | None:
     if sharding is None:
         return None
     return NamedSharding(sharding.mesh, PartitionSpec(*tuple(sharding.spec)[:-axes], *(None,) * axes))
+
+
+def with_axis(sharding: NamedSharding | None, axis: int) -> NamedSharding | None:
+    """The sharding of an array with one more axis, at a position from 0, whole on each device."""
+    if sharding is None:
+        return None
+    spec = tuple(sharding.spec)
+    return NamedSharding(sharding.mesh, PartitionSpec(*spec[:axis], None, *spec[axis:]))
+
+
+def without_axis(sharding: NamedSharding | None, axis: int) -> NamedSharding | None:
+    """The sharding of an array that lacks an axis, which may be counted from the end."""
+    if sharding is None:
+        return None
+    spec = list(sharding.spec)
+    del spec[axis]
+    return NamedSharding(sharding.mesh, PartitionSpec(*spec))
 
 
 def _names(entry: object) -> tuple[str, ...]:

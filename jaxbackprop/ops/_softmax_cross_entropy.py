@@ -9,6 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from jaxbackprop._shapes import as_array, as_floats, as_ids, as_other_id
+from jaxbackprop.ops._exponentials import exponential_of_difference, shifted_exponentials
 from jaxbackprop.ops._precision import accumulator
 from jaxbackprop.ops._sharding import explicit_sharding, place, vary_together
 
@@ -22,8 +23,9 @@ def softmax_cross_entropy(
     """Cross-entropy -Σ y log p, p = softmax(logits), one loss an example, in nats.
 
     Gradient: dz = (p - y) dy for labels that sum to 1; in general dz = dy (p Σy - y), and for soft labels
-    dy_label = -dy log p. Keeps logits, labels and two numbers an example, from which p is made again.
-    Stable for logits of any finite size.
+    dy_label = -dy log p. p - 1 of the correct class is computed as minus the sum of the others' p, which does
+    not cancel. Keeps logits, labels and two or three numbers an example, from which p is made again. Stable
+    for logits of any finite size.
 
     Args:
         logits: scores of C classes.
@@ -71,17 +73,8 @@ def _check_shapes(logits: Array, labels: Array, expected: tuple[int, ...], meani
 def softmax_cross_entropy_plain(logits: Array, labels: Array, ignore_label: int | None = None) -> Array:
     """The same loss for autodiff to differentiate."""
     if jnp.issubdtype(labels.dtype, jnp.integer):
-        return _hard_forward(logits, labels, ignore_label)[0]
-    return _soft_forward(logits, labels)[0]
-
-
-def _log_normaliser(z: Array) -> tuple[Array, Array]:
-    """The largest score m and log Σ exp(z - m), with log p = (z - m) - log Σ exp(z - m).
-
-    Their sum, the log-sum-exp, would round the small part away where scores are large.
-    """
-    m = lax.stop_gradient(jnp.max(z, -1))
-    return m, jnp.log(jnp.sum(jnp.exp(z - jnp.expand_dims(m, -1)), -1))
+        return _hard_plain(logits, labels, ignore_label)
+    return _soft_plain(logits, labels)
 
 
 # ---- class numbers ----------------------------------------------------------------------------------------
@@ -95,34 +88,57 @@ def _is_class(labels: Array, logits: Array) -> Array:
     return classes == jnp.expand_dims(labels, -1)
 
 
+def _hard_plain(logits: Array, labels: Array, ignore_label: int | None) -> Array:
+    z = logits.astype(accumulator(logits.dtype))
+    m = lax.stop_gradient(jnp.max(z, -1))
+    z_label = jnp.sum(jnp.where(_is_class(labels, z), z, jnp.zeros((), z.dtype)), -1)
+    loss = jnp.log(jnp.sum(jnp.exp(z - jnp.expand_dims(m, -1)), -1)) - (z_label - m)
+    return _where_labelled(loss, logits, labels, ignore_label).astype(logits.dtype)
+
+
+def _where_labelled(value: Array, logits: Array, labels: Array, ignore_label: int | None) -> Array:
+    """The value of each example; nan where its label is no class, 0 where it is ignored."""
+    in_range = (labels >= 0) & (labels < logits.shape[-1])
+    value = jnp.where(in_range, value, jnp.full((), jnp.nan, value.dtype))
+    if ignore_label is not None:
+        value = jnp.where(labels == ignore_label, jnp.zeros((), value.dtype), value)
+    return value
+
+
 def _hard_forward(logits: Array, labels: Array, ignore_label: int | None) -> tuple[Array, tuple]:
     z = logits.astype(accumulator(logits.dtype))
-    m, log_sum = _log_normaliser(z)
-    z_label = jnp.sum(jnp.where(_is_class(labels, z), z, jnp.zeros((), z.dtype)), -1)
-    in_range = (labels >= 0) & (labels < logits.shape[-1])
-    loss = jnp.where(in_range, log_sum - (z_label - m), jnp.full((), jnp.nan, z.dtype))
-    if ignore_label is not None:
-        loss = jnp.where(labels == ignore_label, jnp.zeros((), z.dtype), loss)
-    return loss.astype(logits.dtype), (logits, labels, m, log_sum)
+    exponentials, m = shifted_exponentials(z, -1)
+    m = jnp.squeeze(m, -1)
+    correct, zero = _is_class(labels, z), jnp.zeros((), z.dtype)
+    rest = jnp.sum(jnp.where(correct, zero, exponentials), -1)
+    total = jnp.sum(exponentials, -1)
+    behind = m - jnp.sum(jnp.where(correct, z, zero), -1)
+    # Where the correct class leads, log1p keeps the digits of a small rest. Its own exponential is 1 there, but
+    # not a constant to whoever differentiates this.
+    leads = behind == 0
+    own = jnp.where(leads, jnp.sum(jnp.where(correct, exponentials, zero), -1), jnp.ones((), z.dtype))
+    loss = jnp.where(leads, jnp.log1p(rest / own), jnp.log(total) + behind)
+    loss = _where_labelled(loss, logits, labels, ignore_label)
+    return loss.astype(logits.dtype), (logits, labels, m, total, rest)
 
 
-def _hard_plain(logits: Array, labels: Array, ignore_label: int | None) -> Array:
+def _hard_value(logits: Array, labels: Array, ignore_label: int | None) -> Array:
     return _hard_forward(logits, labels, ignore_label)[0]
 
 
-_hard = jax.custom_vjp(_hard_plain, nondiff_argnums=(2,))
+_hard = jax.custom_vjp(_hard_value, nondiff_argnums=(2,))
 
 
 def _hard_bwd(ignore_label: int | None, residuals: tuple, dy: Array) -> tuple[Array, None]:
-    logits, labels, m, log_sum = residuals
-    z = logits.astype(m.dtype)
-    p = jnp.exp(z - jnp.expand_dims(m, -1) - jnp.expand_dims(log_sum, -1))
-    y = _is_class(labels, p).astype(p.dtype)
-    in_range = (labels >= 0) & (labels < logits.shape[-1])
-    upstream = jnp.where(in_range, dy.astype(p.dtype), jnp.full((), jnp.nan, p.dtype))
-    dz = jnp.expand_dims(upstream, -1) * (p - y)
+    logits, labels, m, total, rest = residuals
+    exponentials = exponential_of_difference(logits.astype(m.dtype), jnp.expand_dims(m, -1))
+    # p - 1 of the correct class, which cancels where p is near 1, is minus the share of all others.
+    numerator = jnp.where(_is_class(labels, exponentials), -jnp.expand_dims(rest, -1), exponentials)
+    upstream = _where_labelled(dy.astype(m.dtype), logits, labels, ignore_label)
+    dz = jnp.expand_dims(upstream, -1) * (numerator / jnp.expand_dims(total, -1))
     if ignore_label is not None:
-        dz = jnp.where(jnp.expand_dims(labels == ignore_label, -1), jnp.zeros((), p.dtype), dz)
+        # Where the exponentials are nan, a cotangent of 0 is not enough.
+        dz = jnp.where(jnp.expand_dims(labels == ignore_label, -1), jnp.zeros((), dz.dtype), dz)
     return place(dz.astype(logits.dtype), explicit_sharding(logits)), None
 
 
@@ -131,35 +147,60 @@ _hard.defvjp(_hard_forward, _hard_bwd)
 # ---- soft labels ------------------------------------------------------------------------------------------
 
 
+def _soft_plain(logits: Array, labels: Array) -> Array:
+    z = logits.astype(accumulator(logits.dtype))
+    m = lax.stop_gradient(jnp.max(z, -1, keepdims=True))
+    log_p = z - m - jnp.log(jnp.sum(jnp.exp(z - m), -1, keepdims=True))
+    return -jnp.sum(_weighted(labels.astype(z.dtype), log_p), -1).astype(logits.dtype)
+
+
+def _weighted(y: Array, log_p: Array) -> Array:
+    """The terms y log p, where 0 log 0 is 0 (the product, and its derivative, would be nan)."""
+    return y * jnp.where((y == 0) & jnp.isneginf(log_p), jnp.zeros((), log_p.dtype), log_p)
+
+
 def _soft_forward(logits: Array, labels: Array) -> tuple[Array, tuple]:
     z = logits.astype(accumulator(logits.dtype))
-    y = labels.astype(z.dtype)
-    m, log_sum = _log_normaliser(z)
-    log_p = z - jnp.expand_dims(m, -1) - jnp.expand_dims(log_sum, -1)
-    # 0 log 0 is 0; the where keeps -inf out of the product, whose derivative would be nan.
-    finite = jnp.where((y == 0) & jnp.isneginf(log_p), jnp.zeros((), z.dtype), log_p)
-    return -jnp.sum(y * finite, -1).astype(logits.dtype), (logits, labels, m, log_sum)
+    exponentials, m = shifted_exponentials(z, -1)
+    total = jnp.sum(exponentials, -1, keepdims=True)
+    terms = _weighted(labels.astype(z.dtype), (z - m) - jnp.log(total))
+    return -jnp.sum(terms, -1).astype(logits.dtype), (logits, labels, m, total)
 
 
-def _soft_plain(logits: Array, labels: Array) -> Array:
+def _soft_value(logits: Array, labels: Array) -> Array:
     return _soft_forward(logits, labels)[0]
 
 
-_soft = jax.custom_vjp(_soft_plain)
+_soft = jax.custom_vjp(_soft_value)
 
 
 def _soft_bwd(residuals: tuple, dy: Array) -> tuple[Array, Array]:
-    logits, labels, m, log_sum = residuals
-    log_p = logits.astype(m.dtype) - jnp.expand_dims(m, -1) - jnp.expand_dims(log_sum, -1)
-    y = labels.astype(m.dtype)
+    logits, labels, m, total = residuals
+    z, y = logits.astype(m.dtype), labels.astype(m.dtype)
+    exponentials = exponential_of_difference(z, m)
     upstream = jnp.expand_dims(dy.astype(m.dtype), -1)
-    dz = upstream * (jnp.exp(log_p) * jnp.sum(y, -1, keepdims=True) - y)
+    # p Σy - y is p (the other weights) - y (the other shares), whose terms cannot cancel for one-hot labels.
+    dz = exponentials * _others(y) - y * _others(exponentials)
+    dz = upstream * (dz / total)
     # A class that is ruled out has log p = -inf, which a cotangent of 0 must not turn into nan.
+    log_p = (z - m) - jnp.log(total)
     dlabels = jnp.where(upstream == 0, jnp.zeros((), log_p.dtype), -upstream * log_p)
     return (
         place(dz.astype(logits.dtype), explicit_sharding(logits)),
         place(dlabels.astype(labels.dtype), explicit_sharding(labels)),
     )
+
+
+def _others(x: Array) -> Array:
+    """For each entry of the last axis the sum of the others.
+
+    The sum less the entry cancels for an entry that outweighs the others, so the largest is summed around.
+    """
+    classes = lax.broadcasted_iota(jnp.int32, x.shape, x.ndim - 1, out_sharding=explicit_sharding(x))
+    largest = classes == jnp.argmax(jnp.abs(x), -1, keepdims=True).astype(jnp.int32)
+    around = jnp.sum(jnp.where(largest, jnp.zeros((), x.dtype), x), -1, keepdims=True)
+    at_largest = jnp.sum(jnp.where(largest, x, jnp.zeros((), x.dtype)), -1, keepdims=True)
+    return jnp.where(largest, around, at_largest + (around - x))
 
 
 _soft.defvjp(_soft_forward, _soft_bwd)

@@ -13,7 +13,7 @@ LEARNING_RATES = {"sgd": 0.2, "momentum": 0.05, "adam": 4e-3, "radam": 4e-3, "ad
 OPTIMIZERS = tuple(LEARNING_RATES)
 SCHEDULES = ("constant", "halving", "exponential", "cyclic")
 CYCLIC_MODES = ("triangular", "triangular2", "exp_range")
-ACTIVATIONS = ("tanh", "hardtanh", "sigmoid")
+ACTIVATIONS = ("tanh", "hardtanh", "sigmoid", "relu", "leaky_relu", "elu", "gelu", "silu", "softplus")
 DECODES = ("valid", "greedy")
 
 

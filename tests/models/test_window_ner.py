@@ -9,6 +9,7 @@ import pytest
 from flax import nnx
 
 from jaxbackprop.models import WindowNER, window_ner_loss
+from jaxbackprop.models._window_ner import ACTIVATIONS
 
 ROWS = {"words": 30, "shapes": 3, "prefixes": 5, "suffixes": 6}
 DIMS = {"words": 4, "shapes": 2, "prefixes": 3, "suffixes": 3}
@@ -53,7 +54,8 @@ def plain_loss(parameters, batch, activation, l2_strength):
         rows = parameters[name]["embedding"][jnp.maximum(ids, 0)]
         pieces.append(jnp.where(ids[..., None] < 0, 0.0, rows).reshape(BATCH, -1))
     x = jnp.concatenate(pieces, axis=1)
-    f = {"tanh": jnp.tanh, "sigmoid": jax.nn.sigmoid, "hardtanh": lambda z: jnp.clip(z, -1, 1)}[activation]
+    f = {"tanh": jnp.tanh, "hardtanh": lambda z: jnp.clip(z, -1, 1)}.get(activation)
+    f = f or getattr(jax.nn, activation)
     hidden, output = parameters["hidden"], parameters["output"]
     h = f(x @ hidden["kernel"] + hidden["bias"][None])
     log_p = jax.nn.log_softmax(h @ output["kernel"] + output["bias"][None])
@@ -74,7 +76,7 @@ def value_and_grad(model, batch, l2_strength=0.0, key=None):
     return value, nnx.to_pure_dict(grads)
 
 
-@pytest.mark.parametrize("activation", ["tanh", "hardtanh", "sigmoid"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("l2_strength", [0.0, 0.03])
 def test_loss_and_gradient_equal_autodiff_of_a_plain_twin(batch, activation, l2_strength):
     model = make(activation=activation)
@@ -129,6 +131,14 @@ def test_l2_weighs_the_kernels_and_nothing_else(batch):
     assert with_penalty - without == pytest.approx(0.5 * kernels, rel=1e-5)
 
 
+@pytest.mark.parametrize(("activation", "variance"), [("tanh", "xavier"), ("relu", "he")])
+def test_the_hidden_layer_starts_as_its_activation_wants(activation, variance):
+    kernel = np.asarray(make(activation=activation, hidden=400).hidden.kernel[...])
+    inputs, hidden = kernel.shape
+    want = 2 / (inputs + hidden) if variance == "xavier" else 2 / inputs
+    np.testing.assert_allclose(kernel.var(), want, rtol=0.05)
+
+
 def test_half_precision_computes_and_full_precision_is_stored(batch):
     model = make(dtype=jnp.bfloat16)
     assert model(batch).dtype == jnp.bfloat16
@@ -159,7 +169,7 @@ def test_everything_differentiable_but_bookkeeping_is_one_of_our_operators(batch
 RULES = {
     "_window._window_lookup": "words",
     "_linear._linear": "hidden",
-    "_activations._tanh": "hidden",
+    "_activations._squashing._tanh": "hidden",
     "_dropout._dropout": "hidden",
     "_softmax_cross_entropy._hard": "output",
     "_l2._l2": "output",
@@ -170,7 +180,7 @@ RULES = {
 @pytest.mark.parametrize("rule", RULES)
 def test_a_broken_backward_rule_changes_the_training_gradient(batch, rule):
     """Doubles what one rule returns: were the gradient autodiff's, nothing would happen."""
-    module, name = rule.split(".")
+    module, name = rule.rsplit(".", 1)
     module = importlib.import_module(f"jaxbackprop.ops.{module}")
     op = getattr(module, name)
     forward, backward = op.fwd, op.bwd
@@ -213,7 +223,7 @@ def test_gradient_works_under_jit_and_vmap_over_models(batch):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"activation": "relu"}, "activation must be one of tanh, hardtanh, sigmoid, not 'relu'"),
+        ({"activation": "max"}, "activation must be one of tanh, hardtanh, sigmoid, .*, not 'max'"),
         ({"hidden": 0}, "hidden must be at least 1, not 0"),
         ({"window": -1}, "window must be at least 0, not -1"),
         ({"affix_dim": -3}, "affix_dim must be at least 0, not -3"),

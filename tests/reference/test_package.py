@@ -15,21 +15,46 @@ MODULES = sorted(module.name for module in pkgutil.iter_modules(reference.__path
 
 # Public functions that are on paper only and have no vector-Jacobian product.
 WITHOUT_VJP = {
+    "batch_norm": {"running_statistics"},
     "dropout": {"keep_mask"},
     "gates": {"sum_to_shape"},
-    "initialization": {"uniform", "xavier_bound", "xavier_uniform", "xavier_variance", "zeros"},
+    "initialization": {
+        "he_bound",
+        "he_normal",
+        "he_uniform",
+        "he_variance",
+        "uniform",
+        "xavier_bound",
+        "xavier_uniform",
+        "xavier_variance",
+        "zeros",
+    },
     "numerical": {"central_difference", "forward_difference"},
     "scorer": {"scorer_gradients", "scorer_gradients_one_at_a_time"},
     "softmax_cross_entropy": {"softmax", "softmax_jacobian"},
 }
 
 OPERATORS = {
-    "activations": {"sigmoid", "tanh", "hardtanh", "max", "maximum"},
+    "activations": {
+        "sigmoid",
+        "tanh",
+        "hardtanh",
+        "relu",
+        "leaky_relu",
+        "prelu",
+        "elu",
+        "gelu",
+        "softplus",
+        "silu",
+        "max",
+        "maximum",
+    },
     "dropout": {"dropout"},
     "embedding": {"embedding"},
     "gates": {"add", "multiply", "copy"},
     "l2": {"l2"},
     "linear": {"linear"},
+    "losses": {"sigmoid_binary_cross_entropy", "mean_squared_error", "logsumexp", "softmax"},
     "scorer": {"scorer"},
     "softmax_cross_entropy": {"softmax_cross_entropy"},
     "window": {"window_lookup"},
@@ -37,10 +62,11 @@ OPERATORS = {
 
 
 def public_functions(module: ModuleType) -> dict:
+    """A module's own, and what a package re-exports from its modules."""
     return {
         name: f
         for name, f in inspect.getmembers(module, inspect.isfunction)
-        if f.__module__ == module.__name__ and not name.startswith("_")
+        if f"{f.__module__}.".startswith(f"{module.__name__}.") and not name.startswith("_")
     }
 
 
@@ -59,6 +85,23 @@ def test_the_operators_are_there() -> None:
     for name, operators in OPERATORS.items():
         functions = public_functions(importlib.import_module(f"reference.{name}"))
         assert operators <= functions.keys()
+
+
+def test_a_package_exports_every_function_of_its_modules() -> None:
+    packages = [name for name in MODULES if hasattr(importlib.import_module(f"reference.{name}"), "__path__")]
+    assert "activations" in packages
+    for name in packages:
+        package = importlib.import_module(f"reference.{name}")
+        inside: dict = {}
+        for module in pkgutil.iter_modules(package.__path__):
+            inside |= public_functions(importlib.import_module(f"reference.{name}.{module.name}"))
+        assert public_functions(package) == inside
+
+
+@pytest.mark.parametrize(("module", "name"), pairs())
+def test_every_pair_says_what_to_check_it_with(module, name) -> None:
+    home = sys.modules[getattr(module, name).__module__]
+    assert home.CHECK_ARGUMENTS[name]
 
 
 @pytest.mark.parametrize(("module", "name"), pairs())

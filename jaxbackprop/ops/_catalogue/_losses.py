@@ -1,0 +1,91 @@
+"""Losses and the penalty."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from jaxbackprop import ops
+from jaxbackprop.ops import plain
+
+from ._row import Case, Integer, Operator, Real, Spread
+
+_PARAMETERS = {"hidden": {"W": Real((3, 4)), "b": Real((3,))}, "table": Real((5, 2))}
+
+ROWS: tuple[Operator, ...] = (
+    Operator(
+        name="softmax_cross_entropy",
+        family="softmax_cross_entropy",
+        op=ops.softmax_cross_entropy,
+        oracle=plain.softmax_cross_entropy,
+        cases=(
+            Case((Real((6, 5)), Integer((6,), 0, 5))),
+            Case((Real((2, 6, 5)), Integer((2, 6), -1, 5)), {"ignore_label": -1}),
+            Case((Real((6, 5)), Real((6, 5), 0.0, 1.0))),
+        ),
+        special=(
+            (np.array([[1e4, -1e4, 0.0], [-1e4, 1e4, 1e4], [0.0, 0.0, 0.0]]), np.array([0, 1, 2], np.int32)),
+            (np.array([[1e4, -1e4, 0.0], [-1e4, 1e4, 1e4]]), np.array([1, 0], np.int32)),
+        ),
+        tails=(
+            Case((Spread((600, 6), offset=1e4), Integer((600,), 0, 6)), bar=8.0, least=2.0**-80),
+            Case((Spread((300, 6), offset=1e4), Integer((300,), -1, 6)), {"ignore_label": -1}, bar=8.0, least=2.0**-80),
+            Case((Spread((300, 6), offset=1e4), Real((300, 6), 0.0, 1.0))),
+        ),
+        source='unit 1, "softmax: correct class / incorrect class"',
+    ),
+    Operator(
+        name="sigmoid_binary_cross_entropy",
+        family="losses",
+        op=ops.sigmoid_binary_cross_entropy,
+        oracle=plain.sigmoid_binary_cross_entropy,
+        cases=(
+            Case((Real((4, 5)), Integer((4, 5), 0, 2))),
+            Case((Real((4, 5)), Real((4, 5), 0.0, 1.0))),
+        ),
+        special=((np.array([1e4, -1e4, 0.0, 20.0, -20.0]), np.array([1, 0, 1, 1, 0], np.int32)),),
+        tails=(
+            Case((Spread((3000,)), Integer((3000,), 0, 2))),
+            Case((Spread((1000,)), Real((1000,), 0.0, 1.0))),
+        ),
+        elementwise=True,
+        source='unit 1, "softmax", for two classes; unit 2, "sigmoid"',
+    ),
+    Operator(
+        name="mean_squared_error",
+        family="losses",
+        op=ops.mean_squared_error,
+        oracle=plain.mean_squared_error,
+        cases=(Case((Real((4, 5)), Real((4, 5)))), Case((Real(()), Real(())))),
+        source='unit 1, "objective"',
+    ),
+    Operator(
+        name="logsumexp",
+        family="losses",
+        op=ops.logsumexp,
+        oracle=plain.logsumexp,
+        cases=(Case((Real((4, 5)),)), Case((Real((3, 4, 5)), 1))),
+        special=((np.array([[1e4, -1e4, 0.0], [0.0, 0.0, 0.0]]),),),
+        source='unit 1, "softmax"',
+    ),
+    Operator(
+        name="softmax",
+        family="losses",
+        op=ops.softmax,
+        oracle=plain.softmax,
+        cases=(Case((Real((4, 5)),)), Case((Real((3, 4, 5)), 1))),
+        special=((np.array([[1e4, -1e4, 0.0], [0.0, 0.0, 0.0]]),),),
+        source='unit 1, "softmax"',
+    ),
+    Operator(
+        name="l2",
+        family="l2",
+        op=ops.l2,
+        oracle=plain.l2,
+        cases=(
+            Case((_PARAMETERS, Real((), 0.1, 1.0))),
+            Case((_PARAMETERS, Real((), 0.1, 1.0)), {"biases": True, "tables": True}),
+            Case((Real((3, 4)), Real((), 0.1, 1.0))),
+        ),
+        source='unit 3, "Regularization"',
+    ),
+)

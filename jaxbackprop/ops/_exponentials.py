@@ -1,0 +1,31 @@
+"""exp(x - max x), the numerator of a softmax, to the last digits."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array
+
+
+def shifted_exponentials(x: Array, axis: int) -> tuple[Array, Array]:
+    """exp(x - m) and the largest entry m along an axis, with the axis kept; m carries no gradient.
+
+    x - m is rounded, and exp turns that absolute error into a relative one: at a distance of 50 it would cost
+    30 ulp in float32. The rounding error is itself a float (Knuth's two-sum) and comes back as a factor.
+
+    A slice of -inf alone gives zeros and m = 0; beside an entry of +inf every finite one gives 0.
+    """
+    m = lax.stop_gradient(jnp.max(x, axis, keepdims=True))
+    zero = jnp.zeros((), x.dtype)
+    m = jnp.where(jnp.isneginf(m), zero, m)
+    return exponential_of_difference(x, m), m
+
+
+def exponential_of_difference(x: Array, m: Array) -> Array:
+    """exp(x - m) without the error of rounding x - m; 1 where both are +inf."""
+    zero = jnp.zeros((), x.dtype)
+    difference = jnp.where(jnp.isposinf(x) & jnp.isposinf(m), zero, x - m)
+    back = difference - x
+    error = (x - (difference - back)) - (m + back)
+    # An infinite x or m has no rounding error, but infinity less infinity above.
+    return jnp.exp(difference) * (1 + jnp.where(jnp.isfinite(error), error, zero))

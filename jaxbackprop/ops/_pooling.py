@@ -1,0 +1,122 @@
+"""Max pooling over the steps of a sequence: the router gate, window by window."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.sharding import NamedSharding
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int
+
+from jaxbackprop._shapes import as_floats, as_static_int
+from jaxbackprop.ops._sharding import Like, explicit_sharding, place, with_axis, without_axis
+
+
+def max_pool(x: Float[ArrayLike, "... T d"], window: int, stride: int = 1) -> Float[Array, "... P d"]:
+    """Largest entry of each feature in every window of consecutive steps.
+
+    Window p starts at step p · stride; only whole windows count, P = ⌊(T - window) / stride⌋ + 1.
+
+    Gradient: dy of a window goes to the step that wins it, and what one step receives from windows that
+    overlap is added. Where entries of a window tie, any convex combination of the winners is a valid
+    generalised gradient; all goes to the first. A nan wins, the first one. Keeps the winner's place in its
+    window, one integer a result: a byte for windows of up to 256 steps.
+
+    Args:
+        x: T steps of d features, under any leading axes.
+        window: steps in a window, from 1 to T; T pools over all steps; static.
+        stride: steps from one window's start to the next one's, at least 1; static.
+
+    Returns:
+        The maxima, of x's dtype.
+
+    Raises:
+        TypeError: where x is not floating-point, or window or stride is no static integer.
+        ValueError: where x has no axis of steps, or window or stride is out of range.
+
+    Source: lecture, unit 2 "max gate: gradient router"; Collobert et al. 2011, max over time.
+    """
+    (x,) = as_floats(x=x)
+    if x.ndim < 2:
+        raise ValueError(f"x must have shape (..., steps, features), got {x.shape}")
+    window, stride = _as_size("window", window), _as_size("stride", stride)
+    if window > x.shape[-2]:
+        raise ValueError(f"window {window} is longer than the {x.shape[-2]} steps of x of shape {x.shape}")
+    return _max_pool(x, window, stride)
+
+
+def _as_size(name: str, value: int) -> int:
+    size = as_static_int(name, value)
+    if size < 1:
+        raise ValueError(f"{name} must be at least 1, got {size}")
+    return size
+
+
+def max_pool_plain(x: Array, window: int, stride: int) -> Array:
+    """The same function for autodiff to differentiate."""
+    last = x.shape[-2] - window
+    shifted = [lax.slice_in_dim(x, k, last + k + 1, stride, x.ndim - 2) for k in range(window)]
+    return jnp.max(jnp.stack(shifted), 0)
+
+
+def _forward(x: Array, window: int, stride: int) -> tuple[Array, Array]:
+    """The maxima, and where in its window each one is."""
+    x = place(x, _whole_steps(x))
+    dtype = np.min_scalar_type(window - 1)
+    last = x.shape[-2] - window
+    y = lax.slice_in_dim(x, 0, last + 1, stride, x.ndim - 2)
+    winner = jnp.zeros_like(y, dtype)
+    for k in range(1, window):
+        x_k = lax.slice_in_dim(x, k, last + k + 1, stride, x.ndim - 2)
+        wins = (x_k > y) | (jnp.isnan(x_k) & ~jnp.isnan(y))
+        y, winner = jnp.where(wins, x_k, y), jnp.where(wins, jnp.asarray(k, dtype), winner)
+    return y, winner
+
+
+def _max_pool_value(x: Array, window: int, stride: int) -> Array:
+    return _forward(x, window, stride)[0]
+
+
+_max_pool = jax.custom_vjp(_max_pool_value, nondiff_argnums=(1, 2))
+
+
+def _max_pool_fwd(x: Array, window: int, stride: int) -> tuple[Array, tuple]:
+    y, winner = _forward(x, window, stride)
+    return y, (winner, Like.of(x))
+
+
+def _max_pool_bwd(
+    window: int, stride: int, residuals: tuple[Int[Array, "... P d"], Like], dy: Array
+) -> tuple[Array]:
+    winner, like = residuals
+    time = dy.ndim - 2
+    steps, windows = like.shape[time], dy.shape[time]
+    # Windows that are `apart` from one another do not overlap: their steps lie side by side, and each such
+    # set is routed at once. There are `apart` sets, and they are added.
+    apart = min(-(-window // stride), windows)
+    width = max(apart * stride, window)
+    within = lax.broadcasted_iota(winner.dtype, (*(1,) * (time + 1), width, 1), time + 1)
+    dx = None
+    for first in range(apart):
+        dy_set, winner_set = (
+            jnp.expand_dims(lax.slice_in_dim(a, first, None, apart, time), time + 1) for a in (dy, winner)
+        )
+        routed = jnp.where(winner_set == within, dy_set, jnp.zeros((), dy.dtype))
+        routed = routed.reshape(*dy.shape[:time], -1, dy.shape[-1])
+        start = first * stride
+        # A negative width cuts off what is beyond the end, where no window reaches.
+        around = [(0, 0, 0)] * dy.ndim
+        around[time] = (start, steps - start - routed.shape[time], 0)
+        routed = lax.pad(routed, jnp.zeros((), dy.dtype), around)
+        dx = routed if dx is None else dx + routed
+    return (place(dx.astype(like.dtype), like.sharding),)
+
+
+_max_pool.defvjp(_max_pool_fwd, _max_pool_bwd)
+
+
+def _whole_steps(x: Array) -> NamedSharding | None:
+    """The sharding of x on an Explicit mesh with all steps on each device."""
+    return with_axis(without_axis(explicit_sharding(x), -2), x.ndim - 2)
