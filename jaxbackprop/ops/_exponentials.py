@@ -1,10 +1,12 @@
-"""exp(x - max x), the numerator of a softmax, to the last digits."""
+"""exp(x - max x), the numerator of a softmax, to the last digits; and which entry is the largest."""
 
 from __future__ import annotations
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array
+from jaxtyping import Array, Bool
+
+from jaxbackprop.ops._sharding import explicit_sharding
 
 
 def shifted_exponentials(x: Array, axis: int) -> tuple[Array, Array]:
@@ -29,3 +31,9 @@ def exponential_of_difference(x: Array, m: Array) -> Array:
     error = (x - (difference - back)) - (m + back)
     # An infinite x or m has no rounding error, but infinity less infinity above.
     return jnp.exp(difference) * (1 + jnp.where(jnp.isfinite(error), error, zero))
+
+
+def is_first_largest(x: Array, axis: int) -> Bool[Array, "..."]:
+    """True at the first of the largest entries along an axis."""
+    position = lax.broadcasted_iota(jnp.int32, x.shape, axis, out_sharding=explicit_sharding(x))
+    return position == jnp.argmax(x, axis, keepdims=True).astype(jnp.int32)

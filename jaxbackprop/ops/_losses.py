@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from jaxbackprop._shapes import as_array, as_axis, as_floats
-from jaxbackprop.ops._exponentials import exponential_of_difference, shifted_exponentials
+from jaxbackprop.ops._exponentials import exponential_of_difference, is_first_largest, shifted_exponentials
 from jaxbackprop.ops._precision import accumulator
 from jaxbackprop.ops._sharding import Like, explicit_sharding, place, vary_together
 
@@ -231,7 +231,8 @@ def softmax(x: Float[ArrayLike, "..."], axis: int = -1) -> Float[Array, "..."]:
     """Exponentials that sum to 1 along an axis: p = exp(x) / Σ exp(x).
 
     Gradient: ∂p_i/∂x_j = p_i (1{i = j} - p_j), a full matrix; its product with dy needs one sum:
-    dx = p (dy - Σ p dy). Keeps p. A slice of -inf alone gives 0 and gradient 0.
+    dx = p (dy - Σ p dy). Only differences within dy count, so dy at the largest p is subtracted first: where
+    that p is near 1, the bracket would cancel. Keeps p. A slice of -inf alone gives 0 and gradient 0.
 
     Args:
         x: any shape with at least one axis.
@@ -272,6 +273,8 @@ def _softmax_bwd(axis: int, residuals: tuple[Array], dy: Array) -> tuple[Array]:
     (p,) = residuals
     wide = accumulator(p.dtype)
     p_wide, upstream = p.astype(wide), dy.astype(wide)
+    largest = is_first_largest(p, axis)
+    upstream = upstream - jnp.sum(jnp.where(largest, upstream, jnp.zeros((), wide)), axis, keepdims=True)
     dx = p_wide * (upstream - jnp.sum(p_wide * upstream, axis, keepdims=True))
     return (place(dx.astype(p.dtype), explicit_sharding(p)),)
 

@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from jaxbackprop._shapes import as_array, as_floats, as_ids, as_other_id
-from jaxbackprop.ops._exponentials import exponential_of_difference, shifted_exponentials
+from jaxbackprop.ops._exponentials import exponential_of_difference, is_first_largest, shifted_exponentials
 from jaxbackprop.ops._precision import accumulator
 from jaxbackprop.ops._sharding import explicit_sharding, place, vary_together
 
@@ -113,8 +113,8 @@ def _hard_forward(logits: Array, labels: Array, ignore_label: int | None) -> tup
     rest = jnp.sum(jnp.where(correct, zero, exponentials), -1)
     total = jnp.sum(exponentials, -1)
     behind = m - jnp.sum(jnp.where(correct, z, zero), -1)
-    # Where the correct class leads, log1p keeps the digits of a small rest. Its own exponential is 1 there, but
-    # not a constant to whoever differentiates this.
+    # Where the correct class leads, log1p keeps the digits of a small rest. Its own exponential is 1 there,
+    # but not a constant to whoever differentiates this.
     leads = behind == 0
     own = jnp.where(leads, jnp.sum(jnp.where(correct, exponentials, zero), -1), jnp.ones((), z.dtype))
     loss = jnp.where(leads, jnp.log1p(rest / own), jnp.log(total) + behind)
@@ -196,8 +196,7 @@ def _others(x: Array) -> Array:
 
     The sum less the entry cancels for an entry that outweighs the others, so the largest is summed around.
     """
-    classes = lax.broadcasted_iota(jnp.int32, x.shape, x.ndim - 1, out_sharding=explicit_sharding(x))
-    largest = classes == jnp.argmax(jnp.abs(x), -1, keepdims=True).astype(jnp.int32)
+    largest = is_first_largest(jnp.abs(x), x.ndim - 1)
     around = jnp.sum(jnp.where(largest, jnp.zeros((), x.dtype), x), -1, keepdims=True)
     at_largest = jnp.sum(jnp.where(largest, x, jnp.zeros((), x.dtype)), -1, keepdims=True)
     return jnp.where(largest, around, at_largest + (around - x))

@@ -74,6 +74,15 @@ def test_infinities_on_the_way_to_a_softmax(f):
         np.testing.assert_allclose(pull(jnp.ones(3))[0], p, rtol=1e-6)
 
 
+def test_softmax_of_a_certain_class_passes_what_the_others_leave():
+    x, dy = jnp.asarray([30.0, 0.0, 1.0]), jnp.asarray([3.0, 1.0, -2.0])
+    (dx,) = jax.vjp(ops.softmax, x)[1](dy)
+    p = np.exp(np.array([0, -30.0, -29.0]))
+    p = p / p.sum()
+    # dx_0 = Σ p_0 p_j (dy_0 - dy_j), of which dy_0 - Σ p dy would leave nothing in float32.
+    np.testing.assert_allclose(dx, [p[1] * 2 + p[2] * 5, p[1] * -2, p[2] * -5], rtol=1e-6)
+
+
 def test_mean_squared_error_by_hand():
     value, (dp, dt) = jax.value_and_grad(ops.mean_squared_error, (0, 1))(
         jnp.asarray([1.0, 4.0]), jnp.asarray([3.0, 3.0])

@@ -20,10 +20,17 @@ _QUERIES, _KEYS, _VALUES = Real((3, 2, 4), -1.0, 1.0), Real((5, 2, 4), -1.0, 1.0
 _CAUSAL = np.tril(np.ones((4, 4), np.bool_))
 _PADDED = np.array([[[[True, True, True, False, True]]], [[[False, True, True, False, False]]]])
 # Scores of ±1e4, ties, and a query that looks nowhere.
-_SATURATED = np.array([[[2e4], [-1.0]], [[1e4], [0.0]], [[-1e4], [1.0]]])
-_SCORED = np.array([[[1.0], [1.0]], [[-1.0], [1.0]], [[1.0], [0.5]], [[0.0], [-2e4]]])
+_SATURATED = np.array([[[2e4, 0.0], [-1.0, 1.0]], [[1e4, 1e4], [0.0, 0.0]], [[-1e4, 0.0], [1.0, 1.0]]])
+_SCORED = np.array(
+    [
+        [[1.0, 0.0], [1.0, 2.0]],
+        [[-1.0, 0.5], [1.0, 2.0]],
+        [[1.0, 0.0], [0.5, 1.0]],
+        [[0.0, 1.0], [-2e4, 0.0]],
+    ]
+)
 _VALUED = np.linspace(-1, 1, 4 * 2 * 3).reshape(4, 2, 3)
-_NOWHERE = np.array([[[True] * 4, [False] * 4, [True, False, False, True]]])
+_NOWHERE = np.array([[True] * 4, [False] * 4, [True, False, False, True]])
 
 ROWS: tuple[Operator, ...] = (
     Operator(
@@ -33,12 +40,12 @@ ROWS: tuple[Operator, ...] = (
         oracle=plain.rnn,
         cases=(
             Case((Real((2, 5, 4), -1.0, 1.0), _W_X, _W_H, _B, Real((2, 3), -0.5, 0.5))),
-            Case((Real((5, 4), -1.0, 1.0), _W_X, _W_H), {"keep": "x"}),
+            Case((Real((5, 4), -1.0, 1.0), _W_X, _W_H)),
             Case((Real((2, 5, 4), -1.0, 1.0), _W_X, _W_H, _B, None, _RUNS)),
             Case(
                 (Real((2, 5, 4), -1.0, 1.0), _W_X, _W_H, None, Real((2, 3)), _FILLS), {"activation": "relu"}
             ),
-            Case((Real((1, 2, 3, 4), -1.0, 1.0), _W_X, _W_H, _B), {"activation": "relu", "keep": "x"}),
+            Case((Real((2, 2, 3, 4), -1.0, 1.0), _W_X, _W_H, _B), {"activation": "relu"}),
         ),
         special=(
             (np.array([[20.0] * 4, [-20.0] * 4, [0.0] * 4]), np.ones((3, 4)), _EYE, np.zeros(3)),
@@ -75,7 +82,8 @@ ROWS: tuple[Operator, ...] = (
             Case((Real((2, 6, 3)), 6)),
         ),
         special=(
-            (np.zeros((5, 2)), 3),
+            (np.zeros((4, 2)), 4),
+            (np.array([[0.0, 1.0], [0.0, 1.0], [0.0, -1.0], [-1.0, -1.0]]), 3),
             (np.array([[1.0, 2.0], [3.0, 2.0], [3.0, 2.0], [3.0, 0.0], [-1.0, 2.0]]), 2),
         ),
         source='unit 2, "max gate: gradient router"',
@@ -103,7 +111,7 @@ ROWS: tuple[Operator, ...] = (
         special=(
             (_SATURATED, _SCORED, _VALUED),
             (_SATURATED, _SCORED, _VALUED, _NOWHERE),
-            (np.zeros((3, 2, 1)), _SCORED, _VALUED, _NOWHERE),
+            (np.zeros((3, 2, 2)), _SCORED, _VALUED, _NOWHERE),
         ),
         source='"Google\'s BERT"',
     ),
