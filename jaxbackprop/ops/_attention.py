@@ -229,9 +229,7 @@ def _at_largest(x: Array, z: Array) -> Array:
 
 
 def _einsum(subscripts: str, x: Array, y: Array, sharding: NamedSharding | None = None) -> Array:
-    return jnp.einsum(
-        subscripts, x, y, preferred_element_type=accumulator(x.dtype), out_sharding=sharding
-    )
+    return jnp.einsum(subscripts, x, y, preferred_element_type=accumulator(x.dtype), out_sharding=sharding)
 
 
 class _Placement(NamedTuple):

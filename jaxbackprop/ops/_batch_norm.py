@@ -12,7 +12,7 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
-from jaxbackprop._shapes import as_array, as_floats, as_static_float
+from jaxbackprop._shapes import as_floats, as_mask, as_static_float
 from jaxbackprop.ops._broadcast import unbroadcast
 from jaxbackprop.ops._precision import accumulator
 from jaxbackprop.ops._sharding import Like, explicit_sharding, last_axis_sharding, place, vary_together
@@ -79,9 +79,7 @@ def batch_norm(
 
 
 def _checked_mask(mask: ArrayLike, x: Array, axis_name: Any) -> Array:
-    counted = as_array("mask", mask)
-    if counted.dtype != jnp.bool_:
-        raise TypeError(f"mask must be bool, got dtype {counted.dtype}")
+    counted = as_mask("mask", mask)
     if counted.shape != x.shape[:-1]:
         raise ValueError(f"mask must have shape {x.shape[:-1]} for x of shape {x.shape}, got {counted.shape}")
     if axis_name is None and not isinstance(counted, jax.core.Tracer) and counted.is_fully_addressable:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import operator
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +14,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from jaxbackprop._shapes import as_floats, as_static_int
+from jaxbackprop.ops._precision import accumulator
 from jaxbackprop.ops._sharding import Like, explicit_sharding, place, with_axis, without_axis
 
 
@@ -19,10 +23,10 @@ def max_pool(x: Float[ArrayLike, "... T d"], window: int, stride: int = 1) -> Fl
 
     Window p starts at step p · stride; only whole windows count, P = ⌊(T - window) / stride⌋ + 1.
 
-    Gradient: dy of a window goes to the step that wins it, and what one step receives from windows that
-    overlap is added. Where entries of a window tie, any convex combination of the winners is a valid
-    generalised gradient; all goes to the first. A nan wins, the first one. Keeps the winner's place in its
-    window, one integer a result: a byte for windows of up to 256 steps.
+    Gradient: dy of a window goes to the step that wins it, and what a step receives from windows that overlap
+    is added, in float32 for half precision. Where entries of a window tie, any convex combination of the
+    winners is a valid generalised gradient; all goes to the first. A nan wins, the first one. Keeps the
+    winner's place in its window, one integer a result: a byte for windows of up to 256 steps.
 
     Args:
         x: T steps of d features, under any leading axes.
@@ -63,16 +67,34 @@ def max_pool_plain(x: Array, window: int, stride: int) -> Array:
 
 def _forward(x: Array, window: int, stride: int) -> tuple[Array, Array]:
     """The maxima, and where in its window each one is."""
-    x = place(x, _whole_steps(x))
-    dtype = np.min_scalar_type(window - 1)
-    last = x.shape[-2] - window
-    y = lax.slice_in_dim(x, 0, last + 1, stride, x.ndim - 2)
-    winner = jnp.zeros_like(y, dtype)
-    for k in range(1, window):
-        x_k = lax.slice_in_dim(x, k, last + k + 1, stride, x.ndim - 2)
-        wins = (x_k > y) | (jnp.isnan(x_k) & ~jnp.isnan(y))
-        y, winner = jnp.where(wins, x_k, y), jnp.where(wins, jnp.asarray(k, dtype), winner)
-    return y, winner
+    y = place(x, _whole_steps(x))
+    winner = jnp.zeros_like(y, np.min_scalar_type(window - 1))
+    windows = (x.shape[-2] - window) // stride + 1
+    if window == 1:
+        return _every(y, 0, windows, stride), _every(winner, 0, windows, stride)
+    # Windows of 2, 4, 8, ... steps, each of two narrower ones; the last two overlap.
+    width = 1
+    while 2 * width < window:
+        y, winner = _of_two(y, winner, width, y.shape[-2] - width, 1)
+        width *= 2
+    return _of_two(y, winner, window - width, windows, stride)
+
+
+def _of_two(y: Array, winner: Array, ahead: int, windows: int, stride: int) -> tuple[Array, Array]:
+    """Maxima and winners of windows, each made of one and of another that starts `ahead` steps later."""
+    left, right = _every(y, 0, windows, stride), _every(y, ahead, windows, stride)
+    # A tie goes to the left, so a winner on the right is none that both windows have.
+    wins = (right > left) | (jnp.isnan(right) & ~jnp.isnan(left))
+    return jnp.where(wins, right, left), jnp.where(
+        wins,
+        _every(winner, ahead, windows, stride) + jnp.asarray(ahead, winner.dtype),
+        _every(winner, 0, windows, stride),
+    )
+
+
+def _every(x: Array, start: int, count: int, stride: int) -> Array:
+    """So many steps, `stride` apart."""
+    return lax.slice_in_dim(x, start, start + (count - 1) * stride + 1, stride, x.ndim - 2)
 
 
 def _max_pool_value(x: Array, window: int, stride: int) -> Array:
@@ -93,24 +115,27 @@ def _max_pool_bwd(
     winner, like = residuals
     time = dy.ndim - 2
     steps, windows = like.shape[time], dy.shape[time]
+    dy, winner = dy.astype(accumulator(like.dtype)), winner.astype(jnp.int32)
     # Windows that are `apart` from one another do not overlap: their steps lie side by side, and each such
     # set is routed at once. There are `apart` sets, and they are added.
     apart = min(-(-window // stride), windows)
     width = max(apart * stride, window)
-    within = lax.broadcasted_iota(winner.dtype, (*(1,) * (time + 1), width, 1), time + 1)
-    dx = None
+    within = lax.broadcasted_iota(jnp.int32, (*(1,) * (time + 1), width, 1), time + 1)
+    parts = []
     for first in range(apart):
-        dy_set, winner_set = (
-            jnp.expand_dims(lax.slice_in_dim(a, first, None, apart, time), time + 1) for a in (dy, winner)
+        dy_set, winner_set = (lax.slice_in_dim(a, first, None, apart, time) for a in (dy, winner))
+        routed = jnp.where(
+            jnp.expand_dims(winner_set, time + 1) == within,
+            jnp.expand_dims(dy_set, time + 1),
+            jnp.zeros((), dy.dtype),
         )
-        routed = jnp.where(winner_set == within, dy_set, jnp.zeros((), dy.dtype))
-        routed = routed.reshape(*dy.shape[:time], -1, dy.shape[-1])
-        start = first * stride
+        covered = dy_set.shape[time] * width
+        routed = routed.reshape(*dy.shape[:time], covered, dy.shape[-1])
         # A negative width cuts off what is beyond the end, where no window reaches.
         around = [(0, 0, 0)] * dy.ndim
-        around[time] = (start, steps - start - routed.shape[time], 0)
-        routed = lax.pad(routed, jnp.zeros((), dy.dtype), around)
-        dx = routed if dx is None else dx + routed
+        around[time] = (first * stride, steps - first * stride - covered, 0)
+        parts.append(lax.pad(routed, jnp.zeros((), dy.dtype), around))
+    dx = functools.reduce(operator.add, parts)
     return (place(dx.astype(like.dtype), like.sharding),)
 
 

@@ -86,7 +86,7 @@ def rnn(
     given |= {} if h0 is None else {"h0": h0}
     floats = dict(zip(given, as_floats(**given), strict=True))
     _check_shapes(**floats)
-    others = ()
+    others: tuple[Array, ...] = ()
     if mask is not None:
         mask = as_mask("mask", mask)
         if mask.shape != floats["x"].shape[:-1]:
@@ -170,24 +170,31 @@ def _rnn_forward(
     activation: str,
     keep: str,
 ) -> tuple[Array, tuple]:
-    at_step = without_axis(product_sharding(x, W_x), -2)
-    x_t, runs = _time_first(x, mask)
-    inputs = _product(x_t, W_x, 1, with_axis(at_step, 0))
+    x_read, runs = _read(x, mask)
+    inputs = _product(x_read, W_x, 1, product_sharding(x_read, W_x))
     if b is not None:
         bias = place(b.astype(inputs.dtype), last_axis_sharding(inputs))
         inputs = inputs + jnp.expand_dims(bias, range(inputs.ndim - 1))
-    keeps_z = activation == "tanh" and keep == "x"
-    start = _start(x, W_h, h0, at_step)
-    states, z = _states(inputs, W_h, start, runs, x.shape[-2], activation, keeps_z)
-    y = jnp.moveaxis(states, 0, -2)
+    start = _start(x_read, W_x, h0)
+    y, z = _states(inputs, W_h, start, runs, x.shape[-2], activation, activation == "tanh" and keep == "x")
     return y, (x, W_x, W_h, None if b is None else Like.of(b), h0, mask, y, z)
 
 
-def _start(x: Array, W_h: Array, h0: Array | None, at_step: NamedSharding | None) -> Array:
+def _read(x: Array, mask: Array | None) -> tuple[Array, Array | None]:
+    """The inputs, 0 where they are not read, and the mask; all steps on each device."""
+    x = place(x, with_axis(without_axis(explicit_sharding(x), -2), x.ndim - 2))
+    if mask is None:
+        return x, None
+    mask = place(mask, without_axis(explicit_sharding(x), -1))
+    return jnp.where(jnp.expand_dims(mask, -1), x, jnp.zeros((), x.dtype)), mask
+
+
+def _start(x: Array, W_x: Array, h0: Array | None) -> Array:
     """The state before the first step."""
+    sharding = without_axis(product_sharding(x, W_x), -2)
     if h0 is not None:
-        return place(h0, at_step)
-    zeros = jnp.zeros((*x.shape[:-2], W_h.shape[0]), x.dtype, device=at_step)
+        return place(h0, sharding)
+    zeros = jnp.zeros((*x.shape[:-2], W_x.shape[0]), x.dtype, device=sharding)
     return vary_together((zeros,), x)[0]
 
 
@@ -200,18 +207,14 @@ _rnn = jax.custom_vjp(_rnn_value, nondiff_argnums=(6, 7))
 
 def _rnn_bwd(activation: str, keep: str, residuals: tuple, dy: Array) -> tuple:
     x, W_x, W_h, b_like, h0, mask, y, z = residuals
-    at_step = without_axis(product_sharding(x, W_x), -2)
-    x_t, runs = _time_first(x, mask)
-    states, dy = jnp.moveaxis(y, -2, 0), jnp.moveaxis(dy, -2, 0)
-    deltas, dh0 = _error_signals(dy, states, z, W_h, runs, activation)
-    dW_h = _weight_gradient(deltas, _before(_start(x, W_h, h0, at_step), states, runs), W_h)
-    dW_x = _weight_gradient(deltas, x_t, W_x)
+    x_read, runs = _read(x, mask)
+    deltas, dstart = _error_signals(dy, y, z, W_h, runs, activation)
+    dx = _product(deltas, W_x, 0, explicit_sharding(x_read)).astype(x.dtype)
+    dW_x = _weight_gradient(deltas, x_read, W_x)
+    dW_h = _weight_gradient(deltas, _before(_start(x_read, W_x, h0), y, runs), W_h)
     db = None if b_like is None else unbroadcast(deltas, b_like)
-    dx = jnp.moveaxis(_product(deltas, W_x, 0, explicit_sharding(x_t)).astype(x.dtype), 0, -2)
-    dx = place(dx, explicit_sharding(x))
-    if h0 is not None:
-        dh0 = place(dh0.astype(h0.dtype), explicit_sharding(h0))
-    return dx, dW_x, dW_h, db, None if h0 is None else dh0, None
+    dh0 = None if h0 is None else place(dstart.astype(h0.dtype), explicit_sharding(h0))
+    return place(dx, explicit_sharding(x)), dW_x, dW_h, db, dh0, None
 
 
 _rnn.defvjp(_rnn_forward, _rnn_bwd)
@@ -267,7 +270,7 @@ def bare_rnn_plain(W: Array, h0: Array, steps: int) -> Array:
 
 def _bare_rnn_forward(W: Array, h0: Array, steps: int) -> tuple[Array, tuple]:
     start = place(h0, product_sharding(h0, W))
-    y = jnp.moveaxis(_states(None, W, start, None, steps, "relu", False)[0], 0, -2)
+    y, _ = _states(None, W, start, None, steps, "relu", False)
     return y, (W, h0, y)
 
 
@@ -280,25 +283,14 @@ _bare_rnn = jax.custom_vjp(_bare_rnn_value, nondiff_argnums=(2,))
 
 def _bare_rnn_bwd(steps: int, residuals: tuple[Array, Array, Array], dy: Array) -> tuple[Array, Array]:
     W, h0, y = residuals
-    states, dy = jnp.moveaxis(y, -2, 0), jnp.moveaxis(dy, -2, 0)
-    deltas, dh0 = _error_signals(dy, states, None, W, None, "relu")
-    dW = _weight_gradient(deltas, _before(place(h0, product_sharding(h0, W)), states, None), W)
+    deltas, dh0 = _error_signals(dy, y, None, W, None, "relu")
+    dW = _weight_gradient(deltas, _before(place(h0, product_sharding(h0, W)), y, None), W)
     return dW, place(dh0.astype(h0.dtype), explicit_sharding(h0))
 
 
 _bare_rnn.defvjp(_bare_rnn_forward, _bare_rnn_bwd)
 
-# ---- step by step; time is the first axis -----------------------------------------------------------------
-
-
-def _time_first(x: Array, mask: Array | None) -> tuple[Array, Array | None]:
-    """The inputs, 0 where they are not read, and the mask; time whole on each device."""
-    steps = with_axis(without_axis(explicit_sharding(x), -2), 0)
-    x_t = place(jnp.moveaxis(x, -2, 0), steps)
-    if mask is None:
-        return x_t, None
-    runs = place(jnp.moveaxis(mask, -1, 0), without_axis(steps, -1))
-    return jnp.where(jnp.expand_dims(runs, -1), x_t, jnp.zeros((), x.dtype)), runs
+# ---- step by step -----------------------------------------------------------------------------------------
 
 
 def _states(
@@ -310,7 +302,7 @@ def _states(
     activation: str,
     keeps_z: bool,
 ) -> tuple[Array, Array | None]:
-    """Every h_t, and every z_t where they are kept, in the dtype of the start."""
+    """Every h_t, and every z_t where they are kept, in the dtype of the start; time is next to last."""
     at_step = explicit_sharding(start)
     W_h = _split_as_states(W_h, at_step)
 
@@ -324,15 +316,17 @@ def _states(
         h = y if runs_t is None else jnp.where(jnp.expand_dims(runs_t, -1), y, h)
         return h, (h, z.astype(h.dtype) if keeps_z else None)
 
-    return lax.scan(step, start, (inputs, runs), length=length, unroll=_UNROLL)[1]
+    over_time = (_time_first(inputs, -2), _time_first(runs, -1))
+    y, z = lax.scan(step, start, over_time, length=length, unroll=_UNROLL)[1]
+    return jnp.moveaxis(y, 0, -2), None if z is None else jnp.moveaxis(z, 0, -2)
 
 
 def _error_signals(
-    dy: Array, states: Array, z: Array | None, W_h: Array, runs: Array | None, activation: str
+    dy: Array, y: Array, z: Array | None, W_h: Array, runs: Array | None, activation: str
 ) -> tuple[Array, Array]:
-    """Every δ_t, in the dtype of the states, and the gradient with respect to the start."""
-    dtype, wide = states.dtype, accumulator(states.dtype)
-    at_step = without_axis(explicit_sharding(states), 0)
+    """Every δ_t, in the dtype of the states y and laid out as they are, and the gradient by the start."""
+    dtype, wide = y.dtype, accumulator(y.dtype)
+    at_step = without_axis(explicit_sharding(y), -2)
     W_h = _split_as_states(W_h, at_step)
 
     def step(from_next: Array, given: tuple) -> tuple[Array, Array]:
@@ -352,10 +346,15 @@ def _error_signals(
         delta = jnp.where(runs_t, delta, jnp.zeros((), wide)).astype(dtype)
         return jnp.where(runs_t, _product(delta, W_h, 0, at_step), g), delta
 
-    end = jnp.zeros(states.shape[1:], wide, device=at_step)
-    (end,) = vary_together((end,), states)
-    dstart, deltas = lax.scan(step, end, (dy, states, z, runs), reverse=True, unroll=_UNROLL)
-    return deltas, dstart
+    end = jnp.zeros((*y.shape[:-2], y.shape[-1]), wide, device=at_step)
+    (end,) = vary_together((end,), y)
+    over_time = (*(_time_first(a, -2) for a in (dy, y, z)), _time_first(runs, -1))
+    dstart, deltas = lax.scan(step, end, over_time, reverse=True, unroll=_UNROLL)
+    return jnp.moveaxis(deltas, 0, -2), dstart
+
+
+def _time_first(x: Array | None, axis: int) -> Array | None:
+    return None if x is None else jnp.moveaxis(x, axis, 0)
 
 
 def _split_as_states(W_h: Array, at_step: NamedSharding | None) -> Array:
@@ -365,9 +364,9 @@ def _split_as_states(W_h: Array, at_step: NamedSharding | None) -> Array:
     return place(W_h, NamedSharding(at_step.mesh, PartitionSpec(at_step.spec[-1], None)))
 
 
-def _before(start: Array, states: Array, runs: Array | None) -> Array:
+def _before(start: Array, y: Array, runs: Array | None) -> Array:
     """h_{t-1} for every t, 0 at the steps that did not run: a state that overflowed would make 0 · inf."""
-    before = jnp.concatenate([jnp.expand_dims(start, 0), states])[:-1]
+    before = jnp.concatenate([jnp.expand_dims(start, -2), y], -2)[..., :-1, :]
     if runs is None:
         return before
     return jnp.where(jnp.expand_dims(runs, -1), before, jnp.zeros((), before.dtype))

@@ -192,7 +192,7 @@ def batch_norm(
     axis_name: Any = None,
 ) -> tuple[Array, Array, Array]:
     """See `ops.batch_norm`."""
-    return batch_norm_plain(*_arrays(x, scale, bias, mask), epsilon, axis_name)
+    return batch_norm_plain(_array(x), _array(scale), _array(bias), _array(mask), epsilon, axis_name)
 
 
 def batch_norm_inference(
@@ -205,15 +205,16 @@ def batch_norm_inference(
     epsilon: float = 1e-5,
 ) -> Array:
     """See `ops.batch_norm_inference`."""
-    return batch_norm_inference_plain(*_arrays(x, mean, var, scale, bias), epsilon)
+    return batch_norm_inference_plain(
+        _array(x), _array(mean), _array(var), _array(scale), _array(bias), epsilon
+    )
 
 
 def layer_norm(
     x: ArrayLike, scale: ArrayLike | None = None, bias: ArrayLike | None = None, *, epsilon: float = 1e-6
 ) -> Array:
     """See `ops.layer_norm`."""
-    return layer_norm_plain(*_arrays(x, scale, bias), epsilon)
-
+    return layer_norm_plain(_array(x), _array(scale), _array(bias), epsilon)
 
 
 # ---- over time steps --------------------------------------------------------------------------------------
@@ -231,12 +232,12 @@ def rnn(
     keep: str = "y",
 ) -> Array:
     """See `ops.rnn`."""
-    return rnn_plain(*_arrays(x, W_x, W_h, b, h0, mask), activation)
+    return rnn_plain(_array(x), _array(W_x), _array(W_h), _array(b), _array(h0), _array(mask), activation)
 
 
 def bare_rnn(W: ArrayLike, h0: ArrayLike, steps: int) -> Array:
     """See `ops.bare_rnn`."""
-    return bare_rnn_plain(*_arrays(W, h0), steps)
+    return bare_rnn_plain(jnp.asarray(W), jnp.asarray(h0), steps)
 
 
 def max_pool(x: ArrayLike, window: int, stride: int = 1) -> Array:
@@ -255,9 +256,11 @@ def attention(
     scale: float | None = None,
 ) -> Array:
     """See `ops.attention`."""
-    drawn = None if dropout_rate in (0, 1) else as_key(dropout_key)
-    return attention_plain(*_arrays(query, key, value, mask), drawn, dropout_rate, scale)
+    drawn = None if dropout_rate in (0, 1) else as_key(dropout_key, "dropout_key")
+    return attention_plain(
+        _array(query), _array(key), _array(value), _array(mask), drawn, dropout_rate, scale
+    )
 
 
-def _arrays(*values: ArrayLike | None) -> tuple[Any, ...]:
-    return tuple(None if value is None else jnp.asarray(value) for value in values)
+def _array(value: ArrayLike | None) -> Any:
+    return None if value is None else jnp.asarray(value)

@@ -173,7 +173,7 @@ def test_integers_for_floats_raise_and_name_the_argument(row):
     point = Point.of(*cast(case.draw(np.random.default_rng(0)), jnp.float32))
     integers = (jnp.ones(point.floats[0].shape, jnp.int32), *point.floats[1:])
     with pytest.raises(
-        TypeError, match="(x|table|logits|predictions) must be floating-point, got dtype int32"
+        TypeError, match="(x|W|table|logits|predictions|query) must be floating-point, got dtype int32"
     ):
         row.op(*point.put(integers), **case.keywords)
 

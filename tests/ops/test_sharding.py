@@ -18,6 +18,21 @@ IDS = np.array(
 )
 LABELS = np.array([0, 1, 2, 3, 3, -1, 1, 0], np.int32)
 SOFT = np.full((8, 4), 0.25, np.float32)
+UNEVEN = np.sin(np.arange(64 * 4, dtype=np.float32)).reshape(64, 4)
+FEATURES = np.array([0.5, 1.0, -1.0, 2.0], np.float32)
+COUNTED = np.arange(64) % 3 > 0
+
+
+def with_statistics(y, mean, var):
+    return y * var[None] + mean[None]
+
+
+STEPS = np.sin(np.arange(8 * 8 * 4, dtype=np.float32)).reshape(8, 8, 4)
+STATE = np.cos(np.arange(8 * 6, dtype=np.float32)).reshape(8, 6)
+W_X, W_H = WEIGHTS, np.sin(np.arange(36, dtype=np.float32)).reshape(6, 6) / 2
+RUNS = np.arange(8) <= np.array([[7], [0], [4], [7], [6], [2], [3], [7]])
+HEADS = np.cos(np.arange(8 * 8 * 2 * 4, dtype=np.float32)).reshape(8, 8, 2, 4)
+
 
 # (name, function of the differentiable arguments, arguments, their specs, further arguments and specs)
 CASES = {
@@ -108,6 +123,86 @@ CASES = {
     "softmax, along a split axis": (ops.softmax, (ROWS,), (P("data", "model"),)),
     "dropout": (lambda x: ops.dropout(x, jax.random.key(0), 0.5), (ROWS,), (P("data"),)),
     "l2": (lambda W, b: ops.l2({"W": W, "b": b}, 0.1, biases=True), (WEIGHTS, BIAS), (P("model"), P())),
+    "batch norm, rows split": (
+        lambda *args: with_statistics(*ops.batch_norm(*args)),
+        (UNEVEN, FEATURES, FEATURES + 1, COUNTED),
+        (P("data"), P(), P(), P("data")),
+    ),
+    "batch norm, rows and features split": (
+        lambda *args: with_statistics(*ops.batch_norm(*args)),
+        (UNEVEN, FEATURES, FEATURES + 1, COUNTED),
+        (P("data", "model"), P("model"), P(), P("data")),
+    ),
+    "batch norm, parameters split as the rows": (
+        lambda *args: with_statistics(*ops.batch_norm(*args)),
+        (UNEVEN, FEATURES, FEATURES + 1),
+        (P("data"), P("data"), P("data")),
+    ),
+    "batch norm inference": (
+        ops.batch_norm_inference,
+        (UNEVEN, FEATURES, np.abs(FEATURES), FEATURES, FEATURES + 1),
+        (P("data", "model"), P(), P("model"), P("data"), P()),
+    ),
+    "layer norm, rows split": (
+        ops.layer_norm,
+        (UNEVEN, FEATURES, FEATURES + 1),
+        (P("data"), P(), P("data")),
+    ),
+    "layer norm, rows and features split": (
+        ops.layer_norm,
+        (UNEVEN.reshape(8, 8, 4), FEATURES, FEATURES + 1),
+        (P("data", None, "model"), P("model"), P()),
+    ),
+    "rnn, sequences split": (ops.rnn, (STEPS, W_X, W_H, BIAS, STATE), (P("data"), P(), P(), P(), P("data"))),
+    "rnn, units split": (
+        ops.rnn,
+        (STEPS, W_X, W_H, BIAS, STATE),
+        (P("data"), P("model"), P("model"), P("model"), P("data", "model")),
+    ),
+    "rnn, the columns of W_h split": (
+        ops.rnn,
+        (STEPS, W_X, W_H, BIAS, STATE),
+        (P("data"), P(), P(None, "model"), P(), P()),
+    ),
+    "rnn, features split": (ops.rnn, (STEPS, W_X, W_H), (P("data", None, "model"), P(None, "model"), P())),
+    "rnn, steps split": (ops.rnn, (STEPS, W_X, W_H), (P(None, "data"), P("model"), P())),
+    "rnn, masked": (
+        lambda x, W_x, W_h, mask: ops.rnn(x, W_x, W_h, mask=mask),
+        (STEPS, W_X, W_H, RUNS),
+        (P("data"), P("model"), P("model"), P()),
+    ),
+    "bare rnn": (lambda W, h: ops.bare_rnn(W, h, 3), (W_H, STATE), (P(), P("data"))),
+    "bare rnn, units split": (
+        lambda W, h: ops.bare_rnn(W, h, 3),
+        (W_H, STATE),
+        (P("model"), P("data", "model")),
+    ),
+    "max pool": (lambda x: ops.max_pool(x, 3, 2), (STEPS,), (P("data"),)),
+    "max pool, features split": (lambda x: ops.max_pool(x, 2), (STEPS,), (P("data", None, "model"),)),
+    "max pool, steps split": (lambda x: ops.max_pool(x, 4, 3), (STEPS,), (P(None, "data"),)),
+    "attention, sequences split": (ops.attention, (HEADS, HEADS, HEADS), (P("data"),) * 3),
+    "attention, heads split": (ops.attention, (HEADS, HEADS[::-1], HEADS), (P("data", None, "model"),) * 3),
+    "attention, steps split": (
+        ops.attention,
+        (HEADS, HEADS[::-1], HEADS),
+        (P(None, "data"), P(None, "data"), P(None, "data")),
+    ),
+    "attention, features split": (
+        ops.attention,
+        (HEADS, HEADS[::-1], HEADS),
+        (P("data", None, None, "model"),) * 3,
+    ),
+    "attention, keys whole": (ops.attention, (HEADS, HEADS[::-1], HEADS), (P("data"), P(), P())),
+    "attention, masked": (
+        lambda q, k, v, mask: ops.attention(q, k, v, mask),
+        (HEADS, HEADS[::-1], HEADS, RUNS[:, None, None, :]),
+        (*(P("data", None, "model"),) * 3, P("data")),
+    ),
+    "attention, one mask for all, and dropout": (
+        lambda q, k, v, mask: ops.attention(q, k, v, mask, jax.random.key(0), dropout_rate=0.5),
+        (HEADS, HEADS[::-1], HEADS, np.tril(np.ones((8, 8), np.bool_))),
+        (*(P("data", None, "model"),) * 3, P()),
+    ),
 }
 
 
@@ -137,6 +232,17 @@ def test_split_equals_whole(name, kind):
 
 
 SHARD_MAPPED = {
+    "batch norm": (
+        lambda *args: with_statistics(*ops.batch_norm(*args)),
+        (UNEVEN, FEATURES, FEATURES + 1, COUNTED),
+        (P("d"), P(), P(), P("d")),
+    ),
+    "batch norm inference": (
+        ops.batch_norm_inference,
+        (UNEVEN, FEATURES, np.abs(FEATURES), FEATURES, FEATURES + 1),
+        (P("d"), P(), P(), P(), P()),
+    ),
+    "layer norm": (ops.layer_norm, (UNEVEN, FEATURES, FEATURES + 1), (P("d"), P(), P())),
     "linear": (ops.linear, (ROWS, WEIGHTS, BIAS), (P("d"), P(), P())),
     "linear, no bias": (ops.linear, (ROWS, WEIGHTS), (P("d"), P())),
     "embedding": (ops.embedding, (TABLE, np.abs(IDS)), (P(), P("d"))),
@@ -151,6 +257,25 @@ SHARD_MAPPED = {
     "softmax": (ops.softmax, (ROWS,), (P("d"),)),
     "mean_squared_error": (ops.mean_squared_error, (ROWS, ROWS[:1]), (P("d"), P())),
     "l2": (lambda W, x: ops.l2({"W": W, "V": x}, 0.1), (WEIGHTS, ROWS), (P(), P("d"))),
+    "rnn": (ops.rnn, (STEPS, W_X, W_H, BIAS), (P("d"), P(), P(), P())),
+    "rnn, one state for all": (
+        lambda x, W_x, W_h, h0: ops.rnn(x, W_x, W_h, None, h0, activation="relu"),
+        (STEPS, W_X, W_H, STATE[:1]),
+        (P("d"), P(), P(), P()),
+    ),
+    "rnn, one input for all, masked": (
+        lambda x, W_x, W_h, mask: ops.rnn(x, W_x, W_h, mask=mask),
+        (STEPS[:1], W_X, W_H, RUNS),
+        (P(), P(), P(), P("d")),
+    ),
+    "bare rnn": (lambda W, h: ops.bare_rnn(W, h, 3), (W_H, STATE), (P(), P("d"))),
+    "max pool": (lambda x: ops.max_pool(x, 3), (STEPS,), (P("d"),)),
+    "attention": (ops.attention, (HEADS, HEADS[:1], HEADS[1:2]), (P("d"), P(), P())),
+    "attention, masked": (
+        lambda q, k, v, mask: ops.attention(q, k, v, mask),
+        (HEADS[:1], HEADS[1:2], HEADS[2:3], RUNS[:, None, None, :]),
+        (P(), P(), P(), P("d")),
+    ),
 }
 
 

@@ -93,15 +93,15 @@ class Case:
         )
 
     def scaled(self, factor: float) -> Case:
-        """The same with arguments that may be of any size (their range is symmetric) larger or smaller."""
+        """The same with a first argument that is larger or smaller, where its range is symmetric."""
 
         def larger(spec: Any) -> Any:
             if isinstance(spec, Real) and spec.low == -spec.high:
                 return dataclasses.replace(spec, low=factor * spec.low, high=factor * spec.high)
             return spec
 
-        arguments = jax.tree.map(larger, self.arguments, is_leaf=_is_specification)
-        return dataclasses.replace(self, arguments=arguments)
+        first = jax.tree.map(larger, self.arguments[0], is_leaf=_is_specification)
+        return dataclasses.replace(self, arguments=(first, *self.arguments[1:]))
 
 
 def _is_specification(node: Any) -> bool:
