@@ -118,7 +118,8 @@ def _draw(
     leaf: Any, rule: Domain, kind: str, shape: tuple[int, ...], rng: np.random.Generator, lone: bool
 ) -> Any:
     if isinstance(rule, str) and rule == "fixed":
-        return leaf if np.shape(leaf) == shape else _resized(leaf, shape)
+        same = leaf if np.shape(leaf) == shape else _resized(leaf, shape)
+        return _rounded(same, leaf.dtype) if _floating(leaf) else same
     if callable(rule):
         like = leaf if np.shape(leaf) == shape else _resized(leaf, shape)
         drawn = rule(rng, like)

@@ -31,9 +31,6 @@ from jaxbackprop.ops._sharding import (
     without_axis,
 )
 
-# Steps that a compiled loop takes at a time: the loop's own cost is halved, and compilation is still short.
-_UNROLL = 4
-
 # ---- recurrent layer --------------------------------------------------------------------------------------
 
 
@@ -317,7 +314,7 @@ def _states(
         return h, (h, z.astype(h.dtype) if keeps_z else None)
 
     over_time = (_time_first(inputs, -2), _time_first(runs, -1))
-    y, z = lax.scan(step, start, over_time, length=length, unroll=_UNROLL)[1]
+    y, z = lax.scan(step, start, over_time, length=length)[1]
     return jnp.moveaxis(y, 0, -2), None if z is None else jnp.moveaxis(z, 0, -2)
 
 
@@ -349,7 +346,7 @@ def _error_signals(
     end = jnp.zeros((*y.shape[:-2], y.shape[-1]), wide, device=at_step)
     (end,) = vary_together((end,), y)
     over_time = (*(_time_first(a, -2) for a in (dy, y, z)), _time_first(runs, -1))
-    dstart, deltas = lax.scan(step, end, over_time, reverse=True, unroll=_UNROLL)
+    dstart, deltas = lax.scan(step, end, over_time, reverse=True)
     return jnp.moveaxis(deltas, 0, -2), dstart
 
 

@@ -19,7 +19,7 @@ from jaxbackprop._shapes import as_floats
 from jaxbackprop.ops._activations import _maxima, _rectifiers, _smooth, _squashing
 from jaxbackprop.ops._attention import attention_plain
 from jaxbackprop.ops._batch_norm import batch_norm_inference_plain, batch_norm_plain
-from jaxbackprop.ops._dropout import as_key, dropout_plain
+from jaxbackprop.ops._dropout import as_key, dropout_plain, drops_all
 from jaxbackprop.ops._embedding import lookup_plain
 from jaxbackprop.ops._gates import add_plain, copy_plain, multiply_plain
 from jaxbackprop.ops._l2 import is_penalised, l2_plain
@@ -57,7 +57,9 @@ def window_lookup(table: ArrayLike, ids: ArrayLike, *, padding_id: int | None = 
 def dropout(x: ArrayLike, key: Any, rate: float, *, deterministic: bool = False) -> Array:
     """See `ops.dropout`."""
     x = jnp.asarray(x)
-    return x if deterministic or rate == 0 else dropout_plain(x, as_key(key), rate)
+    if deterministic or rate == 0:
+        return x
+    return jnp.zeros_like(x) if drops_all(rate) else dropout_plain(x, as_key(key), rate)
 
 
 def l2(tree: Any, strength: ArrayLike, *, biases: bool = False, tables: bool = False) -> Array:

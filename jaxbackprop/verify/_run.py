@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from jaxbackprop._json_file import refuse_unwritable, write_json
@@ -40,9 +41,11 @@ def run(
         _as_cannot_verify(refuse_unwritable, json_path)
     results = verify(ops, reference, effort=effort, workers=os.cpu_count() or 1)
     console = console or Console()
+    table = _table(results)
     # A narrow terminal wraps whole lines; cut columns would lose figures.
-    console.width = max(console.width, 110)
-    console.print(_table(results))
+    unbounded = console.options.update(width=1000)
+    console.width = max(console.width, Measurement.get(console, unbounded, table).maximum)
+    console.print(table)
     for result in results:
         for problem in result.problems:
             console.print(f"{result.operator}, {result.argument}: {problem}", markup=False, highlight=False)

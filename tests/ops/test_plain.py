@@ -20,6 +20,12 @@ def test_every_operator_has_a_plain_twin_that_is_its_oracle():
         assert [(p.name, p.kind, p.default) for p in ours] == [(p.name, p.kind, p.default) for p in theirs]
 
 
+def test_plain_dropout_at_both_ends():
+    x = jnp.ones(3)
+    np.testing.assert_array_equal(plain.dropout(x, None, 0.0), x)
+    np.testing.assert_array_equal(plain.dropout(x, None, 1.0), 0 * x)
+
+
 def test_forward_mode_is_refused_and_the_plain_twin_is_the_way_out():
     x = jnp.linspace(-2, 2, 5)
     with pytest.raises(TypeError, match=r"forward-mode .* custom_vjp"):

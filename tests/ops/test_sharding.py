@@ -8,6 +8,7 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxbackprop import ops
+from jaxbackprop.ops._catalogue import CATALOGUE
 
 ROWS = np.linspace(-2, 2, 8 * 4, dtype=np.float32).reshape(8, 4)
 WEIGHTS = np.linspace(-1, 1, 6 * 4, dtype=np.float32).reshape(6, 4)
@@ -55,34 +56,34 @@ CASES = {
         (TABLE, IDS),
         (P("data"), P("data")),
     ),
-    "window, table split by rows": (
+    "window_lookup, table split by rows": (
         lambda table, ids: ops.window_lookup(table, ids, padding_id=-1),
         (TABLE, IDS),
         (P("data"), P("data")),
     ),
-    "cross-entropy, rows split": (
+    "softmax_cross_entropy, rows split": (
         lambda logits, labels: ops.softmax_cross_entropy(logits, labels, ignore_label=-1),
         (ROWS, LABELS),
         (P("data"), P("data")),
     ),
-    "cross-entropy, classes split": (
+    "softmax_cross_entropy, classes split": (
         lambda logits, labels: ops.softmax_cross_entropy(logits, labels, ignore_label=-1),
         (ROWS, LABELS),
         (P("data", "model"), P("data")),
     ),
-    "cross-entropy, soft": (ops.softmax_cross_entropy, (ROWS, SOFT), (P("data"), P("data"))),
-    "cross-entropy, labels whole": (
+    "softmax_cross_entropy, soft": (ops.softmax_cross_entropy, (ROWS, SOFT), (P("data"), P("data"))),
+    "softmax_cross_entropy, labels whole": (
         lambda logits, labels: ops.softmax_cross_entropy(logits, labels, ignore_label=-1),
         (ROWS, LABELS),
         (P(), P("data")),
     ),
-    "cross-entropy, soft labels whole": (ops.softmax_cross_entropy, (ROWS, SOFT), (P("data"), P())),
-    "cross-entropy, soft labels split further": (
+    "softmax_cross_entropy, soft labels whole": (ops.softmax_cross_entropy, (ROWS, SOFT), (P("data"), P())),
+    "softmax_cross_entropy, soft labels split further": (
         ops.softmax_cross_entropy,
         (ROWS, SOFT),
         (P("data"), P("data", "model")),
     ),
-    "window, table split by columns": (
+    "window_lookup, table split by columns": (
         lambda table, ids: ops.window_lookup(table, ids, padding_id=-1),
         (TABLE, IDS),
         (P(None, "model"), P("data")),
@@ -123,32 +124,32 @@ CASES = {
     "softmax, along a split axis": (ops.softmax, (ROWS,), (P("data", "model"),)),
     "dropout": (lambda x: ops.dropout(x, jax.random.key(0), 0.5), (ROWS,), (P("data"),)),
     "l2": (lambda W, b: ops.l2({"W": W, "b": b}, 0.1, biases=True), (WEIGHTS, BIAS), (P("model"), P())),
-    "batch norm, rows split": (
+    "batch_norm, rows split": (
         lambda *args: with_statistics(*ops.batch_norm(*args)),
         (UNEVEN, FEATURES, FEATURES + 1, COUNTED),
         (P("data"), P(), P(), P("data")),
     ),
-    "batch norm, rows and features split": (
+    "batch_norm, rows and features split": (
         lambda *args: with_statistics(*ops.batch_norm(*args)),
         (UNEVEN, FEATURES, FEATURES + 1, COUNTED),
         (P("data", "model"), P("model"), P(), P("data")),
     ),
-    "batch norm, parameters split as the rows": (
+    "batch_norm, parameters split as the rows": (
         lambda *args: with_statistics(*ops.batch_norm(*args)),
         (UNEVEN, FEATURES, FEATURES + 1),
         (P("data"), P("data"), P("data")),
     ),
-    "batch norm inference": (
+    "batch_norm_inference": (
         ops.batch_norm_inference,
         (UNEVEN, FEATURES, np.abs(FEATURES), FEATURES, FEATURES + 1),
         (P("data", "model"), P(), P("model"), P("data"), P()),
     ),
-    "layer norm, rows split": (
+    "layer_norm, rows split": (
         ops.layer_norm,
         (UNEVEN, FEATURES, FEATURES + 1),
         (P("data"), P(), P("data")),
     ),
-    "layer norm, rows and features split": (
+    "layer_norm, rows and features split": (
         ops.layer_norm,
         (UNEVEN.reshape(8, 8, 4), FEATURES, FEATURES + 1),
         (P("data", None, "model"), P("model"), P()),
@@ -171,15 +172,15 @@ CASES = {
         (STEPS, W_X, W_H, RUNS),
         (P("data"), P("model"), P("model"), P()),
     ),
-    "bare rnn": (lambda W, h: ops.bare_rnn(W, h, 3), (W_H, STATE), (P(), P("data"))),
-    "bare rnn, units split": (
+    "bare_rnn": (lambda W, h: ops.bare_rnn(W, h, 3), (W_H, STATE), (P(), P("data"))),
+    "bare_rnn, units split": (
         lambda W, h: ops.bare_rnn(W, h, 3),
         (W_H, STATE),
         (P("model"), P("data", "model")),
     ),
-    "max pool": (lambda x: ops.max_pool(x, 3, 2), (STEPS,), (P("data"),)),
-    "max pool, features split": (lambda x: ops.max_pool(x, 2), (STEPS,), (P("data", None, "model"),)),
-    "max pool, steps split": (lambda x: ops.max_pool(x, 4, 3), (STEPS,), (P(None, "data"),)),
+    "max_pool": (lambda x: ops.max_pool(x, 3, 2), (STEPS,), (P("data"),)),
+    "max_pool, features split": (lambda x: ops.max_pool(x, 2), (STEPS,), (P("data", None, "model"),)),
+    "max_pool, steps split": (lambda x: ops.max_pool(x, 4, 3), (STEPS,), (P(None, "data"),)),
     "attention, sequences split": (ops.attention, (HEADS, HEADS, HEADS), (P("data"),) * 3),
     "attention, heads split": (ops.attention, (HEADS, HEADS[::-1], HEADS), (P("data", None, "model"),) * 3),
     "attention, steps split": (
@@ -204,6 +205,10 @@ CASES = {
         (*(P("data", None, "model"),) * 3, P()),
     ),
 }
+
+
+def test_every_operator_is_split():
+    assert {name.split(",")[0] for name in CASES} == {row.name for row in CATALOGUE}
 
 
 @pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit], ids=["auto", "explicit"])
@@ -232,23 +237,27 @@ def test_split_equals_whole(name, kind):
 
 
 SHARD_MAPPED = {
-    "batch norm": (
+    "batch_norm": (
         lambda *args: with_statistics(*ops.batch_norm(*args)),
         (UNEVEN, FEATURES, FEATURES + 1, COUNTED),
         (P("d"), P(), P(), P("d")),
     ),
-    "batch norm inference": (
+    "batch_norm_inference": (
         ops.batch_norm_inference,
         (UNEVEN, FEATURES, np.abs(FEATURES), FEATURES, FEATURES + 1),
         (P("d"), P(), P(), P(), P()),
     ),
-    "layer norm": (ops.layer_norm, (UNEVEN, FEATURES, FEATURES + 1), (P("d"), P(), P())),
+    "layer_norm": (ops.layer_norm, (UNEVEN, FEATURES, FEATURES + 1), (P("d"), P(), P())),
     "linear": (ops.linear, (ROWS, WEIGHTS, BIAS), (P("d"), P(), P())),
     "linear, no bias": (ops.linear, (ROWS, WEIGHTS), (P("d"), P())),
     "embedding": (ops.embedding, (TABLE, np.abs(IDS)), (P(), P("d"))),
-    "window": (ops.window_lookup, (TABLE, np.abs(IDS)), (P(), P("d"))),
-    "cross-entropy": (ops.softmax_cross_entropy, (ROWS, np.abs(LABELS)), (P("d"), P("d"))),
-    "soft cross-entropy": (ops.softmax_cross_entropy, (ROWS, SOFT[:1].repeat(8, 0)), (P("d"), P("d"))),
+    "window_lookup": (ops.window_lookup, (TABLE, np.abs(IDS)), (P(), P("d"))),
+    "softmax_cross_entropy": (ops.softmax_cross_entropy, (ROWS, np.abs(LABELS)), (P("d"), P("d"))),
+    "softmax_cross_entropy, soft": (
+        ops.softmax_cross_entropy,
+        (ROWS, SOFT[:1].repeat(8, 0)),
+        (P("d"), P("d")),
+    ),
     "maximum": (ops.maximum, (ROWS, ROWS[2:3]), (P("d"), P())),
     "multiply": (ops.multiply, (ROWS, ROWS[2:3]), (P("d"), P())),
     "add": (ops.add, (ROWS, ROWS[2:3]), (P("d"), P())),
@@ -268,8 +277,8 @@ SHARD_MAPPED = {
         (STEPS[:1], W_X, W_H, RUNS),
         (P(), P(), P(), P("d")),
     ),
-    "bare rnn": (lambda W, h: ops.bare_rnn(W, h, 3), (W_H, STATE), (P(), P("d"))),
-    "max pool": (lambda x: ops.max_pool(x, 3), (STEPS,), (P("d"),)),
+    "bare_rnn": (lambda W, h: ops.bare_rnn(W, h, 3), (W_H, STATE), (P(), P("d"))),
+    "max_pool": (lambda x: ops.max_pool(x, 3), (STEPS,), (P("d"),)),
     "attention": (ops.attention, (HEADS, HEADS[:1], HEADS[1:2]), (P("d"), P(), P())),
     "attention, masked": (
         lambda q, k, v, mask: ops.attention(q, k, v, mask),

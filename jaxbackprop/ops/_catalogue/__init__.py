@@ -1,6 +1,7 @@
 """One row an operator: what `verify`, the tests, the documentation and the benchmark know about it.
 
-A row's cases say which arguments to draw: `Real`, `Spread`, `Integer`, `Key`, or the value itself where it is static.
+A row's cases say which arguments to draw: `Real`, `Spread`, `Integer`, `Key`, or the value itself where it is
+static.
 Ranges and special values stand apart: random draws look at smooth points, `special` at kinks, ties and tails.
 """
 
