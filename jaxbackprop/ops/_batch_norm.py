@@ -199,7 +199,7 @@ def batch_norm_inference(
     """Batch normalisation with given statistics, for each feature a straight line: y = γ (x - μ) r + β.
 
     Gradient, with r = 1 / √(v + ε), x̂ = (x - μ) r and sums over the rows: dx = r γ dy; dμ = -Σ dx;
-    dv = -½ r Σ dx x̂; dγ = Σ dy x̂; dβ = Σ dy. Keeps x, γ, μ and r.
+    dv = -½ r³ Σ γ dy (x - μ); dγ = Σ dy x̂; dβ = Σ dy. Keeps x, γ, μ and v.
 
     Args:
         x: rows of c features under any leading axes.
@@ -245,21 +245,23 @@ def _inference_fwd(
     x: Array, mean: Array, var: Array, scale: Array | None, bias: Array | None, epsilon: float
 ) -> tuple[Array, tuple]:
     y = batch_norm_inference_plain(x, mean, var, scale, bias, epsilon)
-    r = lax.rsqrt(var.astype(accumulator(x.dtype)) + epsilon)
-    return y, (x, mean, r, Like.of(var), scale, None if bias is None else Like.of(bias))
+    return y, (x, mean, var, scale, None if bias is None else Like.of(bias))
 
 
 def _inference_bwd(
     epsilon: float, residuals: tuple, dy: Array
 ) -> tuple[Array, Array, Array, Array | None, Array | None]:
-    x, mean, r, var_like, scale, bias_like = residuals
-    upstream = dy.astype(r.dtype)
-    r = along_rows(r, upstream)
-    normalised = (x.astype(r.dtype) - along_rows(mean, upstream)) * r
-    dx = r * affine(upstream, scale, None)
+    x, mean, var, scale, bias_like = residuals
+    upstream = dy.astype(accumulator(x.dtype))
+    spread = along_rows(var, upstream) + epsilon
+    r = lax.rsqrt(spread)
+    centred = x.astype(r.dtype) - along_rows(mean, upstream)
+    direct = affine(upstream, scale, None)
+    dx = r * direct
     dmean = unbroadcast(-dx, Like.of(mean))
-    dvar = unbroadcast(-0.5 * r * dx * normalised, var_like)
-    dscale = None if scale is None else unbroadcast(upstream * normalised, Like.of(scale))
+    # r³ as r / (v + ε): one rounded root instead of three.
+    dvar = unbroadcast(-0.5 * (r / spread) * (direct * centred), Like.of(var))
+    dscale = None if scale is None else unbroadcast(upstream * centred * r, Like.of(scale))
     dbias = None if bias_like is None else unbroadcast(upstream, bias_like)
     return place(dx.astype(x.dtype), explicit_sharding(x)), dmean, dvar, dscale, dbias
 

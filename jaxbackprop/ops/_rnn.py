@@ -61,9 +61,9 @@ def rnn(
         mask: False where the state passes through, h_t = h_{t-1}; x is not read there, whatever it holds.
         activation: f; static.
         keep: what the backward pass of tanh keeps besides the arguments; static. "y" keeps the states, which
-            are the result: f' = 1 - h² loses all digits where |h| rounds to 1 (float32: |z| > 9). "x" keeps
-            the z_t too, as many numbers again, and f' is accurate everywhere (see `tanh`). relu needs the
-            states alone.
+            are the result: f' = 1 - h² loses all digits where |h| rounds to 1 (float32: |z| > 9; bfloat16:
+            |z| > 3). "x" keeps the z_t too, as many numbers again, and f' is accurate everywhere (see
+            `tanh`). relu needs the states alone.
 
     Returns:
         Every state h_1 … h_T, of x's dtype; the last is the final one. Half-precision states are rounded at
@@ -206,7 +206,7 @@ def _rnn_bwd(activation: str, keep: str, residuals: tuple, dy: Array) -> tuple:
     x, W_x, W_h, b_like, h0, mask, y, z = residuals
     x_read, runs = _read(x, mask)
     deltas, dstart = _error_signals(dy, y, z, W_h, runs, activation)
-    dx = _product(deltas, W_x, 0, explicit_sharding(x_read)).astype(x.dtype)
+    dx = _product(deltas, W_x.astype(deltas.dtype), 0, explicit_sharding(x_read)).astype(x.dtype)
     dW_x = _weight_gradient(deltas, x_read, W_x)
     dW_h = _weight_gradient(deltas, _before(_start(x_read, W_x, h0), y, runs), W_h)
     db = None if b_like is None else unbroadcast(deltas, b_like)
@@ -321,10 +321,13 @@ def _states(
 def _error_signals(
     dy: Array, y: Array, z: Array | None, W_h: Array, runs: Array | None, activation: str
 ) -> tuple[Array, Array]:
-    """Every δ_t, in the dtype of the states y and laid out as they are, and the gradient by the start."""
-    dtype, wide = y.dtype, accumulator(y.dtype)
+    """Every δ_t, laid out as the states y, and the gradient by the start.
+
+    In float32 at least: what a half-precision δ_t lost would be passed on to every step before.
+    """
+    wide = accumulator(y.dtype)
     at_step = without_axis(explicit_sharding(y), -2)
-    W_h = _split_as_states(W_h, at_step)
+    W_h = _split_as_states(W_h, at_step).astype(wide)
 
     def step(from_next: Array, given: tuple) -> tuple[Array, Array]:
         dy_t, h, z_t, runs_t = given
@@ -337,10 +340,9 @@ def _error_signals(
         else:
             delta = tanh_slope(z_t.astype(wide)) * g
         if runs_t is None:
-            delta = delta.astype(dtype)
             return _product(delta, W_h, 0, at_step), delta
         runs_t = jnp.expand_dims(runs_t, -1)
-        delta = jnp.where(runs_t, delta, jnp.zeros((), wide)).astype(dtype)
+        delta = jnp.where(runs_t, delta, jnp.zeros((), wide))
         return jnp.where(runs_t, _product(delta, W_h, 0, at_step), g), delta
 
     end = jnp.zeros((*y.shape[:-2], y.shape[-1]), wide, device=at_step)
@@ -385,9 +387,9 @@ def _weight_gradient(deltas: Array, inputs: Array, W: Array) -> Array:
     rows = tuple(range(deltas.ndim - 1))
     dW = lax.dot_general(
         deltas,
-        inputs,
+        inputs.astype(deltas.dtype),
         ((rows, rows), ((), ())),
-        preferred_element_type=accumulator(W.dtype),
+        preferred_element_type=deltas.dtype,
         out_sharding=explicit_sharding(W),
     )
     return dW.astype(W.dtype)
