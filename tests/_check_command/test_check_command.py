@@ -416,8 +416,8 @@ def test_the_reference_is_right():
         "reference.window:window_lookup",
     }
     pairs = {
-        f"reference.{path.stem}:{name}"
-        for path in (ROOT / "reference").glob("[a-z]*.py")
+        f"{'.'.join(path.relative_to(ROOT).with_suffix('').parts)}:{name}"
+        for path in (ROOT / "reference").rglob("[a-z]*.py")
         for name in re.findall(r"^def ([a-z]\w*)_vjp\(", path.read_text(), re.MULTILINE)
     }
     assert found.keys() == pairs

@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 
 from jaxbackprop import verify
-from jaxbackprop.ops import _activations, _linear, _softmax_cross_entropy, _window
+from jaxbackprop.ops import _linear, _softmax_cross_entropy, _window
+from jaxbackprop.ops._activations import _squashing
 from jaxbackprop.ops._catalogue import CATALOGUE
 
 
@@ -44,13 +45,13 @@ def test_kinks_are_seen():
     assert hardtanh.kinks > 0
 
 
-def a_hundredth_off(residuals, dy):
-    (dx,) = _activations._tanh_bwd(residuals, dy)
+def a_hundredth_off(keep, residuals, dy):
+    (dx,) = _squashing._tanh_bwd(keep, residuals, dy)
     return (dx * 1.01,)
 
 
 def test_a_slope_one_percent_off_is_wrong(rule):
-    rule(_activations._tanh, _activations._tanh_fwd, _activations._tanh_bwd, a_hundredth_off)
+    rule(_squashing._tanh, _squashing._tanh_fwd, _squashing._tanh_bwd, a_hundredth_off)
     (result,) = verify.verify(["tanh"], reference="reference")
     said = " ".join(result.problems)
     assert "value: dx" in said
@@ -63,15 +64,15 @@ def test_a_slope_one_percent_off_is_wrong(rule):
 
 def test_a_wrong_slope_at_a_kink_alone_is_wrong(rule):
     def fwd(x):
-        y, (inside, _) = _activations._hardtanh_fwd(x)
+        y, (inside, _) = _squashing._hardtanh_fwd(x)
         return y, (inside, jnp.abs(x) == 1)
 
     def twice_at_the_kink(residuals, dy):
         inside, kink = residuals
         return (jnp.where(kink, 2 * dy, jnp.where(inside, dy, jnp.zeros_like(dy))),)
 
-    rule(_activations._hardtanh, _activations._hardtanh_fwd, _activations._hardtanh_bwd, None)
-    _activations._hardtanh.defvjp(fwd, twice_at_the_kink)
+    rule(_squashing._hardtanh, _squashing._hardtanh_fwd, _squashing._hardtanh_bwd, None)
+    _squashing._hardtanh.defvjp(fwd, twice_at_the_kink)
     (result,) = verify.verify(["hardtanh"])
     assert any(problem.startswith("value: dx") for problem in result.problems)
 
@@ -99,11 +100,11 @@ def test_a_wrong_cotangent_dtype_is_wrong(rule):
 
 
 def test_a_rule_that_raises_is_wrong_and_not_an_error(rule):
-    def bwd(residuals, dy):
+    def bwd(keep, residuals, dy):
         x, z = residuals
         return (x * z * dy,)
 
-    rule(_activations._tanh, _activations._tanh_fwd, _activations._tanh_bwd, bwd)
+    rule(_squashing._tanh, _squashing._tanh_fwd, _squashing._tanh_bwd, bwd)
     status, text = printed(ops=["tanh"])
     assert status == 1
     assert "the rule raises ValueError: not enough values to unpack" in text
@@ -125,11 +126,11 @@ def test_nan_at_a_special_point_is_no_subgradient(rule):
 
 
 def test_a_rule_that_is_wrong_in_half_precision_alone_is_wrong(rule):
-    def bwd(residuals, dy):
-        (dx,) = _activations._sigmoid_bwd(residuals, dy)
+    def bwd(keep, residuals, dy):
+        (dx,) = _squashing._sigmoid_bwd(keep, residuals, dy)
         return (dx * 2 if dx.dtype.itemsize == 2 else dx,)
 
-    rule(_activations._sigmoid, _activations._sigmoid_fwd, _activations._sigmoid_bwd, bwd)
+    rule(_squashing._sigmoid, _squashing._sigmoid_fwd, _squashing._sigmoid_bwd, bwd)
     (result,) = verify.verify(["sigmoid"], effort="thorough")
     assert len(result.problems) == 2
     for problem, dtype in zip(result.problems, ("float16", "bfloat16"), strict=True):
@@ -137,12 +138,12 @@ def test_a_rule_that_is_wrong_in_half_precision_alone_is_wrong(rule):
 
 
 def test_a_formula_that_cancels_in_the_tails_is_wrong(rule):
-    def bwd(residuals, dy):
+    def bwd(keep, residuals, dy):
         (x,) = residuals
         y = 1 / (1 + jnp.exp(-x))
         return (y * (1 - y) * dy,)
 
-    rule(_activations._sigmoid, _activations._sigmoid_fwd, _activations._sigmoid_bwd, bwd)
+    rule(_squashing._sigmoid, _squashing._sigmoid_fwd, _squashing._sigmoid_bwd, bwd)
     (result,) = verify.verify(["sigmoid"], effort="thorough")
     assert any("loses digits between -100 and 100" in problem for problem in result.problems)
 
@@ -194,7 +195,7 @@ def test_run_prints_a_table_and_counts(tmp_path):
 
 
 def test_run_says_what_is_wrong(rule):
-    rule(_activations._tanh, _activations._tanh_fwd, _activations._tanh_bwd, a_hundredth_off)
+    rule(_squashing._tanh, _squashing._tanh_fwd, _squashing._tanh_bwd, a_hundredth_off)
     status, text = printed(ops=["tanh", "sigmoid"])
     assert status == 1
     assert "WRONG" in text

@@ -190,21 +190,32 @@ def _gelu_tanh_plain(x: Array) -> Array:
     return jax.nn.gelu(x, approximate=True)
 
 
-_gelu_tanh = jax.custom_vjp(_gelu_tanh_plain)
+def _gelu_tanh_value(x: Array) -> Array:
+    # 1 + tanh(v/2) cancels where x is negative, 2σ(v) does not.
+    wide = x.astype(accumulator(x.dtype))
+    return (wide * lax.logistic(_gate(wide)[0])).astype(x.dtype)
+
+
+def _gate(x: Array) -> tuple[Array, Array]:
+    """v(x) and v'(x)."""
+    linear = 2 * math.sqrt(2 / math.pi)
+    cubic = 0.044715 * linear
+    square = x * x
+    return x * (linear + cubic * square), linear + 3 * cubic * square
+
+
+_gelu_tanh = jax.custom_vjp(_gelu_tanh_value)
 
 
 def _gelu_tanh_fwd(x: Array) -> tuple[Array, tuple]:
-    return _gelu_tanh_plain(x), (x,)
+    return _gelu_tanh_value(x), (x,)
 
 
 def _gelu_tanh_bwd(residuals: tuple[Array], dy: Array) -> tuple[Array]:
     (x,) = residuals
     # Beyond the bounds the slope is 0 or 1 in any dtype; x³ may overflow there.
     x_in = jnp.clip(x.astype(accumulator(x.dtype)), -30, 30)
-    linear = 2 * math.sqrt(2 / math.pi)
-    cubic = 0.044715 * linear
-    v = x_in * (linear + cubic * x_in * x_in)
-    rate = linear + 3 * cubic * x_in * x_in
+    v, rate = _gate(x_in)
     slope = lax.logistic(v) * (1 + x_in * rate * lax.logistic(-v))
     return ((slope * dy.astype(slope.dtype)).astype(x.dtype),)
 
