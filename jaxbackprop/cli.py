@@ -138,8 +138,14 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument(
         "--effort",
         choices=("quick", "thorough"),
-        default="quick",
-        help="thorough: every way to call an operator, every dtype, kinks and tails (default: %(default)s)",
+        help="thorough: every way to call an operator, every dtype, kinks and tails (default: quick)",
+    )
+    verify.add_argument(
+        "--accuracy",
+        nargs="*",
+        metavar="NAME",
+        help="measure instead: errors in units in the last place against a truth of fifty digits, beside "
+        "autodiff's, in every dtype (of these operators, or all)",
     )
     verify.add_argument("--json", metavar="FILE", help="write the figures to FILE")
 
@@ -228,10 +234,17 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    from jaxbackprop.verify import CannotVerify, run
+    if arguments.accuracy is not None:
+        for name, value in (("--effort", arguments.effort), ("--reference", arguments.reference)):
+            if value is not None:
+                raise _UsageError(f"--accuracy measures and takes no {name}")
+
+    from jaxbackprop.verify import CannotVerify, run, run_accuracy
 
     try:
-        return run(arguments.op, arguments.reference, arguments.json, effort=arguments.effort)
+        if arguments.accuracy is not None:
+            return run_accuracy([*arguments.accuracy, *(arguments.op or ())] or None, arguments.json)
+        return run(arguments.op, arguments.reference, arguments.json, effort=arguments.effort or "quick")
     except CannotVerify as error:
         raise _UsageError(str(error)) from None
 

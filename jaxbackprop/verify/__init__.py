@@ -1,5 +1,8 @@
 """Every operator of the catalogue held against autodiff, differences and, on request, the paper."""
 
+from ._accuracy import AccuracyResult as AccuracyResult
+from ._accuracy import measure as measure
+from ._accuracy import run_accuracy as run_accuracy
 from ._operators import CannotVerify as CannotVerify
 from ._operators import verify as verify
 from ._result import GradientResult as GradientResult
