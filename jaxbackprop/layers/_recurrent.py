@@ -102,7 +102,7 @@ class SimpleCell(nnx.RNNCellBase):
         inputs: Float[Array, "... T n"],
         carry: Float[Array, "... m"],
         mask: Array | None = None,
-        keep: Literal["y", "x"] = "y",
+        keep: Literal["y", "x"] | None = None,
     ) -> Float[Array, "... T m"]:
         """The states after every one of T steps; see `ops.rnn` for mask and keep."""
         assert self.dense_i.bias is not None
@@ -168,7 +168,7 @@ class RNN(nnx.Module):
         return_carry: bool = False,
         reverse: bool = False,
         keep_order: bool = False,
-        keep: Literal["y", "x"] = "y",
+        keep: Literal["y", "x"] | None = None,
         rngs: nnx.Rngs | nnx.RngStream | bool = True,
     ):
         """Wraps a cell.
@@ -179,17 +179,18 @@ class RNN(nnx.Module):
             return_carry: whether the last state is returned beside all outputs.
             reverse: whether sequences run from their end to their start.
             keep_order: whether outputs then come in the inputs' order.
-            keep: what the backward pass keeps, see `ops.rnn`: "y" is lean, "x" accurate where tanh saturates.
+            keep: what the backward pass keeps, see `ops.rnn`: "y" is lean, "x" accurate where tanh saturates;
+                None chooses by the dtype.
             rngs: source of the `carry` stream; True makes one, False none.
 
         Raises:
             TypeError: where cell is another module.
-            ValueError: where keep is neither "x" nor "y".
+            ValueError: where keep is neither "x" nor "y" nor None.
         """
         if not isinstance(cell, SimpleCell):
             raise TypeError(f"cell must be a SimpleCell of jaxbackprop.layers, got {type(cell).__name__}")
-        if keep not in ("x", "y"):
-            raise ValueError(f"keep must be 'x' or 'y', got {keep!r}")
+        if keep not in ("x", "y", None):
+            raise ValueError(f"keep must be 'x', 'y' or None, got {keep!r}")
         self.cell = cell
         self.time_major = time_major
         self.return_carry = return_carry

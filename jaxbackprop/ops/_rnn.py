@@ -43,7 +43,7 @@ def rnn(
     mask: Bool[ArrayLike, "... T"] | None = None,
     *,
     activation: Literal["tanh", "relu"] = "tanh",
-    keep: Literal["y", "x"] = "y",
+    keep: Literal["y", "x"] | None = None,
 ) -> Float[Array, "... T m"]:
     """The states h_t = f(z_t), z_t = W_h h_{t-1} + W_x x_t + b, of a recurrent layer.
 
@@ -62,8 +62,9 @@ def rnn(
         activation: f; static.
         keep: what the backward pass of tanh keeps besides the arguments; static. "y" keeps the states, which
             are the result: f' = 1 - h² loses all digits where |h| rounds to 1 (float32: |z| > 9; bfloat16:
-            |z| > 3). "x" keeps the z_t too, as many numbers again, and f' is accurate everywhere (see
-            `tanh`). relu needs the states alone.
+            |z| > 3). "x" keeps the z_t too, in float32 at least, and f' is accurate everywhere (see `tanh`).
+            None is "y", but "x" in half precision, where the states have too few digits for f'. relu needs
+            the states alone.
 
     Returns:
         Every state h_1 … h_T, of x's dtype; the last is the final one. Half-precision states are rounded at
@@ -77,8 +78,8 @@ def rnn(
     """
     if activation not in ("tanh", "relu"):
         raise ValueError(f"activation must be 'tanh' or 'relu', got {activation!r}")
-    if keep not in ("x", "y"):
-        raise ValueError(f"keep must be 'x' or 'y', got {keep!r}")
+    if keep not in ("x", "y", None):
+        raise ValueError(f"keep must be 'x', 'y' or None, got {keep!r}")
     given = {"x": x, "W_x": W_x, "W_h": W_h} | ({} if b is None else {"b": b})
     given |= {} if h0 is None else {"h0": h0}
     floats = dict(zip(given, as_floats(**given), strict=True))
@@ -101,7 +102,7 @@ def rnn(
         floats.get("h0"),
         mask,
         activation,
-        keep,
+        keep or ("x" if floats["x"].dtype.itemsize == 2 else "y"),
     )
 
 
@@ -311,7 +312,7 @@ def _states(
             z = input_t + z
         y = (jnp.tanh(z) if activation == "tanh" else jnp.maximum(z, 0)).astype(h.dtype)
         h = y if runs_t is None else jnp.where(jnp.expand_dims(runs_t, -1), y, h)
-        return h, (h, z.astype(h.dtype) if keeps_z else None)
+        return h, (h, z if keeps_z else None)
 
     over_time = (_time_first(inputs, -2), _time_first(runs, -1))
     y, z = lax.scan(step, start, over_time, length=length)[1]

@@ -231,7 +231,7 @@ def rnn(
     mask: ArrayLike | None = None,
     *,
     activation: str = "tanh",
-    keep: str = "y",
+    keep: str | None = None,
 ) -> Array:
     """See `ops.rnn`."""
     return rnn_plain(_array(x), _array(W_x), _array(W_h), _array(b), _array(h0), _array(mask), activation)

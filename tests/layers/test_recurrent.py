@@ -141,7 +141,7 @@ def test_bad_input():
         layers.SimpleCell(4, 6, activation_fn=jnp.sin, rngs=nnx.Rngs(0))
     with pytest.raises(TypeError, match=r"cell must be a SimpleCell of jaxbackprop.layers, got GRUCell"):
         layers.RNN(nnx.GRUCell(4, 6, rngs=nnx.Rngs(0)))
-    with pytest.raises(ValueError, match="keep must be 'x' or 'y', got 'z'"):
+    with pytest.raises(ValueError, match="keep must be 'x', 'y' or None, got 'z'"):
         layers.RNN(cell, keep="z")
     with pytest.raises(ValueError, match=r"inputs must have an axis of steps .* got \(4,\)"):
         layers.RNN(cell)(jnp.ones(4))

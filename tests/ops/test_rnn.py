@@ -234,7 +234,7 @@ def test_bare_rnn_is_the_lectures_loop():
             r"mask must have shape \(2, 5\) for x of .*, got \(5,\)",
         ),
         ({"activation": "sigmoid"}, ValueError, "activation must be 'tanh' or 'relu', got 'sigmoid'"),
-        ({"keep": "z"}, ValueError, "keep must be 'x' or 'y', got 'z'"),
+        ({"keep": "z"}, ValueError, "keep must be 'x', 'y' or None, got 'z'"),
     ],
 )
 def test_bad_input_names_the_argument(changed, error, message):
