@@ -25,8 +25,12 @@ def test_there_are_notebooks() -> None:
 
 # The client and the kernel's channels warn about their own event loops and sockets.
 @pytest.mark.filterwarnings("default")
-@pytest.mark.parametrize("folder", [ROOT, ROOT / "notebooks"], ids=["from-root", "from-notebooks"])
-@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+# Jupyter starts in the notebook's folder; whether the root will do as well is one notebook's business.
+@pytest.mark.parametrize(
+    ("source", "folder"),
+    [(source, ROOT / "notebooks") for source in SOURCES] + [(SOURCES[0], ROOT)],
+    ids=lambda path: path.stem,
+)
 def test_runs_without_a_warning(source: Path, folder: Path) -> None:
     executed = code_cells(execute(source, folder))
     assert all(cell.execution_count for cell in executed)
