@@ -75,7 +75,7 @@ class Case:
         arguments: specifications, pytrees of them, or values that stand as they are.
         keywords: static settings.
         bar: the largest error of its gradient that is promised, in units in the last place of each entry;
-            None promises no more than autodiff's error and one unit.
+            None promises no more than autodiff's error and one unit (on average, where entries are added up).
         least: the magnitude from which an entry of the gradient counts. Below, terms of either sign cancel.
     """
 
