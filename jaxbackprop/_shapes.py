@@ -109,6 +109,20 @@ def as_mask(name: str, value: Any) -> jax.Array:
     return array
 
 
+def as_filled_axis(name: str, value: Any, x: jax.Array) -> int:
+    """`as_axis` of an array that must have an entry there."""
+    axis = as_axis(name, value, x.shape)
+    if x.shape[axis] == 0:
+        raise ValueError(f"{name} {axis} of x has no entries: x has shape {x.shape}")
+    return axis
+
+
+def broadcasts_to(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
+    """Whether an array of one shape can be broadcast to exactly another."""
+    pairs = zip(shape[::-1], target[::-1], strict=False)
+    return len(shape) <= len(target) and all(n in (1, wanted) for n, wanted in pairs)
+
+
 def check_broadcast(**arrays: jax.Array) -> None:
     """Checks that the shapes broadcast together as NumPy's do."""
     try:

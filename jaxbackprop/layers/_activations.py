@@ -11,6 +11,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxbackprop import ops
+from jaxbackprop.ops._activations._squashing import checked_keep
 
 
 class PReLU(nnx.Module):
@@ -52,7 +53,7 @@ class Sigmoid(nnx.Module):
 
     def __init__(self, *, keep: Literal["x", "y"] = "x"):
         """Chooses what the backward pass keeps: "x" is accurate, "y" lean."""
-        self.keep = _checked(keep)
+        self.keep = checked_keep(keep)
 
     def __call__(self, inputs: Float[Array, "..."]) -> Float[Array, "..."]:
         """Squashes every entry between 0 and 1."""
@@ -64,14 +65,8 @@ class Tanh(nnx.Module):
 
     def __init__(self, *, keep: Literal["x", "y"] = "x"):
         """Chooses what the backward pass keeps: "x" is accurate, "y" lean."""
-        self.keep = _checked(keep)
+        self.keep = checked_keep(keep)
 
     def __call__(self, inputs: Float[Array, "..."]) -> Float[Array, "..."]:
         """Squashes every entry between -1 and 1."""
         return ops.tanh(inputs, keep=self.keep)
-
-
-def _checked(keep: Literal["x", "y"]) -> Literal["x", "y"]:
-    if keep not in ("x", "y"):
-        raise ValueError(f"keep must be 'x' or 'y', got {keep!r}")
-    return keep

@@ -13,6 +13,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
 from jaxbackprop import ops
+from jaxbackprop.layers._parameters import optional_param
 
 
 class BatchNorm(nnx.Module):
@@ -70,16 +71,8 @@ class BatchNorm(nnx.Module):
             raise ValueError(f"momentum must lie in [0, 1], got {momentum}")
         self.mean = nnx.BatchStat(jnp.zeros(num_features, jnp.float32))
         self.var = nnx.BatchStat(jnp.ones(num_features, jnp.float32))
-        self.scale: nnx.Param | None
-        if use_scale:
-            self.scale = nnx.Param(scale_init(rngs.params(), (num_features,), param_dtype))
-        else:
-            self.scale = nnx.data(None)
-        self.bias: nnx.Param | None
-        if use_bias:
-            self.bias = nnx.Param(bias_init(rngs.params(), (num_features,), param_dtype))
-        else:
-            self.bias = nnx.data(None)
+        self.scale = optional_param(use_scale, scale_init, rngs, (num_features,), param_dtype)
+        self.bias = optional_param(use_bias, bias_init, rngs, (num_features,), param_dtype)
         self.num_features = num_features
         self.use_running_average = use_running_average
         self.axis = axis

@@ -10,6 +10,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxbackprop import ops
+from jaxbackprop.layers._parameters import optional_param
 
 
 class LayerNorm(nnx.Module):
@@ -49,16 +50,8 @@ class LayerNorm(nnx.Module):
             scale_init: ones unless told.
             rngs: source of the `params` keys.
         """
-        self.scale: nnx.Param | None
-        if use_scale:
-            self.scale = nnx.Param(scale_init(rngs.params(), (num_features,), param_dtype))
-        else:
-            self.scale = nnx.data(None)
-        self.bias: nnx.Param | None
-        if use_bias:
-            self.bias = nnx.Param(bias_init(rngs.params(), (num_features,), param_dtype))
-        else:
-            self.bias = nnx.data(None)
+        self.scale = optional_param(use_scale, scale_init, rngs, (num_features,), param_dtype)
+        self.bias = optional_param(use_bias, bias_init, rngs, (num_features,), param_dtype)
         self.num_features = num_features
         self.epsilon = epsilon
         self.dtype = dtype

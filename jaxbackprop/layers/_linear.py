@@ -10,6 +10,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxbackprop import ops
+from jaxbackprop.layers._parameters import optional_param
 
 
 class Linear(nnx.Module):
@@ -45,11 +46,7 @@ class Linear(nnx.Module):
             rngs: source of the `params` key.
         """
         self.kernel = nnx.Param(kernel_init(rngs.params(), (in_features, out_features), param_dtype))
-        self.bias: nnx.Param | None
-        if use_bias:
-            self.bias = nnx.Param(bias_init(rngs.params(), (out_features,), param_dtype))
-        else:
-            self.bias = nnx.data(None)
+        self.bias = optional_param(use_bias, bias_init, rngs, (out_features,), param_dtype)
         self.in_features = in_features
         self.out_features = out_features
         self.use_bias = use_bias

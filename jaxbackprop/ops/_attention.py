@@ -7,14 +7,18 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
-from jaxbackprop._shapes import as_finite, as_floats, as_mask
+from jaxbackprop._shapes import as_finite, as_floats, as_mask, broadcasts_to
 from jaxbackprop.ops._dropout import as_key, as_rate, drops_all, keep_mask, scale_kept
-from jaxbackprop.ops._exponentials import exponential_of_difference, shifted_exponentials
+from jaxbackprop.ops._exponentials import (
+    exponential_of_difference,
+    is_first_largest,
+    share,
+    shifted_exponentials,
+)
 from jaxbackprop.ops._precision import accumulator
 from jaxbackprop.ops._sharding import explicit_sharding, place, unless_used, vary_together
 
@@ -65,9 +69,7 @@ def attention(
     others = []
     if mask is not None:
         mask = as_mask("mask", mask)
-        if mask.ndim > len(weights) or any(
-            m not in (1, n) for m, n in zip(mask.shape[::-1], weights[::-1], strict=False)
-        ):
+        if not broadcasts_to(mask.shape, weights):
             raise ValueError(
                 f"mask of shape {mask.shape} does not broadcast to the weights' shape {weights} "
                 f"(..., heads, queries, keys)"
@@ -141,7 +143,7 @@ def _attention_forward(
     q, k, v, z = _scores(query, key, value, mask, scale, at)
     exponentials, m = shifted_exponentials(z, -1)
     total = jnp.sum(exponentials, -1, keepdims=True)
-    u = _thinned(_share(exponentials, total), dropout_key, rate)
+    u = _thinned(share(exponentials, total), dropout_key, rate)
     y = _einsum("...nts,...snd->...tnd", u.astype(v.dtype), v, at.result).astype(query.dtype)
     return y, (query, key, value, mask, dropout_key, m, total)
 
@@ -158,7 +160,7 @@ def _attention_bwd(rate: float, scale: float, residuals: tuple, dy: Array) -> tu
     dtype = query.dtype
     at = _Placement.of(query, key, value)
     q, k, v, z = _scores(query, key, value, mask, scale, at)
-    p = _share(exponential_of_difference(z, m), total)
+    p = share(exponential_of_difference(z, m), total)
     dy = dy.astype(dtype)
     u = _thinned(p, dropout_key, rate).astype(dtype)
     dv = _einsum("...nts,...tnd->...snd", u, dy, at.values)
@@ -211,11 +213,6 @@ def _read(query: Array, key: Array, value: Array, mask: Array | None) -> tuple[A
     )
 
 
-def _share(exponentials: Array, total: Array) -> Array:
-    """The weights; none where there is nothing to attend to."""
-    return exponentials / jnp.where(total == 0, jnp.ones((), total.dtype), total)
-
-
 def _thinned(weights: Array, key: Array | None, rate: float) -> Array:
     """Dropout, or its transpose: the map is linear and its own."""
     return weights if key is None else scale_kept(weights, keep_mask(key, weights, rate), rate)
@@ -223,8 +220,7 @@ def _thinned(weights: Array, key: Array | None, rate: float) -> Array:
 
 def _at_largest(x: Array, z: Array) -> Array:
     """The entry of x where z has its first largest one along the last axis, which is kept."""
-    keys = lax.broadcasted_iota(jnp.int32, z.shape, z.ndim - 1, out_sharding=explicit_sharding(z))
-    largest = keys == jnp.argmax(z, -1, keepdims=True).astype(jnp.int32)
+    largest = is_first_largest(z, z.ndim - 1)
     return jnp.sum(jnp.where(largest, x, jnp.zeros((), x.dtype)), -1, keepdims=True)
 
 

@@ -33,6 +33,11 @@ def exponential_of_difference(x: Array, m: Array) -> Array:
     return jnp.exp(difference) * (1 + jnp.where(jnp.isfinite(error), error, zero))
 
 
+def share(exponentials: Array, total: Array) -> Array:
+    """Each exponential's share of the total; 0 where there is nothing to share."""
+    return exponentials / jnp.where(total == 0, jnp.ones((), total.dtype), total)
+
+
 def is_first_largest(x: Array, axis: int) -> Bool[Array, "..."]:
     """True at the first of the largest entries along an axis."""
     position = lax.broadcasted_iota(jnp.int32, x.shape, axis, out_sharding=explicit_sharding(x))

@@ -9,8 +9,13 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
-from jaxbackprop._shapes import as_array, as_axis, as_floats
-from jaxbackprop.ops._exponentials import exponential_of_difference, is_first_largest, shifted_exponentials
+from jaxbackprop._shapes import as_array, as_filled_axis, as_floats
+from jaxbackprop.ops._exponentials import (
+    exponential_of_difference,
+    is_first_largest,
+    share,
+    shifted_exponentials,
+)
 from jaxbackprop.ops._precision import accumulator
 from jaxbackprop.ops._sharding import Like, explicit_sharding, place, vary_together
 
@@ -181,14 +186,7 @@ def logsumexp(x: Float[ArrayLike, "..."], axis: int = -1) -> Float[Array, "..."]
     Source: lecture, unit 1 "softmax": the derivative of log Σ exp is p.
     """
     (x,) = as_floats(x=x)
-    return _logsumexp(x, _checked_axis(axis, x))
-
-
-def _checked_axis(axis: int, x: Array) -> int:
-    axis = as_axis("axis", axis, x.shape)
-    if x.shape[axis] == 0:
-        raise ValueError(f"axis {axis} of x has no entries: x has shape {x.shape}")
-    return axis
+    return _logsumexp(x, as_filled_axis("axis", axis, x))
 
 
 def logsumexp_plain(x: Array, axis: int) -> Array:
@@ -212,14 +210,9 @@ _logsumexp = jax.custom_vjp(_logsumexp_value, nondiff_argnums=(1,))
 
 def _logsumexp_bwd(axis: int, residuals: tuple[Array, Array, Array], dy: Array) -> tuple[Array]:
     x, m, total = residuals
-    p = _share(exponential_of_difference(x.astype(m.dtype), m), total)
+    p = share(exponential_of_difference(x.astype(m.dtype), m), total)
     dx = p * jnp.expand_dims(dy.astype(p.dtype), axis)
     return (place(dx.astype(x.dtype), explicit_sharding(x)),)
-
-
-def _share(exponentials: Array, total: Array) -> Array:
-    """Each exponential's share of the total; none where there is nothing to share."""
-    return exponentials / jnp.where(total == 0, jnp.ones((), total.dtype), total)
 
 
 _logsumexp.defvjp(_logsumexp_forward, _logsumexp_bwd)
@@ -248,7 +241,7 @@ def softmax(x: Float[ArrayLike, "..."], axis: int = -1) -> Float[Array, "..."]:
     Source: lecture, unit 1 "softmax".
     """
     (x,) = as_floats(x=x)
-    return _softmax(x, _checked_axis(axis, x))
+    return _softmax(x, as_filled_axis("axis", axis, x))
 
 
 def softmax_plain(x: Array, axis: int) -> Array:
@@ -258,7 +251,7 @@ def softmax_plain(x: Array, axis: int) -> Array:
 
 def _softmax_value(x: Array, axis: int) -> Array:
     exponentials, _ = shifted_exponentials(x.astype(accumulator(x.dtype)), axis)
-    return _share(exponentials, jnp.sum(exponentials, axis, keepdims=True)).astype(x.dtype)
+    return share(exponentials, jnp.sum(exponentials, axis, keepdims=True)).astype(x.dtype)
 
 
 _softmax = jax.custom_vjp(_softmax_value, nondiff_argnums=(1,))

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table
 
 from jaxbackprop._json_file import refuse_unwritable, write_json
 
-from ._operators import CannotVerify, verify
+from ._operators import verify
+from ._output import as_cannot_verify, widen_to
 from ._result import GradientResult
 
 
@@ -38,13 +37,11 @@ def run(
         CannotVerify: where `verify` raises it, or json_path cannot be written.
     """
     if json_path is not None:
-        _as_cannot_verify(refuse_unwritable, json_path)
+        as_cannot_verify(refuse_unwritable, json_path)
     results = verify(ops, reference, effort=effort, workers=os.cpu_count() or 1)
     console = console or Console()
     table = _table(results)
-    # A narrow terminal wraps whole lines; cut columns would lose figures.
-    unbounded = console.options.update(width=1000)
-    console.width = max(console.width, Measurement.get(console, unbounded, table).maximum)
+    widen_to(console, table)
     console.print(table)
     for result in results:
         for problem in result.problems:
@@ -52,7 +49,7 @@ def run(
     wrong = sum(not result.ok for result in results)
     count = len({result.operator for result in results})
     if json_path is not None:
-        _as_cannot_verify(write_json, json_path, _figures(results, count, wrong))
+        as_cannot_verify(write_json, json_path, _figures(results, count, wrong))
     console.print(
         f"verified {count} operators, {len(results)} gradients: {wrong} wrong", markup=False, highlight=False
     )
@@ -100,10 +97,3 @@ def _figures(results: list[GradientResult], count: int, wrong: int) -> dict[str,
         "wrong": wrong,
         "results": [dataclasses.asdict(result) | {"ok": result.ok} for result in results],
     }
-
-
-def _as_cannot_verify(act: Callable[..., None], *args: Any) -> None:
-    try:
-        act(*args)
-    except OSError as error:
-        raise CannotVerify(str(error)) from None

@@ -11,6 +11,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from reference.activations.squashing import _checked
 from reference.gates import sum_to_shape
 
 Array = NDArray[np.float64]
@@ -201,14 +202,6 @@ def _product(factor: Array | float, x: Array) -> Array:
     """The product, where 0 × inf counts as 0: the limit of 0 · x."""
     with np.errstate(invalid="ignore"):
         return np.where((np.asarray(factor) == 0.0) & np.isinf(x), 0.0, factor * x)
-
-
-def _checked(x: ArrayLike, dy: ArrayLike) -> tuple[Array, Array]:
-    x = np.asarray(x, dtype=np.float64)
-    dy = np.asarray(dy, dtype=np.float64)
-    if dy.shape != x.shape:
-        raise ValueError(f"dy has shape {dy.shape} but x has shape {x.shape}")
-    return x, dy
 
 
 def _checked_slope(x: ArrayLike, slope: ArrayLike) -> tuple[Array, Array]:

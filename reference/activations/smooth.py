@@ -15,7 +15,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from reference.activations.squashing import sigmoid
+from reference.activations.squashing import _checked, sigmoid
 
 Array = NDArray[np.float64]
 
@@ -181,14 +181,6 @@ def _normal_distribution(x: Array) -> Array:
 def _gate_argument(x: Array) -> Array:
     """What the tanh form's gate is the sigmoid of: v = √(8/π) (x + 0.044715 x³)."""
     return math.sqrt(8.0 / math.pi) * (x * (1.0 + _CUBIC * x**2))
-
-
-def _checked(x: ArrayLike, dy: ArrayLike) -> tuple[Array, Array]:
-    x = np.asarray(x, dtype=np.float64)
-    dy = np.asarray(dy, dtype=np.float64)
-    if dy.shape != x.shape:
-        raise ValueError(f"dy has shape {dy.shape} but x has shape {x.shape}")
-    return x, dy
 
 
 # What `jaxbackprop check reference` calls each pair with.

@@ -8,7 +8,7 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxbackprop._shapes import as_axis, as_floats, check_broadcast
+from jaxbackprop._shapes import as_filled_axis, as_floats, check_broadcast
 from jaxbackprop.ops._broadcast import unbroadcast
 from jaxbackprop.ops._sharding import Like, vary_together
 
@@ -36,10 +36,7 @@ def max(x: Float[ArrayLike, "..."], axis: int) -> Float[Array, "..."]:
     Source: lecture, unit 2 "max" and "max gate: gradient router".
     """
     (x,) = as_floats(x=x)
-    axis = as_axis("axis", axis, x.shape)
-    if x.shape[axis] == 0:
-        raise ValueError(f"axis {axis} of x has no entries: x has shape {x.shape}")
-    return _max(x, axis)
+    return _max(x, as_filled_axis("axis", axis, x))
 
 
 def max_plain(x: Array, axis: int) -> Array:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
-from jaxbackprop._shapes import as_finite, as_floats
+from jaxbackprop._shapes import as_finite, as_floats, broadcasts_to
 from jaxbackprop.ops._broadcast import unbroadcast
 from jaxbackprop.ops._precision import accumulator
 from jaxbackprop.ops._sharding import Like, vary_together
@@ -124,9 +124,7 @@ def prelu(x: Float[ArrayLike, "..."], slope: Float[ArrayLike, "..."]) -> Float[A
     Source: lecture, unit 3 "Activation Function"; He et al. 2015.
     """
     x, slope = as_floats(x=x, slope=slope)
-    if slope.ndim > x.ndim or any(
-        s not in (1, n) for s, n in zip(slope.shape[::-1], x.shape[::-1], strict=False)
-    ):
+    if not broadcasts_to(slope.shape, x.shape):
         raise ValueError(f"slope of shape {slope.shape} does not broadcast to x of shape {x.shape}")
     return _prelu(*vary_together((x, slope)))
 

@@ -40,10 +40,11 @@ def sigmoid(x: Float[ArrayLike, "..."], *, keep: str = "x") -> Float[Array, "...
     Source: lecture, unit 2 "sigmoid"; unit 3 "Activation Function".
     """
     (x,) = as_floats(x=x)
-    return _sigmoid(x, _checked(keep))
+    return _sigmoid(x, checked_keep(keep))
 
 
-def _checked(keep: str) -> str:
+def checked_keep(keep: str) -> str:
+    """Refuses what `keep` cannot be."""
     if keep not in ("x", "y"):
         raise ValueError(f"keep must be 'x' or 'y', got {keep!r}")
     return keep
@@ -97,7 +98,7 @@ def tanh(x: Float[ArrayLike, "..."], *, keep: str = "x") -> Float[Array, "..."]:
     Source: lecture, unit 3 "Activation Function".
     """
     (x,) = as_floats(x=x)
-    return _tanh(x, _checked(keep))
+    return _tanh(x, checked_keep(keep))
 
 
 def tanh_plain(x: Array, keep: str = "x") -> Array:

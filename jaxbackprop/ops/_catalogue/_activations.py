@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from jaxbackprop import ops
@@ -13,67 +15,60 @@ _TAILS = np.array([-88.0, -20.0, -1.0, -1e-3, 0.0, 1e-3, 1.0, 20.0, 88.0])
 _KINKS = np.array([-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0])
 _TIES = np.array([[1.0, 3.0, 3.0, -1.0], [2.0, 2.0, 2.0, 2.0], [0.0, 0.0, -1.0, -1.0]])
 
-ROWS: tuple[Operator, ...] = (
-    Operator(
-        name="sigmoid",
+
+def _entrywise(
+    name: str,
+    cases: tuple[Case, ...],
+    special: tuple[tuple[Any, ...], ...],
+    source: str = 'unit 3, "Activation Function"',
+) -> Operator:
+    """The row of a function of one number, measured over its tails too."""
+    return Operator(
+        name=name,
         family="activations",
-        op=ops.sigmoid,
-        oracle=plain.sigmoid,
+        op=getattr(ops, name),
+        oracle=getattr(plain, name),
+        cases=cases,
+        special=special,
+        elementwise=True,
+        sweep=(-100.0, 100.0),
+        source=source,
+    )
+
+
+ROWS: tuple[Operator, ...] = (
+    _entrywise(
+        "sigmoid",
         cases=(Case((Real((4, 5), -4.0, 4.0),), bar=4.0), Case((Real((), -4.0, 4.0),))),
         special=((_TAILS,),),
-        elementwise=True,
-        sweep=(-100.0, 100.0),
         source='unit 2, "sigmoid"',
     ),
-    Operator(
-        name="tanh",
-        family="activations",
-        op=ops.tanh,
-        oracle=plain.tanh,
+    _entrywise(
+        "tanh",
         cases=(Case((Real((4, 5)),), bar=4.0), Case((Real(()),))),
         special=((_TAILS / 2,),),
-        elementwise=True,
-        sweep=(-100.0, 100.0),
-        source='unit 3, "Activation Function"',
     ),
-    Operator(
-        name="hardtanh",
-        family="activations",
-        op=ops.hardtanh,
-        oracle=plain.hardtanh,
+    _entrywise(
+        "hardtanh",
         cases=(Case((Real((4, 5)),)), Case((Real(()),))),
         special=((_KINKS,),),
-        elementwise=True,
-        sweep=(-100.0, 100.0),
-        source='unit 3, "Activation Function"',
     ),
-    Operator(
-        name="relu",
-        family="activations",
-        op=ops.relu,
-        oracle=plain.relu,
+    _entrywise(
+        "relu",
         cases=(
             Case((Real((4, 5)),)),
             Case((Real(()),)),
         ),
         special=((_KINKS,),),
-        elementwise=True,
-        sweep=(-100.0, 100.0),
         source='unit 3, "Activation Function", "Dying ReLU"',
     ),
-    Operator(
-        name="leaky_relu",
-        family="activations",
-        op=ops.leaky_relu,
-        oracle=plain.leaky_relu,
+    _entrywise(
+        "leaky_relu",
         cases=(
             Case((Real((4, 5)),)),
             Case((Real((4, 5)), 0.2)),
         ),
         special=((_KINKS,),),
-        elementwise=True,
-        sweep=(-100.0, 100.0),
-        source='unit 3, "Activation Function"',
     ),
     Operator(
         name="prelu",
@@ -89,11 +84,8 @@ ROWS: tuple[Operator, ...] = (
         elementwise=True,
         source='unit 3, "Activation Function"',
     ),
-    Operator(
-        name="elu",
-        family="activations",
-        op=ops.elu,
-        oracle=plain.elu,
+    _entrywise(
+        "elu",
         cases=(
             Case((Real((4, 5)),), bar=4.0),
             Case((Real((4, 5)), 1.5)),
@@ -102,51 +94,30 @@ ROWS: tuple[Operator, ...] = (
             (_TAILS,),
             (_TAILS, 0.5),
         ),
-        elementwise=True,
-        sweep=(-100.0, 100.0),
-        source='unit 3, "Activation Function"',
     ),
-    Operator(
-        name="softplus",
-        family="activations",
-        op=ops.softplus,
-        oracle=plain.softplus,
+    _entrywise(
+        "softplus",
         cases=(
             Case((Real((4, 5)),), bar=4.0),
             Case((Real(()),)),
         ),
         special=((_TAILS,),),
-        elementwise=True,
-        sweep=(-100.0, 100.0),
-        source='unit 3, "Activation Function"',
     ),
-    Operator(
-        name="silu",
-        family="activations",
-        op=ops.silu,
-        oracle=plain.silu,
+    _entrywise(
+        "silu",
         cases=(
             Case((Real((4, 5)),), bar=8.0, least=0.1),
             Case((Real(()),)),
         ),
         special=((_TAILS,),),
-        elementwise=True,
-        sweep=(-100.0, 100.0),
-        source='unit 3, "Activation Function"',
     ),
-    Operator(
-        name="gelu",
-        family="activations",
-        op=ops.gelu,
-        oracle=plain.gelu,
+    _entrywise(
+        "gelu",
         cases=(
             Case((Real((4, 5)),), bar=12.0, least=0.1),
             Case((Real((4, 5)),), {"approximate": False}, bar=8.0, least=0.1),
         ),
         special=((_TAILS,),),
-        elementwise=True,
-        sweep=(-100.0, 100.0),
-        source='unit 3, "Activation Function"',
     ),
     Operator(
         name="max",

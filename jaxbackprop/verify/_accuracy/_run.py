@@ -6,14 +6,13 @@ import dataclasses
 import math
 import os
 from collections.abc import Iterable
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from jaxbackprop._json_file import refuse_unwritable, write_json
 
-from .._operators import CannotVerify
+from .._output import as_cannot_verify, widen_to
 from ._measure import DTYPES, measure
 from ._result import AccuracyResult
 
@@ -39,7 +38,7 @@ def run_accuracy(
         CannotVerify: where an operator is unknown, or json_path cannot be written.
     """
     if json_path is not None:
-        _as_cannot_verify(refuse_unwritable, json_path)
+        as_cannot_verify(refuse_unwritable, json_path)
     console = console or Console()
     with console.status("measuring") as status:
         results = measure(
@@ -48,12 +47,12 @@ def run_accuracy(
             workers=os.cpu_count() or 1,
             progress=lambda name: status.update(f"measuring {name}"),
         )
-    # A narrow terminal wraps whole lines; cut columns would lose figures.
-    console.width = max(console.width, 170)
+    table = _table(results)
+    widen_to(console, table)
     console.print(
         "largest/mean error in units in the last place, beside that of autodiff of the plain formula"
     )
-    console.print(_table(results))
+    console.print(table)
     for result in results:
         for problem in result.problems:
             said = f"{_called(result)}, {result.of}, {result.dtype}: {problem}"
@@ -69,7 +68,7 @@ def run_accuracy(
             "worse": len(worse),
             "results": [dataclasses.asdict(result) | {"ok": result.ok} for result in results],
         }
-        _as_cannot_verify(write_json, json_path, figures)
+        as_cannot_verify(write_json, json_path, figures)
     console.print(
         f"measured {count} operators, {len(gradients)} gradients: {len(worse)} worse",
         markup=False,
@@ -147,10 +146,3 @@ def _verdict(here: list[AccuracyResult]) -> str:
     if not all(result.ok for result in here):
         return "[bold red]WORSE[/]"
     return "" if here[0].of == "value" else "[green]ok[/]"
-
-
-def _as_cannot_verify(act: Any, *args: Any) -> None:
-    try:
-        act(*args)
-    except OSError as error:
-        raise CannotVerify(str(error)) from None
