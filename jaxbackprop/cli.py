@@ -147,6 +147,12 @@ def _parser() -> argparse.ArgumentParser:
         help="measure instead: errors in units in the last place against a truth of fifty digits, beside "
         "autodiff's, in every dtype (of these operators, or all)",
     )
+    verify.add_argument(
+        "--graph",
+        nargs="*",
+        metavar="NAME",
+        help="verify the graph's local gradients of JAX's primitives instead (of these primitives, or all)",
+    )
     verify.add_argument("--json", metavar="FILE", help="write the figures to FILE")
 
     check = command("check", _check, "check a hand-written VJP, or all of a module's")
@@ -238,10 +244,17 @@ def _verify(arguments: argparse.Namespace) -> int:
         for name, value in (("--effort", arguments.effort), ("--reference", arguments.reference)):
             if value is not None:
                 raise _UsageError(f"--accuracy measures and takes no {name}")
+    if arguments.graph is not None:
+        given = (("--op", arguments.op), ("--reference", arguments.reference), ("--accuracy", arguments.accuracy))
+        for name, value in given:
+            if value is not None:
+                raise _UsageError(f"--graph verifies rules of primitives and takes no {name}")
 
-    from jaxbackprop.verify import CannotVerify, run, run_accuracy
+    from jaxbackprop.verify import CannotVerify, run, run_accuracy, run_graph
 
     try:
+        if arguments.graph is not None:
+            return run_graph(arguments.graph or None, arguments.json, effort=arguments.effort or "quick")
         if arguments.accuracy is not None:
             return run_accuracy([*arguments.accuracy, *(arguments.op or ())] or None, arguments.json)
         return run(arguments.op, arguments.reference, arguments.json, effort=arguments.effort or "quick")

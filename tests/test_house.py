@@ -45,7 +45,7 @@ ROOMS = {
         "optim",
         "ops",
     },
-    "verify": {"_json_file", "check", "ops"},
+    "verify": {"_json_file", "check", "graph", "ops"},
     "models": {"layers", "ops"},
     "layers": {"ops"},
     "train": {"optim", "data"},

@@ -7,3 +7,4 @@ from ._operators import CannotVerify as CannotVerify
 from ._operators import verify as verify
 from ._result import GradientResult as GradientResult
 from ._run import run as run
+from ._run import run_graph as run_graph

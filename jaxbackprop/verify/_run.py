@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console
@@ -36,10 +37,48 @@ def run(
     Raises:
         CannotVerify: where `verify` raises it, or json_path cannot be written.
     """
+    return _reported(
+        lambda: verify(ops, reference, effort=effort, workers=os.cpu_count() or 1),
+        "operators",
+        json_path,
+        console or Console(),
+    )
+
+
+def run_graph(
+    rules: list[str] | None = None,
+    json_path: str | None = None,
+    *,
+    effort: str = "quick",
+    console: Console | None = None,
+) -> int:
+    """As `run`, for the rules of the graph: the local gradients of JAX's primitives.
+
+    Args:
+        rules: names of primitives; None for all that have a rule.
+        json_path: see `run`.
+        effort: see `verify`.
+        console: see `run`.
+
+    Raises:
+        CannotVerify: where a primitive has no rule, or json_path cannot be written.
+    """
+    from ._graph import verify_rules
+
+    return _reported(
+        lambda: verify_rules(rules, effort=effort, workers=os.cpu_count() or 1),
+        "rules",
+        json_path,
+        console or Console(),
+    )
+
+
+def _reported(
+    measure: Callable[[], list[GradientResult]], what: str, json_path: str | None, console: Console
+) -> int:
     if json_path is not None:
         as_cannot_verify(refuse_unwritable, json_path)
-    results = verify(ops, reference, effort=effort, workers=os.cpu_count() or 1)
-    console = console or Console()
+    results = measure()
     table = _table(results)
     widen_to(console, table)
     console.print(table)
@@ -49,9 +88,9 @@ def run(
     wrong = sum(not result.ok for result in results)
     count = len({result.operator for result in results})
     if json_path is not None:
-        as_cannot_verify(write_json, json_path, _figures(results, count, wrong))
+        as_cannot_verify(write_json, json_path, _figures(results, what, count, wrong))
     console.print(
-        f"verified {count} operators, {len(results)} gradients: {wrong} wrong", markup=False, highlight=False
+        f"verified {count} {what}, {len(results)} gradients: {wrong} wrong", markup=False, highlight=False
     )
     return 1 if wrong else 0
 
@@ -90,9 +129,9 @@ def _table(results: list[GradientResult]) -> Table:
     return table
 
 
-def _figures(results: list[GradientResult], count: int, wrong: int) -> dict[str, Any]:
+def _figures(results: list[GradientResult], what: str, count: int, wrong: int) -> dict[str, Any]:
     return {
-        "operators": count,
+        what: count,
         "gradients": len(results),
         "wrong": wrong,
         "results": [dataclasses.asdict(result) | {"ok": result.ok} for result in results],

@@ -18,6 +18,7 @@ WITHOUT_VJP = {
     "batch_norm": {"running_statistics"},
     "dropout": {"keep_mask"},
     "gates": {"sum_to_shape"},
+    "graph": {"gradients", "topological_order"},
     "initialization": {
         "he_bound",
         "he_normal",

@@ -1,0 +1,123 @@
+"""Arithmetic and elementary functions, number by number."""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import jax.scipy.special as special
+from jax import lax
+
+from ._function import Fixed, Function, Integer, Real, function, loosely
+
+_SHAPES = (4, 5), (1024, 1024)
+_ANY = Real(*_SHAPES)
+_POSITIVE = Real(*_SHAPES, 0.2, 3.0)
+_INSIDE = Real(*_SHAPES, -0.9, 0.9)
+_SHARE = Real(*_SHAPES, 0.1, 0.9)
+_ABOVE_1 = Real(*_SHAPES, 1.1, 3.0)
+_ROW = Real((1, 5), (1, 1024))
+_NUMBER = Real((), ())
+
+_one = functools.partial(function, "elementary")
+
+FUNCTIONS: tuple[Function, ...] = (
+    *(
+        _one(f.__name__, f, _ANY)
+        for f in (
+            jnp.sin,
+            jnp.cos,
+            jnp.arctan,
+            jnp.sinh,
+            jnp.cosh,
+            jnp.tanh,
+            jnp.arcsinh,
+            jnp.exp,
+            jnp.exp2,
+            jnp.expm1,
+            jnp.square,
+            jnp.abs,
+            jnp.negative,
+            jnp.sinc,
+            jnp.degrees,
+            jnp.nan_to_num,
+            jnp.i0,
+            jnp.cbrt,
+            lax.erf,
+            lax.erfc,
+            lax.logistic,
+        )
+    ),
+    *(
+        _one(f.__name__, f, _POSITIVE)
+        for f in (
+            jnp.log,
+            jnp.log1p,
+            jnp.log2,
+            jnp.log10,
+            jnp.sqrt,
+            jnp.reciprocal,
+            lax.rsqrt,
+            lax.lgamma,
+            lax.digamma,
+            special.entr,
+        )
+    ),
+    *(_one(f.__name__, f, _INSIDE) for f in (jnp.tan, jnp.arcsin, jnp.arccos, jnp.arctanh, lax.erf_inv)),
+    _one("arccosh", jnp.arccosh, _ABOVE_1),
+    _one("logit", special.logit, _SHARE),
+    *(
+        _one(f.__name__, f, _ANY, _ANY)
+        for f in (
+            jnp.add,
+            jnp.subtract,
+            jnp.multiply,
+            jnp.arctan2,
+            jnp.hypot,
+            jnp.logaddexp,
+            jnp.logaddexp2,
+            jnp.maximum,
+            jnp.minimum,
+            jnp.fmax,
+            jnp.copysign,
+        )
+    ),
+    *(
+        _one(f.__name__, f, _ANY, _POSITIVE)
+        for f in (jnp.divide, jnp.mod, jnp.fmod, special.xlogy, special.xlog1py)
+    ),
+    _one("power", jnp.power, _POSITIVE, _ANY),
+    _one("cube", lambda x: x**3, _ANY),
+    _one("fifth power, inverse", lambda x: x**-5, _POSITIVE),
+    _one("power of a fixed exponent", lambda x: x**2.5, _POSITIVE),
+    # JAX's own derivative multiplies integers by floating-point numbers.
+    _one("power of integers", loosely(lax.pow), _POSITIVE, Integer(*_SHAPES, 4)),
+    _one("two to the power", lambda x: 2.0**x, _ANY),
+    _one("ldexp", jnp.ldexp, _ANY, Integer(*_SHAPES, 5)),
+    _one("row added to a matrix", jnp.add, _ANY, _ROW),
+    _one("matrix times a row", jnp.multiply, _ANY, _ROW),
+    _one("matrix over a column", lambda x, c: x / c, _ANY, Real((4, 1), (1024, 1), 0.5, 2.0)),
+    _one("matrix times a number", jnp.multiply, _ANY, _NUMBER),
+    _one("number to the power of a matrix", lambda c, x: jnp.exp(c) ** x, _NUMBER, _ANY),
+    _one("fraction", lambda x: x - jnp.floor(x), _ANY),
+    _one("rounded, straight through", lambda x: x + lax.stop_gradient(jnp.round(x) - x), _ANY),
+    _one("sign times square", lambda x: jnp.sign(x) * x * x, _ANY),
+    _one("polynomial", lambda c, x: jnp.polyval(c, x), Real((4,), (6,)), Fixed(_ANY)),
+    _one(
+        "interpolation",
+        lambda x, y: jnp.interp(x, jnp.linspace(-1, 1, y.size, dtype=x.dtype), y),
+        _INSIDE,
+        Real((6,), (64,)),
+    ),
+    _one("chain", lambda x: jnp.sin(x) * jnp.exp(-x * x / 2) / (1 + jnp.abs(x)), _ANY),
+    _one("long chain", lambda x: functools.reduce(lambda y, _: jnp.sin(y) + x, range(12), x), _ANY),
+    _one("value used often", lambda x: x * x * x * x + x * jnp.tanh(x) - x / (2 + x * x), _ANY),
+    _one(
+        "distance",
+        lambda a, b: jnp.sqrt(jnp.sum((a[:, None] - b[None]) ** 2, -1)),
+        Real((4, 3), (512, 16)),
+        Real((5, 3), (256, 16)),
+    ),
+    _one("gaussian density", jax.scipy.stats.norm.logpdf, _ANY, Fixed(_ANY), _POSITIVE),
+)

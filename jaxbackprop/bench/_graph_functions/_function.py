@@ -1,0 +1,148 @@
+"""What a function of the list is, and how its arguments are drawn."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import operator
+import zlib
+from collections.abc import Callable
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+Scale = Literal["small", "bench"]
+Built = tuple[Callable[..., Any], tuple[Any, ...]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Function:
+    """A function of floating-point arrays whose result is one number.
+
+    Attributes:
+        name: what it does, unique in the list.
+        group: what it is an example of.
+        build: build(scale) gives the function and its arguments, float32 where they are floating-point:
+            a few numbers each ("small"), or so many that a call takes a millisecond or more ("bench").
+        argnums: which arguments to differentiate by, as `jax.grad` has it.
+        bar: how many times as long as `jax.grad` the graph's gradient may take.
+    """
+
+    name: str
+    group: str
+    build: Callable[[Scale], Built]
+    argnums: int | tuple[int, ...] = 0
+    bar: float = 1.2
+
+
+@dataclasses.dataclass(frozen=True)
+class Real:
+    """A floating-point argument to differentiate by, drawn uniformly from [low, high)."""
+
+    small: tuple[int, ...]
+    bench: tuple[int, ...]
+    low: float = -2.0
+    high: float = 2.0
+
+    def draw(self, scale: Scale, rng: np.random.Generator) -> np.ndarray:
+        shape = self.small if scale == "small" else self.bench
+        return rng.uniform(self.low, self.high, shape).astype(np.float32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Fixed:
+    """A floating-point argument that is not differentiated by."""
+
+    real: Real
+
+    def draw(self, scale: Scale, rng: np.random.Generator) -> np.ndarray:
+        return self.real.draw(scale, rng)
+
+
+@dataclasses.dataclass(frozen=True)
+class Integer:
+    """An integer argument, drawn uniformly from [0, high): high is a number, or one each scale."""
+
+    small: tuple[int, ...]
+    bench: tuple[int, ...]
+    high: int | tuple[int, int]
+
+    def draw(self, scale: Scale, rng: np.random.Generator) -> np.ndarray:
+        small = scale == "small"
+        high = self.high if isinstance(self.high, int) else self.high[0 if small else 1]
+        return rng.integers(0, high, self.small if small else self.bench, dtype=np.int32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Mask:
+    """Booleans, a quarter of them False."""
+
+    small: tuple[int, ...]
+    bench: tuple[int, ...]
+
+    def draw(self, scale: Scale, rng: np.random.Generator) -> np.ndarray:
+        return rng.random(self.small if scale == "small" else self.bench) >= 0.25
+
+
+Draw = Real | Fixed | Integer | Mask
+
+
+def function(group: str, name: str, f: Callable[..., Any], *draws: Draw, bar: float = 1.2) -> Function:
+    """An entry of the list: the sum of what f returns, each number times a weight of its own.
+
+    Args:
+        group: see `Function`.
+        name: see `Function`.
+        f: returns a pytree of arrays; those that are not floating-point are left out of the sum.
+        draws: f's arguments.
+        bar: see `Function`.
+    """
+
+    def build(scale: Scale) -> Built:
+        rng = generator(name)
+        return weighted(f, tuple(draw.draw(scale, rng) for draw in draws), rng)
+
+    moving = tuple(i for i, draw in enumerate(draws) if isinstance(draw, Real))
+    return Function(name, group, build, moving[0] if len(moving) == 1 else moving, bar)
+
+
+def generator(name: str) -> np.random.Generator:
+    """The source of an entry's numbers: of its name alone, so that no other entry changes them."""
+    return np.random.default_rng(zlib.crc32(name.encode()))
+
+
+def weighted(f: Callable[..., Any], args: tuple[Any, ...], rng: np.random.Generator) -> Built:
+    """The sum of all that f returns, each number times a weight; the weights come as one argument more.
+
+    A weight of its own keeps a gradient that goes to the wrong entry from looking right. One number needs
+    none.
+    """
+    shapes = floating(jax.eval_shape(f, *args))
+    if [shape.shape for shape in shapes] == [()]:
+        return lambda *args: floating(f(*args))[0], args
+    weights = [rng.uniform(-1, 1, shape.shape).astype(np.float32) for shape in shapes]
+
+    def total(*args: Any) -> Any:
+        *given, weights = args
+        terms = [jnp.sum(w * y) for w, y in zip(weights, floating(f(*given)), strict=True)]
+        return functools.reduce(operator.add, terms)
+
+    return total, (*args, weights)
+
+
+def floating(tree: Any) -> list[Any]:
+    """The floating-point leaves of a pytree."""
+    return [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+
+
+def loosely(f: Callable[..., Any]) -> Callable[..., Any]:
+    """The same f with JAX's silent promotion of ranks and dtypes, for code of others that relies on it."""
+
+    @functools.wraps(f)
+    def run(*args: Any, **settings: Any) -> Any:
+        with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
+            return f(*args, **settings)
+
+    return run

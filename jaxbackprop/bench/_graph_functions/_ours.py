@@ -1,0 +1,211 @@
+"""This package's operators, layers and models."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from jaxbackprop import layers
+from jaxbackprop.models import WindowNER, window_ner_loss
+from jaxbackprop.ops._catalogue import CATALOGUE, Case, Operator
+from jaxbackprop.ops._catalogue import Integer as OpInteger
+from jaxbackprop.ops._catalogue import Key as OpKey
+from jaxbackprop.ops._catalogue import Real as OpReal
+
+from ._function import Built, Fixed, Function, Integer, Real, Scale, generator, weighted
+from ._modules import module, size, split
+
+# How many times longer the catalogue's axes are where time is measured.
+_LONGER = {
+    "rnn": 16,
+    "attention": 12,
+    "batch_norm": 64,
+    "layer_norm": 64,
+    "linear": 64,
+    "window_lookup": 16,
+    "embedding": 64,
+    "l2": 128,
+}
+_ENTRYWISE, _OTHER = 160, 100
+
+
+def _is_draw(leaf: Any) -> bool:
+    return isinstance(leaf, OpReal | OpInteger | OpKey)
+
+
+def _is_moving(argument: Any) -> bool:
+    return any(isinstance(leaf, OpReal) for leaf in jax.tree.leaves(argument, is_leaf=_is_draw))
+
+
+def _is_given(argument: Any) -> bool:
+    """Whether an argument is an array, rather than a setting."""
+    leaves = jax.tree.leaves(argument, is_leaf=_is_draw)
+    return bool(leaves) and all(_is_draw(leaf) or isinstance(leaf, np.ndarray) for leaf in leaves)
+
+
+def _longer(shape: tuple[int, ...], factor: int) -> tuple[int, ...]:
+    return tuple(n if n == 1 else n * factor for n in shape)
+
+
+def _drawn(argument: Any, factor: int, rng: np.random.Generator) -> Any:
+    def draw(leaf: Any) -> Any:
+        if isinstance(leaf, OpKey):
+            return leaf.draw(rng)
+        if isinstance(leaf, OpReal):
+            return rng.uniform(leaf.low, leaf.high, _longer(leaf.shape, factor)).astype(np.float32)
+        if isinstance(leaf, OpInteger):
+            return rng.integers(leaf.low, leaf.high, _longer(leaf.shape, factor), dtype=np.int32)
+        for axis, n in enumerate(leaf.shape):
+            leaf = np.repeat(leaf, 1 if n == 1 else factor, axis)
+        return leaf.astype(np.float32) if np.issubdtype(leaf.dtype, np.floating) else leaf
+
+    return jax.tree.map(draw, argument, is_leaf=_is_draw)
+
+
+def _operator(row: Operator, case: Case, name: str) -> Function:
+    """An operator, called as one of its catalogue's cases does."""
+    given = [i for i, argument in enumerate(case.arguments) if _is_given(argument)]
+
+    def f(*args: Any) -> Any:
+        full = list(case.arguments)
+        for i, value in zip(given, args, strict=True):
+            full[i] = value
+        return row.op(*full, **case.keywords)
+
+    def build(scale: Scale) -> Built:
+        rng = generator(name)
+        factor = _LONGER.get(row.name, _ENTRYWISE if row.elementwise else _OTHER)
+        drawn = tuple(_drawn(case.arguments[i], 1 if scale == "small" else factor, rng) for i in given)
+        return weighted(f, drawn, rng)
+
+    moving = tuple(place for place, i in enumerate(given) if _is_moving(case.arguments[i]))
+    return Function(name, "operators", build, moving)
+
+
+def _cases(row: Operator) -> list[Function]:
+    """An operator's first case, and those with masks or settings of their own."""
+    found = []
+    for number, case in enumerate(row.cases):
+        masked = any(isinstance(argument, np.ndarray) for argument in case.arguments)
+        if number == 0 or masked or case.keywords:
+            found.append(
+                _operator(
+                    row, case, f"ops.{row.name}" if number == 0 else f"ops.{row.name}, case {number + 1}"
+                )
+            )
+    return found
+
+
+def _window_ner(activation: str, dropout: float) -> Callable[[Scale], Built]:
+    """The window classifier's loss, as it is trained."""
+
+    def build(scale: Scale) -> Built:
+        rng = generator(f"WindowNER {activation}")
+        small = scale == "small"
+        words, batch = (9, 4) if small else (5000, 256)
+        make = functools.partial(
+            WindowNER,
+            num_words=words,
+            word_dim=3 if small else 50,
+            num_shapes=4,
+            num_prefixes=6,
+            num_suffixes=6,
+            shape_dim=2 if small else 5,
+            affix_dim=2 if small else 10,
+            num_tags=5,
+            hidden=7 if small else 300,
+            activation=activation,
+            dropout=dropout,
+            rngs=nnx.Rngs(0),
+        )
+        ids = {
+            name: rng.integers(-1, high, (batch, 5), dtype=np.int32)
+            for name, high in (("words", words), ("shapes", 4), ("prefixes", 6), ("suffixes", 6))
+        }
+        ids["labels"] = rng.integers(0, 5, batch, dtype=np.int32)
+        graphdef, params, rest = split(make, rng)
+
+        def loss(params: Any, rest: Any, batch: Any, key: Any) -> Any:
+            return window_ner_loss(nnx.merge(graphdef, params, rest, copy=True), batch, 1e-3, key=key)
+
+        return loss, (params, rest, ids, jax.random.key(1))
+
+    return build
+
+
+def _sequence(model: Any, x: Any, lengths: Any) -> Any:
+    return model(x, seq_lengths=lengths + 1)
+
+
+def _attended(model: Any, x: Any, y: Any) -> Any:
+    return model(x, y, mask=jnp.arange(y.shape[1])[None, None, None] < y.shape[1] - 1)
+
+
+_layer = functools.partial(module, "layers")
+_X, _WORDS = Real((4, 6), (1024, 256)), Real((2, 5, 8), (8, 64, 128))
+
+FUNCTIONS: tuple[Function, ...] = (
+    *(entry for row in CATALOGUE for entry in _cases(row)),
+    Function("WindowNER", "models", _window_ner("tanh", 0.5)),
+    Function("WindowNER with relu, without dropout", "models", _window_ner("relu", 0.0)),
+    _layer(
+        "layers.Linear",
+        lambda scale, rngs: layers.Linear(size(scale, 6, 256), size(scale, 5, 256), rngs=rngs),
+        _X,
+    ),
+    _layer("layers.LayerNorm", lambda scale, rngs: layers.LayerNorm(size(scale, 6, 256), rngs=rngs), _X),
+    _layer("layers.BatchNorm", lambda scale, rngs: layers.BatchNorm(size(scale, 6, 256), rngs=rngs), _X),
+    _layer("layers.Dropout", lambda scale, rngs: layers.Dropout(0.3, rngs=rngs), _X),
+    _layer(
+        "layers.Embed",
+        lambda scale, rngs: layers.Embed(*((7, 4) if scale == "small" else (4096, 128)), rngs=rngs),
+        Integer((2, 5), (64, 64), (7, 4096)),
+    ),
+    _layer(
+        "layers.RNN",
+        lambda scale, rngs: layers.RNN(layers.SimpleCell(size(scale, 4, 64), size(scale, 3, 128), rngs=rngs)),
+        Real((2, 5, 4), (16, 48, 64)),
+    ),
+    _layer(
+        "layers.RNN of sequences, reverse",
+        lambda scale, rngs: layers.RNN(
+            layers.SimpleCell(size(scale, 4, 64), size(scale, 3, 128), activation_fn="relu", rngs=rngs),
+            reverse=True,
+            keep_order=True,
+        ),
+        Real((2, 5, 4), (16, 48, 64)),
+        Integer((2,), (16,), (5, 48)),
+        call=_sequence,
+    ),
+    _layer(
+        "layers.MultiHeadAttention",
+        lambda scale, rngs: layers.MultiHeadAttention(2, size(scale, 8, 128), rngs=rngs),
+        _WORDS,
+    ),
+    _layer(
+        "layers.MultiHeadAttention, masked, with dropout",
+        lambda scale, rngs: layers.MultiHeadAttention(
+            2, size(scale, 8, 128), dropout_rate=0.2, deterministic=False, normalize_qk=True, rngs=rngs
+        ),
+        _WORDS,
+        Fixed(_WORDS),
+        call=_attended,
+    ),
+    _layer(
+        "layers MLP",
+        lambda scale, rngs: nnx.Sequential(
+            layers.Linear(size(scale, 6, 256), size(scale, 8, 512), rngs=rngs),
+            layers.LayerNorm(size(scale, 8, 512), rngs=rngs),
+            layers.Tanh(),
+            layers.Linear(size(scale, 8, 512), 5, rngs=rngs),
+        ),
+        _X,
+        bar=1.1,
+    ),
+)

@@ -1,0 +1,135 @@
+"""Where everything stands in a picture. Behind one function, because layout libraries come and go."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+Size = tuple[float, float]
+Point = tuple[float, float]
+
+# A picture that would become wider than so many times its height goes on in a row beneath.
+_ASPECT, _ROWS, _LINES_BETWEEN_ROWS = 2.5, 8, 6
+_GAPS = {"layer_gap": 20.0, "node_gap": 18.0, "dummy_gap": 14.0, "port_gap": 12.0, "stub": 8.0}
+_THOROUGH_UP_TO, _BALANCED_UP_TO = 200, 500
+
+
+@dataclasses.dataclass(frozen=True)
+class Room:
+    """What a box takes up.
+
+    Attributes:
+        width: of the box.
+        height: of the box.
+        beside: how far its caption juts out to the left and to the right.
+        beneath: how far its caption reaches beneath it.
+        one_port: whether all lines leave it, and enter it, at the middle of its side; else several spread.
+    """
+
+    width: float
+    height: float
+    beside: float = 0.0
+    beneath: float = 0.0
+    one_port: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """Positions, in the units of the sizes, from (0, 0) rightward and downward.
+
+    Attributes:
+        boxes: the centre of each box.
+        lines: the corners of each line, from the side of the box that it leaves to that of the one it enters.
+        labels: the centre of each line's label, through which the line runs level; None where it has none.
+        size: of the whole.
+    """
+
+    boxes: tuple[Point, ...]
+    lines: tuple[tuple[Point, ...], ...]
+    labels: tuple[Point | None, ...]
+    size: Size
+
+
+def layout(boxes: Sequence[Room], lines: Sequence[tuple[int, int]], labels: Sequence[Size | None]) -> Layout:
+    """Lays out a graph without cycles, from left to right, in several rows where it is long.
+
+    No box, caption or label covers another, and lines go around them.
+
+    Args:
+        boxes: the room that each takes.
+        lines: which box each line leaves and enters; several may join the same two.
+        labels: width and height of what stands on each line; None where nothing does.
+    """
+    if not boxes:
+        return Layout((), (), (), (0.0, 0.0))
+    import graphlay
+
+    # A label is laid out as a box that its line goes through: so it has room of its own, as boxes have.
+    rooms = list(boxes)
+    ways: list[tuple[int, ...]] = []
+    for (source, target), label in zip(lines, labels, strict=True):
+        if label is None:
+            ways.append((source, target))
+        else:
+            ways.append((source, len(rooms), target))
+            rooms.append(Room(*label, one_port=True))
+    steps = [step for way in ways for step in zip(way, way[1:], strict=False)]
+    graph = graphlay.Graph()
+    for room in rooms:
+        graph.node(width=room.width, height=room.height, **_margin(room))
+    leaving, entering = Counter(source for source, _ in steps), Counter(target for _, target in steps)
+    for source, target in steps:
+        ports: dict[str, Any] = {}
+        if rooms[source].one_port or leaving[source] == 1:
+            ports["source_port"] = {"offset": {"side": "right", "t": 0.0}}
+        if rooms[target].one_port or entering[target] == 1:
+            ports["target_port"] = {"offset": {"side": "left", "t": 0.0}}
+        graph.edge(source, target, **ports)
+    found = graphlay.layout(graph, options=_options(len(rooms)))
+    centres = [(node["center"]["x"], node["center"]["y"]) for node in found.nodes]
+    drawn = iter([[(point["x"], point["y"]) for point in edge["points"]] for edge in found.edges])
+    corners = [[point for _ in way[1:] for point in next(drawn)] for way in ways]
+    left, top, right, bottom = _bounds(rooms, centres, corners)
+
+    def moved(points: Sequence[Point]) -> tuple[Point, ...]:
+        return tuple((x - left, y - top) for x, y in points)
+
+    return Layout(
+        moved(centres[: len(boxes)]),
+        tuple(map(moved, corners)),
+        tuple(moved([centres[way[1]]])[0] if len(way) > 2 else None for way in ways),
+        (right - left, bottom - top),
+    )
+
+
+def _margin(room: Room) -> dict[str, Any]:
+    if not room.beneath:
+        return {}
+    beside, beneath = room.beside + _GAPS["layer_gap"] / 2, room.beneath + _GAPS["node_gap"] / 2
+    return {"margin": {"along_neg": beside, "along_pos": beside, "cross_neg": 0.0, "cross_pos": beneath}}
+
+
+def _options(boxes: int) -> dict[str, Any]:
+    effort = "thorough" if boxes <= _THOROUGH_UP_TO else "balanced" if boxes <= _BALANCED_UP_TO else "fast"
+    return {
+        "direction": "leftright",
+        "effort": effort,
+        "routing": {"style": "orthogonal", "port_sides": "facing_only"},
+        "spacing": _GAPS,
+        "wrap": {"viewport_aspect": _ASPECT},
+        "tuning": {"wrap": {"max_rows": _ROWS, "max_cut_edges": _LINES_BETWEEN_ROWS}},
+    }
+
+
+def _bounds(
+    rooms: Sequence[Room], centres: Sequence[Point], corners: Sequence[Sequence[Point]]
+) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of all that is drawn."""
+    reached = [point for way in corners for point in way]
+    for room, (x, y) in zip(rooms, centres, strict=True):
+        far = room.width / 2 + room.beside
+        reached += [(x - far, y - room.height / 2), (x + far, y + room.height / 2 + room.beneath)]
+    horizontal, vertical = zip(*reached, strict=True)
+    return min(horizontal), min(vertical), max(horizontal), max(vertical)

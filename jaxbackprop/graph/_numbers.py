@@ -1,0 +1,111 @@
+"""How values are written where there is little room: a number, a handful of numbers, or their range."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import numpy as np
+
+_WRITTEN_OUT = 4
+_AMONG_OTHERS = 3
+
+
+def number_text(number: Any, digits: int = 4) -> str:
+    """A number with so many significant digits: 0.731, 1e-5, nan; integers below ten million in full."""
+    if isinstance(number, bool | np.bool_):
+        return str(bool(number))
+    if isinstance(number, int | np.integer):
+        return str(int(number)) if abs(int(number)) < 10**7 else _exponent(f"{float(number):.{digits}g}")
+    if isinstance(number, complex | np.complexfloating):
+        imaginary = float(number.imag)
+        sign = "-" if math.copysign(1, imaginary) < 0 else "+"
+        return f"{number_text(float(number.real), digits)}{sign}{number_text(abs(imaginary), digits)}j"
+    return _exponent(f"{float(number):.{digits}g}")
+
+
+def numbers_text(value: Any) -> str:
+    """The numbers in a value.
+
+    Args:
+        value: an array or a number.
+
+    Returns:
+        Up to four numbers one by one ("[1, 2]"); of more their range ("-1.2 … 3.4"), and how many are nan;
+        of booleans how many are true. Nothing where the value has no numbers to show: None, a random key, a
+        value that is being traced.
+    """
+    array = concrete(value)
+    if array is None:
+        return ""
+    if array.size == 0:
+        return "empty"
+    if array.ndim == 0:
+        return number_text(array[()])
+    if array.size <= _WRITTEN_OUT:
+        return _nested(array)
+    if array.dtype == np.bool_:
+        return f"{np.count_nonzero(array)} of {array.size} True"
+    if np.issubdtype(array.dtype, np.complexfloating):
+        return f"|·| {_range(np.abs(array))}"
+    return _range(array)
+
+
+def shape_text(shape: tuple[int, ...], dtype: Any) -> str:
+    """Dtype and shape: "f32[8,16]", "key[]"."""
+    return f"{dtype_text(dtype)}{dimensions_text(shape)}"
+
+
+def dimensions_text(shape: tuple[int, ...]) -> str:
+    """The shape alone: "[8,16]"."""
+    return f"[{','.join(map(str, shape))}]"
+
+
+def dtype_text(dtype: Any) -> str:
+    """A dtype in short: f32, bf16, i32, u8, bool, key."""
+    name = str(dtype)
+    if name.startswith("key<"):
+        return "key"
+    for long, short in (("bfloat", "bf"), ("float", "f"), ("uint", "u"), ("int", "i"), ("complex", "c")):
+        if name.startswith(long) and name != "float0":
+            return short + name.removeprefix(long)
+    return name
+
+
+def concrete(value: Any) -> np.ndarray | None:
+    """A value as an array whose numbers NumPy can handle; None where it has none to show."""
+    if value is None or isinstance(value, jax.core.Tracer | jax.ShapeDtypeStruct):
+        return None
+    dtype = getattr(value, "dtype", None)
+    if dtype is not None and jax.dtypes.issubdtype(dtype, jax.dtypes.extended):
+        return None
+    array = np.asarray(value)
+    if array.dtype == jax.dtypes.float0:
+        return None
+    if array.dtype.kind in "biufc":
+        return array
+    # bfloat16 and what is shorter: NumPy holds their numbers, but cannot do much with them.
+    return array.astype(np.float32 if jax.dtypes.issubdtype(array.dtype, np.floating) else np.int32)
+
+
+def _nested(array: np.ndarray) -> str:
+    if array.ndim == 0:
+        return number_text(array[()], _AMONG_OTHERS)
+    return f"[{', '.join(_nested(part) for part in array)}]"
+
+
+def _range(array: np.ndarray) -> str:
+    missing = int(np.count_nonzero(np.isnan(array))) if array.dtype.kind == "f" else 0
+    if missing == array.size:
+        return "all nan"
+    low, high = np.nanmin(array), np.nanmax(array)
+    ends = number_text(low, _AMONG_OTHERS), number_text(high, _AMONG_OTHERS)
+    said = f"all {ends[0]}" if low == high else " … ".join(ends)
+    return f"{said}, {missing} nan" if missing else said
+
+
+def _exponent(text: str) -> str:
+    """1e-05 becomes 1e-5, -0 becomes 0."""
+    mantissa, e, exponent = text.partition("e")
+    return f"{mantissa}e{int(exponent)}" if e else "0" if text == "-0" else text

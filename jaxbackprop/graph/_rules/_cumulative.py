@@ -1,0 +1,116 @@
+"""Cumulative reductions: entry i went into result i and all after it, so the gradient comes from those.
+
+Each has a parameter `reverse`: then it went into result i and all before it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax.numpy as jnp
+from jax import lax
+
+from .._graph import ROUTER
+from ._rule import Local, rule
+
+
+@rule("cumsum", formula="dx_i = sum of dy_k, k >= i")
+def _cumsum(at: Local, i: int, dy: Any) -> Any:
+    return lax.cumsum(dy, at.params["axis"], reverse=not at.params["reverse"])
+
+
+@rule("cumprod", formula="dx_i = y_(i-1) s_i, s_i = dy_i + x_(i+1) s_(i+1)")
+def _cumprod(at: Local, i: int, dy: Any) -> Any:
+    # No division by x_i, so zeros do no harm.
+    return _before(at.y[0], 1, at) * _collected(dy, jnp.asarray(at.x[0]), at)
+
+
+@rule("cumlogsumexp", formula="dx_i = exp(x_i - y_i) s_i, s_i = dy_i + exp(y_i - y_(i+1)) s_(i+1)")
+def _cumlogsumexp(at: Local, i: int, dy: Any) -> Any:
+    # y grows from step to step: no exponent is above 0.
+    y = at.y[0]
+    return _share(at.x[0], y) * _collected(dy, _share(_before(y, -math.inf, at), y), at)
+
+
+@rule("cummax", formula="dx_i = sum of dy_k where x_i is the greatest so far, k >= i", gate=ROUTER)
+def _cummax(at: Local, i: int, dy: Any) -> Any:
+    return _to_winners(at, dy, lax.max)
+
+
+@rule("cummin", formula="dx_i = sum of dy_k where x_i is the least so far, k >= i", gate=ROUTER)
+def _cummin(at: Local, i: int, dy: Any) -> Any:
+    return _to_winners(at, dy, lax.min)
+
+
+def _share(part: Any, whole: Any) -> Any:
+    """exp(part - whole): how much of exp(whole) is exp(part); all of it where both are the same infinity."""
+    return jnp.where(part == whole, 1, jnp.exp(part - whole))
+
+
+def _before(y: Any, first: float, at: Local) -> Any:
+    """The result before each; `first` before the first."""
+    config = [(0, 0, 0)] * y.ndim
+    config[at.params["axis"]] = (-1, 1, 0) if at.params["reverse"] else (1, -1, 0)
+    return lax.pad(y, jnp.asarray(first, y.dtype), config)
+
+
+def _collected(dy: Any, factor: Any, at: Local) -> Any:
+    """s_i = dy_i + factor_(i+1) s_(i+1): step by step one multiplication an entry, in a tree three."""
+
+    def step(arriving: Any, here: tuple[Any, Any]) -> tuple[Any, Any]:
+        collected = here[0] + arriving
+        return collected * here[1], collected
+
+    axis = at.params["axis"]
+    steps = jnp.moveaxis(dy, axis, 0), jnp.moveaxis(factor, axis, 0)
+    nothing = jnp.zeros(steps[0].shape[1:], dy.dtype)
+    return jnp.moveaxis(lax.scan(step, nothing, steps, reverse=not at.params["reverse"])[1], 0, axis)
+
+
+def _to_winners(at: Local, dy: Any, best: Any) -> Any:
+    """To the best entry so far; where several are the best, shared as in the tree of comparisons below.
+
+    JAX shares evenly in each comparison of two. So what each of several equals gets depends on which two are
+    compared, and the tree must be JAX's: pairs of neighbours, then pairs of those.
+    """
+    axis = at.params["axis"]
+    if not at.params["reverse"]:
+        return _down_the_tree(jnp.asarray(at.x[0]), at.y[0], dy, best, axis)
+    x, y, dy = (jnp.flip(v, axis) for v in (at.x[0], at.y[0], dy))
+    return jnp.flip(_down_the_tree(x, y, dy, best, axis), axis)
+
+
+def _down_the_tree(x: Any, y: Any, dy: Any, best: Any, axis: int) -> Any:
+    size = x.shape[axis]
+    if size < 2:
+        return dy
+
+    def every_other(v: Any, start: int, end: int | None = None) -> Any:
+        return lax.slice_in_dim(v, start, end, 2, axis)
+
+    left, right = every_other(x, 0, size - 1), every_other(x, 1)
+    pair = best(left, right)
+    # y_1, y_3, ... are the cumulated pairs; y_2, y_4, ... those against one entry more; y_0 is x_0.
+    so_far, entry, result = every_other(y, 1), every_other(x, 2), every_other(y, 2)
+    earlier = lax.slice_in_dim(so_far, 0, entry.shape[axis], axis=axis)
+    d_earlier, d_entry = _compared(earlier, entry, result, every_other(dy, 2))
+    d_so_far = every_other(dy, 1) + _put(d_earlier, 0, 1, so_far.shape[axis], axis)
+    d_left, d_right = _compared(left, right, pair, _down_the_tree(pair, so_far, d_so_far, best, axis))
+    d_entry = lax.concatenate([lax.slice_in_dim(dy, 0, 1, axis=axis), d_entry], axis)
+    d_entry = d_entry + _put(d_left, 0, 1, d_entry.shape[axis], axis)
+    return _put(d_entry, 0, 2, size, axis) + _put(d_right, 1, 2, size, axis)
+
+
+def _compared(a: Any, b: Any, winner: Any, dy: Any) -> tuple[Any, Any]:
+    """The gradients of two operands that were compared: half each where they are equal."""
+    half = jnp.where(a == b, dy * 0.5, dy)
+    return jnp.where(a == winner, half, 0), jnp.where(b == winner, half, 0)
+
+
+def _put(v: Any, start: int, stride: int, size: int, axis: int) -> Any:
+    """Zeros of a size along an axis, with v from `start` on, in steps of `stride`."""
+    config = [(0, 0, 0)] * v.ndim
+    end = start + (v.shape[axis] - 1) * stride + 1 if v.shape[axis] else start
+    config[axis] = (start, size - end, stride - 1)
+    return lax.pad(v, jnp.zeros((), v.dtype), config)

@@ -1,0 +1,130 @@
+"""The graph's rules through the harness: the hand-derived local gradient of each of JAX's primitives."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxbackprop.check import Point, Program, float64_on_cpu
+from jaxbackprop.graph import Graph, trace
+from jaxbackprop.graph._catalogue import ROWS, Row
+from jaxbackprop.graph._plan import Plan
+from jaxbackprop.ops._catalogue import Case, Operator
+
+from ._checks import verify_operator
+from ._operators import CannotVerify
+from ._result import GradientResult
+
+
+def verify_rules(
+    names: Sequence[str] | None = None, *, effort: str = "quick", workers: int = 1
+) -> list[GradientResult]:
+    """Verifies rules and returns one result a way to use a primitive and differentiable operand.
+
+    Args:
+        names: primitives; None for all that have a rule.
+        effort: "quick" or "thorough"; see `verify`. At ties and kinks the choice among the valid gradients must be
+            `jax.grad`'s.
+        workers: threads.
+
+    Raises:
+        CannotVerify: where a primitive has no row in the graph's catalogue.
+    """
+    known = {row.primitive for row in ROWS}
+    for name in names or ():
+        if name not in known:
+            raise CannotVerify(f"--graph {name}: the graph has rules for {', '.join(sorted(known))}")
+    rows = [row for row in ROWS if names is None or row.primitive in names]
+    if workers == 1:
+        found = [verify_row(row, effort) for row in rows]
+    else:
+        with ThreadPoolExecutor(workers) as pool:
+            found = list(pool.map(lambda row: verify_row(row, effort), rows))
+    return [result for results in found for result in results]
+
+
+def verify_row(row: Row, effort: str = "quick") -> list[GradientResult]:
+    """One result a differentiable operand of one way to use a primitive."""
+    results = verify_operator(_as_operator(row), None, effort)
+    for args in row.special:
+        _check_choice(row, args, results)
+    return results
+
+
+def _as_operator(row: Row) -> Operator:
+    """The primitive with the graph's two passes as its hand-written rule; without it, its own oracle."""
+
+    def op(*args: Any) -> Any:
+        return row.f(*args)
+
+    def forward(*args: Any) -> tuple[Any, Any]:
+        graph, plan, inputs = _planned(row, args)
+        results, kept = plan.forward(inputs)
+        read = [x if i in plan.inputs else None for i, x in enumerate(inputs)]
+        return jax.tree.unflatten(graph.structure, results), (read, kept, [_Shape.of(x) for x in args])
+
+    def backward(residuals: Any, dy: Any) -> tuple[Any, ...]:
+        read, kept, shapes = residuals
+        _, plan, _ = _planned(row, [shape.like for shape in shapes])
+        found = plan.backward(read, kept, jax.tree.leaves(dy))
+        return tuple(found)
+
+    ruled = jax.custom_vjp(op)
+    ruled.defvjp(forward, backward)
+
+    def called(*args: Any) -> Any:
+        return ruled(*args)
+
+    called.__signature__ = inspect.signature(row.f)  # type: ignore[attr-defined]
+    case = Case(row.arguments)
+    return Operator(row.name, "graph", called, row.f, (case,), "jax.lax", row.special)
+
+
+def _planned(row: Row, args: Sequence[Any]) -> tuple[Graph, Plan, list[Any]]:
+    graph = trace(row.f, *args)
+    if graph.error is not None:
+        raise graph.error
+    return graph, Plan(graph, [node.active[0] for node in graph.inputs]), jax.tree.leaves(tuple(args))
+
+
+@jax.tree_util.register_static
+class _Shape:
+    """Shape and dtype of an argument, to be kept among residuals."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: Any):
+        self.shape, self.dtype = shape, dtype
+
+    @classmethod
+    def of(cls, x: Any) -> _Shape:
+        return cls(tuple(x.shape), x.dtype)
+
+    @property
+    def like(self) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(self.shape, self.dtype)
+
+    def __hash__(self) -> int:
+        return hash((self.shape, str(self.dtype)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Shape) and (self.shape, self.dtype) == (other.shape, other.dtype)
+
+
+def _check_choice(row: Row, args: tuple[Any, ...], results: list[GradientResult]) -> None:
+    """At ties and kinks several gradients are valid: the graph's is to be JAX's."""
+    rng = np.random.default_rng(0)
+    point = Point.of(*args)
+    with float64_on_cpu():
+        y = row.f(*args)
+        dy = tuple(
+            rng.uniform(0.5, 1.5, leaf.shape) for leaf in jax.tree.leaves(y) if np.issubdtype(leaf.dtype, np.floating)
+        )
+        want = Program(row.f, point).gradient(np.float64, dy)
+        got = Program(_as_operator(row).op, point).gradient(np.float64, dy)
+    for result, ours, theirs in zip(results, got, want, strict=True):
+        if not np.allclose(ours, theirs, rtol=1e-12, atol=1e-14, equal_nan=True):
+            result.blame(f"at a tie or a kink it gives {ours.tolist()} where jax.grad gives {theirs.tolist()}")
