@@ -1,4 +1,4 @@
-"""A file of figures that a command writes: whole or not at all, refused beforehand where it cannot be."""
+"""A file that a command writes: whole or not at all, refused beforehand where it cannot be."""
 
 from __future__ import annotations
 
@@ -9,16 +9,20 @@ from pathlib import Path
 from typing import Any
 
 
-def refuse_unwritable(path: str) -> None:
+def refuse_unwritable(path: str, flag: str = "--json") -> None:
     """Looks at where a file is to be written.
+
+    Args:
+        path: of the file.
+        flag: the flag that named it, for the error.
 
     Raises:
         OSError: where its folder does not exist, or the path is a folder.
     """
     if Path(path).is_dir():
-        raise IsADirectoryError(f"--json {path}: it is a folder")
+        raise IsADirectoryError(f"{flag} {path}: it is a folder")
     if not Path(path).absolute().parent.is_dir():
-        raise NotADirectoryError(f"--json {path}: its folder does not exist")
+        raise NotADirectoryError(f"{flag} {path}: its folder does not exist")
 
 
 def write_json(path: str, figures: Any) -> None:
@@ -27,17 +31,30 @@ def write_json(path: str, figures: Any) -> None:
     Raises:
         OSError: where it cannot be written; an older file of that name is then as it was.
     """
+    write_text(path, json.dumps(_plain(figures), indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def write_text(path: str, text: str, flag: str = "--json") -> None:
+    """Writes a text.
+
+    Args:
+        path: of the file.
+        text: all that will be in it.
+        flag: the flag that named it, for the error.
+
+    Raises:
+        OSError: where it cannot be written; an older file of that name is then as it was.
+    """
     target = Path(path).absolute()
     beside = target.with_name(f".{target.name}.{os.getpid()}")
-    text = json.dumps(_plain(figures), indent=1, allow_nan=False, ensure_ascii=False)
     try:
         try:
-            beside.write_text(text + "\n", encoding="utf-8")
+            beside.write_text(text, encoding="utf-8")
             os.replace(beside, target)
         finally:
             beside.unlink(missing_ok=True)
     except OSError as error:
-        raise type(error)(f"--json {path}: {error.strerror or error}") from None
+        raise type(error)(f"{flag} {path}: {error.strerror or error}") from None
 
 
 def _plain(value: Any) -> Any:

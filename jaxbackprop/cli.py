@@ -20,6 +20,8 @@ from typing import Any, NoReturn
 
 from jaxbackprop import __version__
 from jaxbackprop._check_command._help import EPILOG, TARGET
+from jaxbackprop._graph_command._help import EPILOG as GRAPH_EPILOG
+from jaxbackprop._graph_command._help import TARGET as GRAPH_TARGET
 from jaxbackprop.train import Config, encodes, flag
 
 _ERROR, _INTERRUPTED, _TERMINATED, _BROKEN_PIPE = 2, 130, 143, 141
@@ -170,6 +172,16 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--seed", type=int, default=0, help="of all draws (default: %(default)s)")
     check.add_argument("--json", metavar="FILE", help="write the reports to FILE")
 
+    graph = command("graph", _graph, "show the computation graph of a function, forward and backward")
+    graph.formatter_class = argparse.RawDescriptionHelpFormatter
+    graph.epilog = GRAPH_EPILOG
+    graph.add_argument("target", metavar="TARGET", help=GRAPH_TARGET)
+    graph.add_argument("--arg", action="append", metavar="TEXT", help="an argument, such as 'f32[4,5]'")
+    graph.add_argument("--svg", metavar="FILE", help="write a picture to FILE")
+    graph.add_argument("--dot", metavar="FILE", help="write it in Graphviz's language to FILE")
+    graph.add_argument("--json", metavar="FILE", help="write nodes, edges, values and gradients to FILE")
+    graph.add_argument("--seed", type=int, default=0, help="of all draws (default: %(default)s)")
+
     train = command("train", _train, "train the window classifier for named entities")
     train.add_argument(
         "--out", metavar="DIR", help="the run folder to make; it must not exist (default: runs/<time>)"
@@ -206,6 +218,13 @@ def _parser() -> argparse.ArgumentParser:
     checkers.add_argument("--only", action="append", default=[], metavar="FAMILY", help="repeatable")
     checkers.add_argument("--limit", type=int, metavar="N", help="at most so many cases, spread evenly")
     checkers.add_argument("--json", metavar="FILE", help="write the figures to FILE")
+    text = "the graph's gradients beside jax.grad's: time, temporary memory, multiplications"
+    gradients = measured.add_parser("graph", help=text, description=text, allow_abbrev=False)
+    gradients.set_defaults(handler=_bench_graph)
+    gradients.add_argument(
+        "--only", action="append", default=[], metavar="GROUP", help="a group of functions, or one; repeatable"
+    )
+    gradients.add_argument("--json", metavar="FILE", help="write the figures to FILE")
     return parser
 
 
@@ -281,6 +300,27 @@ def _check(arguments: argparse.Namespace) -> int:
             console=make_console(),
         )
     except CannotCheck as error:
+        raise _UsageError(str(error)) from None
+
+
+def _graph(arguments: argparse.Namespace) -> int:
+    if arguments.seed < 0:
+        raise _UsageError(f"--seed must be at least 0, not {arguments.seed}")
+
+    from jaxbackprop._graph_command._run import CannotGraph, run
+    from jaxbackprop.train import make_console
+
+    try:
+        return run(
+            arguments.target,
+            arguments.arg,
+            svg=arguments.svg,
+            dot=arguments.dot,
+            json_path=arguments.json,
+            seed=arguments.seed,
+            console=make_console(),
+        )
+    except CannotGraph as error:
         raise _UsageError(str(error)) from None
 
 
@@ -366,6 +406,17 @@ def _bench_check(arguments: argparse.Namespace) -> int:
             json_path=arguments.json,
             console=make_console(),
         )
+    except ValueError as error:
+        raise _UsageError(str(error)) from None
+    return 0
+
+
+def _bench_graph(arguments: argparse.Namespace) -> int:
+    from jaxbackprop.bench import graph
+    from jaxbackprop.train import make_console
+
+    try:
+        graph(only=arguments.only, json_path=arguments.json, console=make_console())
     except ValueError as error:
         raise _UsageError(str(error)) from None
     return 0

@@ -16,6 +16,7 @@ PACKAGE = ROOT / "jaxbackprop"
 ROOMS = {
     "cli": {
         "_check_command",
+        "_graph_command",
         "ner",
         "bench",
         "verify",
@@ -29,6 +30,7 @@ ROOMS = {
     },
     "__main__": {"cli"},
     "_check_command": {"check", "_json_file"},
+    "_graph_command": {"_check_command", "_json_file", "check", "graph"},
     "_json_file": set(),
     "_pytest_plugin": {"check"},
     "ner": {"train", "models", "data", "optim"},
@@ -39,6 +41,7 @@ ROOMS = {
         "verify",
         "train",
         "models",
+        "layers",
         "graph",
         "check",
         "data",
@@ -46,6 +49,7 @@ ROOMS = {
         "ops",
     },
     "verify": {"_json_file", "check", "graph", "ops"},
+    "graph": {"check", "ops"},
     "models": {"layers", "ops"},
     "layers": {"ops"},
     "train": {"optim", "data"},
@@ -58,6 +62,8 @@ ROOMS = {
 OUTSIDE = {
     "check": {"jax", "numpy", "rich"},
     "_check_command": {"jax", "numpy", "rich"},
+    "_graph_command": {"jax", "numpy", "rich"},
+    "graph": {"graphlay", "jax", "numpy"},
     "_pytest_plugin": {"pytest"},
     "data": {"numpy", "pyarrow"},
     "ops": {"jax", "jaxtyping", "numpy"},

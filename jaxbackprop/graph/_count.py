@@ -17,29 +17,23 @@ Needed = list[bool]
 
 
 def multiplications(jaxpr: Any, *, live: bool = False) -> int:
-    r"""Counts a program's multiplications of floating-point numbers, from its shapes alone.
+    """Counts a program's multiplications of floating-point numbers, from its shapes alone.
 
-    | what | counts as |
-    |---|---|
-    | product, quotient | 1 an entry of the result; 0 by a known power of 2, which changes the exponents alone |
-    | square | 1 an entry |
-    | whole power | what repeated squaring takes, and 1 for the reciprocal where it is negative |
-    | elementary function (exp, log, tanh, sin, erf, sqrt, ...) | `ELEMENTARY` an entry |
-    | power | 2 `ELEMENTARY` + 1 an entry, as exp(b log a) |
-    | product of matrices | batch m n k |
-    | convolution | 1 for each pair of an output's position and a tap that meet an entry of the input, neither \
-        padding nor a hole of its dilation; times batch and features |
-    | product over an axis, cumulative product, scattered product | 1 an entry of what is multiplied |
-    | cumulative logsumexp | 2 `ELEMENTARY` an entry |
-    | Cholesky factor, triangular solve | what the textbook's loops take |
-    | reduction by a program | that program, for each entry that it takes in |
-    | call: jit, remat, custom_jvp, custom_vjp | its plain body |
-    | scan | its length times its body |
-    | cond | its dearest branch |
-    | while | its body once, since its length is not known |
-    | everything else, and all arithmetic of integers | 0 |
+    - A product or quotient is 1 an entry of the result; 0 by a known power of 2, which moves the exponent.
+    - A square is 1 an entry; a whole power what repeated squaring takes, and 1 more where it is negative.
+    - An elementary function (exp, log, tanh, sin, erf, sqrt, ...) is `ELEMENTARY` an entry; a power, being
+      exp(b log a), 2 `ELEMENTARY` + 1; an entry of a cumulative logsumexp 2 `ELEMENTARY`.
+    - A product of matrices is batch m n k.
+    - A convolution is 1 for each pair of an output and a tap that meet an entry of the input, neither padding
+      nor a hole of its dilation: so that it and both its gradients are the same.
+    - A product over an axis, a cumulative and a scattered one are 1 for each entry that is multiplied.
+    - A Cholesky factor and a triangular solve are what the textbook's loops take.
+    - A reduction by a program is that program for each entry that it takes in.
+    - A call (jit, remat, custom_jvp, custom_vjp) is its plain body, a scan its length times its body, a cond
+      its dearest branch, a while its body once, since its length is not known.
+    - Everything else, and all arithmetic of integers, is 0.
 
-    A factor is known where it is written into the program, or is a converted or broadcast copy of one that is.
+    A number is known where it is written into the program, or is a converted or broadcast copy of one.
 
     Args:
         jaxpr: a jaxpr, closed or not.
@@ -53,7 +47,7 @@ def multiplications(jaxpr: Any, *, live: bool = False) -> int:
 
 
 def _program(jaxpr: Any, arguments: Sequence[float | None], wanted: Needed | None) -> int:
-    """Counts a program, of whose arguments some are known; wanted: which results count, None for every step."""
+    """Counts a program, given its known arguments, and the results that matter; None counts every step."""
     program = opened(jaxpr)[0]
     steps = [(equation, None) for equation in program.eqns] if wanted is None else _needed(program, wanted)[0]
     known: dict[Any, float | None] = dict(zip(program.invars, arguments, strict=False))
@@ -113,7 +107,7 @@ def _called(equation: Any) -> Any:
 
 
 def _needed(program: Any, wanted: Needed) -> tuple[list[tuple[Any, Needed]], Needed]:
-    """The steps that lead to the wanted results, with the results needed of each; and the arguments needed."""
+    """The steps that lead to the wanted results, what is needed of each; and the arguments needed."""
     variables = {v for v, want in zip(program.outvars, wanted, strict=True) if want and not is_literal(v)}
     steps = []
     for equation in reversed(program.eqns):
@@ -139,7 +133,7 @@ def _operands_needed(equation: Any, needed: Needed) -> Needed:
 
 
 def _round(equation: Any, needed: Needed | None) -> tuple[Needed | None, Needed, int]:
-    """Of a scan: the results of its body that count, the operands that are needed, and how many are constants."""
+    """Of a scan: the results of its body that are needed, its operands that are, the number of constants."""
     body = opened(equation.params["jaxpr"])[0]
 
     def whole(outer: Iterable[Any], inner: Iterable[Any]) -> int:
@@ -204,7 +198,7 @@ def _conv_general_dilated(equation: Any) -> int:
 
 
 def _pairs(outputs: int, taps: int, entries: int, stride: int, hole: int, apart: int, low: int) -> int:
-    """Along one axis, the pairs of an output o and a tap t with o stride + t apart = j hole + low for some entry j."""
+    """Along an axis, the pairs (o, t) for which o stride + t apart = j hole + low for an entry j."""
     if outputs < taps:
         outputs, stride, taps, apart = taps, apart, outputs, stride
     common = math.gcd(stride, hole)
@@ -215,7 +209,7 @@ def _pairs(outputs: int, taps: int, entries: int, stride: int, hole: int, apart:
         ahead = low - t * apart
         if ahead % common:
             continue
-        # o stride - ahead must be one of 0, hole, ..., (entries - 1) hole: every period-th o from the first on.
+        # o stride - ahead must be one of 0, hole, ..., (entries - 1) hole: every period-th o.
         least = max(0, -(-ahead // stride))
         most = min(outputs - 1, (ahead + (entries - 1) * hole) // stride)
         first = least + (ahead // common * inverse - least) % period
@@ -247,8 +241,8 @@ def _triangular_solve(equation: Any) -> int:
 _COPIES = {"convert_element_type", "broadcast_in_dim", "reshape", "copy"}
 
 _ELEMENTARY = (
-    "acos acosh asin asinh atan atan2 atanh bessel_i0e bessel_i1e cbrt cos cosh digamma erf erf_inv erfc exp exp2 "
-    "expm1 igamma igamma_grad_a igammac lgamma log log1p logistic polygamma random_gamma_grad "
+    "acos acosh asin asinh atan atan2 atanh bessel_i0e bessel_i1e cbrt cos cosh digamma erf erf_inv erfc exp "
+    "exp2 expm1 igamma igamma_grad_a igammac lgamma log log1p logistic polygamma random_gamma_grad "
     "regularized_incomplete_beta rsqrt sin sinh sqrt tan tanh zeta"
 )
 

@@ -142,7 +142,8 @@ def _box(graph: Graph, group: Group) -> Box:
 
 
 def _box_of(node: Node) -> Box:
-    gate = tuple((node.gate or "").split())
+    # What no gradient passes does nothing to it.
+    gate = tuple((node.gate or "").split()) if any(node.active) else ()
     if node.kind == "copy":
         return Box("copy", "", ("copy", *gate), details(node))
     return Box(node.kind, shortened(symbol(node), _LABEL_LENGTH), gate, details(node), bool(node.bodies))

@@ -13,6 +13,7 @@ Point = tuple[float, float]
 # A picture that would become wider than so many times its height goes on in a row beneath.
 _ASPECT, _ROWS, _LINES_BETWEEN_ROWS = 2.5, 8, 6
 _GAPS = {"layer_gap": 20.0, "node_gap": 18.0, "dummy_gap": 14.0, "port_gap": 12.0, "stub": 8.0}
+_CLEARANCE = 4.0
 _THOROUGH_UP_TO, _BALANCED_UP_TO = 200, 500
 
 
@@ -91,6 +92,7 @@ def layout(boxes: Sequence[Room], lines: Sequence[tuple[int, int]], labels: Sequ
     centres = [(node["center"]["x"], node["center"]["y"]) for node in found.nodes]
     drawn = iter([[(point["x"], point["y"]) for point in edge["points"]] for edge in found.edges])
     corners = [[point for _ in way[1:] for point in next(drawn)] for way in ways]
+    centres, corners = _clear_of_captions(rooms, centres, corners)
     left, top, right, bottom = _bounds(rooms, centres, corners)
 
     def moved(points: Sequence[Point]) -> tuple[Point, ...]:
@@ -121,6 +123,40 @@ def _options(boxes: int) -> dict[str, Any]:
         "wrap": {"viewport_aspect": _ASPECT},
         "tuning": {"wrap": {"max_rows": _ROWS, "max_cut_edges": _LINES_BETWEEN_ROWS}},
     }
+
+
+def _clear_of_captions(
+    rooms: Sequence[Room], centres: list[Point], corners: list[list[Point]]
+) -> tuple[list[Point], list[list[Point]]]:
+    """Opens a gap where a line between two rows runs through a caption, which the library overlooks."""
+    cuts: list[tuple[float, float]] = []
+
+    def moved(point: Point) -> Point:
+        return point[0], point[1] + sum(gap for at, gap in cuts if at <= point[1])
+
+    level = sorted(
+        (a[1], min(a[0], b[0]), max(a[0], b[0]))
+        for way in corners
+        for a, b in zip(way, way[1:], strict=False)
+        if a[1] == b[1]
+    )
+    captions = [
+        (x - room.width / 2 - room.beside, x + room.width / 2 + room.beside, y, room)
+        for room, (x, y) in zip(rooms, centres, strict=True)
+        if room.beneath
+    ]
+    boxes = [(y - room.height / 2, y + room.height / 2) for room, (_, y) in zip(rooms, centres, strict=True)]
+    for y, start, end in level:
+        if any(top < y < bottom for top, bottom in boxes):
+            continue
+        here = moved((start, y))[1]
+        for left, right, middle, room in captions:
+            above = moved((left, middle))[1] + room.height / 2
+            below = above + room.beneath + _CLEARANCE
+            if start < right and left < end and above < here < below:
+                cuts.append((y, below - here))
+                here = below
+    return [moved(point) for point in centres], [[moved(point) for point in way] for way in corners]
 
 
 def _bounds(

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 _WRITTEN_OUT = 4
@@ -78,7 +79,7 @@ def concrete(value: Any) -> np.ndarray | None:
     if value is None or isinstance(value, jax.core.Tracer | jax.ShapeDtypeStruct):
         return None
     dtype = getattr(value, "dtype", None)
-    if dtype is not None and jax.dtypes.issubdtype(dtype, jax.dtypes.extended):
+    if dtype is not None and jnp.issubdtype(dtype, jax.dtypes.extended):
         return None
     array = np.asarray(value)
     if array.dtype == jax.dtypes.float0:
@@ -86,7 +87,7 @@ def concrete(value: Any) -> np.ndarray | None:
     if array.dtype.kind in "biufc":
         return array
     # bfloat16 and what is shorter: NumPy holds their numbers, but cannot do much with them.
-    return array.astype(np.float32 if jax.dtypes.issubdtype(array.dtype, np.floating) else np.int32)
+    return array.astype(np.float32 if jnp.issubdtype(array.dtype, np.floating) else np.int32)
 
 
 def _nested(array: np.ndarray) -> str:

@@ -139,7 +139,7 @@ class Plan:
         return [known[var] for e in self._once for var in e.outvars]
 
     def backward(
-        self, inputs: Sequence[Any], kept: Sequence[Any], dys: Sequence[Any], once: Sequence[Any] = ()
+        self, inputs: Sequence[Any], kept: Sequence[Any], dys: Sequence[Any], once: Sequence[Any] | None = None
     ) -> list[Any]:
         """One gradient an argument; None where none flows.
 
@@ -147,12 +147,15 @@ class Plan:
             inputs: the body's arguments; None where the backward pass does not read them.
             kept: of `forward`.
             dys: one upstream gradient a result; None where none came.
-            once: of `once`.
+            once: of `once`; None to compute that here.
         """
         known = dict(zip(self._forward.invars, inputs, strict=True))
         known.update(zip(self._forward.constvars, self._forward_consts, strict=True))
         known.update(zip(self._kept, kept, strict=True))
-        known.update(zip((var for e in self._once for var in e.outvars), once, strict=True))
+        if once is None:
+            _jaxpr.evaluate(self._once, known)
+        else:
+            known.update(zip((var for e in self._once for var in e.outvars), once, strict=True))
         _jaxpr.evaluate(self._every, known)
         back = {var: _read(known, atom) for var, atom in self._leaves}
         back.update(zip(self._backward.constvars, self._backward_consts, strict=True))

@@ -12,41 +12,13 @@ from ._graph import Graph
 from ._layout import Layout, Point, Room, Size, layout
 from ._lettering import text_width, xml_text
 from ._names import shortened
+from ._style import LABEL, NUMBERS, SMALL, SYMBOL, TITLE, style
 
 _CIRCLE, _DOT, _BOX_HEIGHT, _CORNER, _INSET = 42.0, 9.0, 30.0, 9.0, 4.0
-_LABEL, _SYMBOL, _SMALL, _NUMBERS, _TITLE = 13.0, 18.0, 10.5, 11.5, 14.0
 _CAPTION_ROW, _NUMBERS_ROW = 12.0, 13.5
 _MARGIN, _ARROW, _BEND = 20.0, 7.0, 6.0
-_ROUND_UP_TO, _ROUND_LINES, _PORT_ROW = 4, 3, 12.0
+_ROUND_UP_TO, _ROUND_LINES, _PORT_ROW = 36.0, 3, 12.0
 _NAME_LENGTH = 80
-
-# Values in blue, gradients in red and italics behind an arrow; every text has a contrast of at least 4.5 : 1.
-LIGHT = {
-    "paper": "#ffffff",
-    "ink": "#1c2128",
-    "faint": "#59636e",
-    "line": "#59636e",
-    "value": "#0b4f9e",
-    "gradient": "#b3261e",
-    "operation": "#eef1f5",
-    "input": "#e3f1e6",
-    "constant": "#f7f3e4",
-    "output": "#e5edfb",
-    "folded": "#f1eaf8",
-}
-DARK = {
-    "paper": "#14181d",
-    "ink": "#e8ebee",
-    "faint": "#a3adb8",
-    "line": "#8d97a3",
-    "value": "#8cc4ff",
-    "gradient": "#ff9c8f",
-    "operation": "#262d36",
-    "input": "#1d3525",
-    "constant": "#3a3420",
-    "output": "#1c2f4d",
-    "folded": "#35284a",
-}
 
 
 def to_svg(graph: Graph, run: Any = None) -> str:
@@ -103,21 +75,18 @@ def _outline(box: Box, lines: int) -> _Outline:
     """The outline of a box that so many lines leave, or enter."""
     if box.kind == "copy":
         return _Outline(_DOT, _DOT, True)
-    if (
-        box.kind == "operation"
-        and not box.inside
-        and len(box.label) <= _ROUND_UP_TO
-        and lines <= _ROUND_LINES
-    ):
+    wide = text_width(box.label, LABEL)
+    short = wide <= _ROUND_UP_TO and lines <= _ROUND_LINES
+    if box.kind == "operation" and short and not box.inside:
         return _Outline(_CIRCLE, _CIRCLE, True)
     height = max(_BOX_HEIGHT, (lines + 1) * _PORT_ROW)
     frame = 2 * _INSET if box.inside or box.kind == "folded" else 0.0
-    return _Outline(text_width(box.label, _LABEL) + 2 * _CORNER + frame, height + frame)
+    return _Outline(wide + 2 * _CORNER + frame, height + frame)
 
 
 def _room(box: Box, outline: _Outline) -> Room:
     """What a box and its captions take up."""
-    wide = max((text_width(caption, _SMALL) for caption in box.captions), default=0.0)
+    wide = max((text_width(caption, SMALL) for caption in box.captions), default=0.0)
     beneath = len(box.captions) * _CAPTION_ROW + 4 if box.captions else 0.0
     beside = max(0.0, (wide - outline.width) / 2)
     return Room(outline.width, outline.height, beside, beneath, one_port=box.kind == "copy")
@@ -130,7 +99,7 @@ def _label_size(line: Line) -> Size | None:
     if not texts:
         return None
     rows = max(len(above), bool(line.gradient))
-    return max(text_width(text, _NUMBERS) for text in texts) + 6, 2 * rows * _NUMBERS_ROW + 6
+    return max(text_width(text, NUMBERS) for text in texts) + 6, 2 * rows * _NUMBERS_ROW + 6
 
 
 def _gradient_text(line: Line) -> str:
@@ -144,10 +113,8 @@ def _document(drawn: Drawing, outlines: Sequence[_Outline], found: Layout) -> It
     title = shortened(drawn.name, _NAME_LENGTH)
     legend = list(_legend(drawn))
     below = [*legend, *(("note", note) for note in drawn.notes)]
-    wide = max(
-        found.size[0], text_width(title, _TITLE), *(text_width(text, _SMALL) for _, text in below), 0.0
-    )
-    top = _MARGIN + _TITLE + 14
+    wide = max(found.size[0], text_width(title, TITLE), *(text_width(text, SMALL) for _, text in below), 0.0)
+    top = _MARGIN + TITLE + 14
     width, height = wide + 2 * _MARGIN, top + found.size[1] + 12 + len(below) * 16 + _MARGIN
     x, y = _MARGIN + (wide - found.size[0]) / 2, top
     yield (
@@ -156,9 +123,9 @@ def _document(drawn: Drawing, outlines: Sequence[_Outline], found: Layout) -> It
     )
     yield f"<title>Computation graph of {xml_text(drawn.name)}</title>"
     yield f"<desc>{xml_text(_description(drawn))}</desc>"
-    yield f"<style>{_style()}</style>"
+    yield f"<style>{style()}</style>"
     yield f'<rect class="paper" width="{_n(width)}" height="{_n(height)}"/>'
-    yield _text("name", _MARGIN, _MARGIN + _TITLE, title)
+    yield _text("name", _MARGIN, _MARGIN + TITLE, title)
     yield f'<g transform="translate({_n(x)} {_n(y)})">'
     for line, corners in zip(drawn.lines, found.lines, strict=True):
         first = _meeting(outlines[line.source], found.boxes[line.source], corners[0], 1)
@@ -190,46 +157,6 @@ def _description(drawn: Drawing) -> str:
     return ". ".join((f"From left to right: {counted}", *drawn.notes))
 
 
-def _style() -> str:
-    def rules(colours: dict[str, str]) -> str:
-        parts = {
-            ".paper": f"fill:{colours['paper']}",
-            "text": f"fill:{colours['ink']}",
-            ".caption, .on": f"stroke:{colours['paper']}",
-            ".caption, .note, .shape": f"fill:{colours['faint']}",
-            ".value": f"fill:{colours['value']}",
-            ".gradient": f"fill:{colours['gradient']}",
-            ".way": f"stroke:{colours['line']}",
-            ".tip, .copy .outline": f"fill:{colours['line']}",
-            ".outline": f"stroke:{colours['ink']}",
-        }
-        for kind in ("operation", "input", "constant", "output", "folded"):
-            parts[f".{kind} .outline"] = f"fill:{colours[kind]}"
-        return "".join(
-            ",".join(f".jaxbackprop-graph {one.strip()}" for one in where.split(",")) + f"{{{what}}}"
-            for where, what in parts.items()
-        )
-
-    return (
-        ".jaxbackprop-graph{max-width:none}"
-        ".jaxbackprop-graph text{font-family:Helvetica,Arial,'Liberation Sans','DejaVu Sans',sans-serif}"
-        f".jaxbackprop-graph .label{{font-size:{_LABEL}px;text-anchor:middle}}"
-        f".jaxbackprop-graph .symbol{{font-size:{_SYMBOL}px;text-anchor:middle}}"
-        f".jaxbackprop-graph .caption{{font-size:{_SMALL}px;text-anchor:middle}}"
-        f".jaxbackprop-graph .on{{font-size:{_NUMBERS}px;text-anchor:middle}}"
-        # Where a line must pass a text, the text stays legible.
-        ".jaxbackprop-graph .caption,.jaxbackprop-graph .on{paint-order:stroke;stroke-width:3px}"
-        ".jaxbackprop-graph .gradient{font-style:italic}"
-        f".jaxbackprop-graph .name{{font-size:{_TITLE}px;font-weight:bold}}"
-        f".jaxbackprop-graph .below{{font-size:{_SMALL + 1}px}}"
-        ".jaxbackprop-graph .way{fill:none;stroke-width:1.4}"
-        ".jaxbackprop-graph .passive .way{stroke-dasharray:5 4}"
-        ".jaxbackprop-graph .outline{stroke-width:1.4}"
-        ".jaxbackprop-graph .constant .outline{stroke-dasharray:3 3}"
-        f"{rules(LIGHT)}@media(prefers-color-scheme:dark){{{rules(DARK)}}}"
-    )
-
-
 # ---- boxes and lines --------------------------------------------------------------------------------------
 
 
@@ -244,7 +171,7 @@ def _draw_box(box: Box, outline: _Outline, centre: Point) -> Iterable[str]:
         if box.inside or box.kind == "folded":
             yield _rectangle(x, y, width - 2 * _INSET, height - 2 * _INSET)
     if box.label:
-        kind, size = ("symbol", _SYMBOL) if outline.is_round and len(box.label) == 1 else ("label", _LABEL)
+        kind, size = ("symbol", SYMBOL) if outline.is_round and len(box.label) == 1 else ("label", LABEL)
         yield _text(kind, x, y + 0.35 * size, box.label)
     for row, caption in enumerate(box.captions):
         yield _text("caption", x, y + height / 2 + 1 + (row + 1) * _CAPTION_ROW, caption)

@@ -14,6 +14,7 @@ from jaxbackprop.check import Point, Program, float64_on_cpu
 from jaxbackprop.graph import Graph, trace
 from jaxbackprop.graph._catalogue import ROWS, Row
 from jaxbackprop.graph._plan import Plan
+from jaxbackprop.graph._rules._rule import operand_names
 from jaxbackprop.ops._catalogue import Case, Operator
 
 from ._checks import verify_operator
@@ -52,7 +53,12 @@ def verify_row(row: Row, effort: str = "quick") -> list[GradientResult]:
     """One result a differentiable operand of one way to use a primitive."""
     results = verify_operator(_as_operator(row), None, effort)
     for args in row.special:
-        _check_choice(row, args, results)
+        try:
+            _check_choice(row, args, results)
+        except Exception as error:
+            # A rule that raises where nobody expects it is wrong, and the others still have their turn.
+            for result in results:
+                result.blame(f"at a tie or a kink it raised {type(error).__name__}: {error}")
     return results
 
 
@@ -80,9 +86,18 @@ def _as_operator(row: Row) -> Operator:
     def called(*args: Any) -> Any:
         return ruled(*args)
 
-    called.__signature__ = inspect.signature(row.f)  # type: ignore[attr-defined]
+    called.__signature__ = _signature(row)  # type: ignore[attr-defined]
     case = Case(row.arguments)
     return Operator(row.name, "graph", called, row.f, (case,), "jax.lax", row.special)
+
+
+def _signature(row: Row) -> inspect.Signature:
+    """With a name for each argument."""
+    written = inspect.signature(row.f)
+    if len(written.parameters) == len(row.arguments):
+        return written
+    names = operand_names(len(row.arguments))
+    return inspect.Signature([inspect.Parameter(name, inspect.Parameter.POSITIONAL_ONLY) for name in names])
 
 
 def _planned(row: Row, args: Sequence[Any]) -> tuple[Graph, Plan, list[Any]]:

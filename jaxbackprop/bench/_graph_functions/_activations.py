@@ -7,13 +7,10 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from ._function import Function, Integer, Mask, Real, function, loosely
+from ._function import Function, Integer, Mask, Real, function
 
 _X = Real((4, 6), (1024, 1024), -4.0, 4.0)
 _HEADS = Real((2, 4, 2, 3), (4, 128, 8, 32))
-
-# It multiplies float64 by a float32 mask.
-_attention = loosely(jax.nn.dot_product_attention)
 
 
 def _shares(x: jax.Array) -> jax.Array:
@@ -72,12 +69,17 @@ FUNCTIONS: tuple[Function, ...] = (
     ),
     _one("softmax by hand", lambda x: jnp.exp(x) / jnp.sum(jnp.exp(x), 1, keepdims=True), _X),
     _one("softmax by hand, shifted", lambda x: _shares(x - jnp.max(x, 1, keepdims=True)), _X),
-    _one("jax.nn.dot_product_attention", _attention, _HEADS, _HEADS, _HEADS),
-    _one(
-        "jax.nn.dot_product_attention, causal",
-        functools.partial(_attention, is_causal=True),
-        _HEADS,
-        _HEADS,
-        _HEADS,
+    # Its softmax is computed in float32.
+    *(
+        _one(
+            f"jax.nn.dot_product_attention{said}",
+            functools.partial(jax.nn.dot_product_attention, is_causal=causal),
+            _HEADS,
+            _HEADS,
+            _HEADS,
+            precision=jnp.float32,
+            loose=True,
+        )
+        for said, causal in (("", False), (", causal", True))
     ),
 )

@@ -18,8 +18,9 @@ _IMAGES = Real((2, 6, 6, 3), (16, 32, 32, 3))
 _MAPS = Real((2, 4, 5, 6), (16, 32, 32, 32))
 _WORDS = Real((2, 5, 8), (8, 64, 128))
 
-_layer = functools.partial(module, "flax layers")
-_model = functools.partial(module, "flax models")
+# flax adds biases of one axis to batches.
+_layer = functools.partial(module, "flax layers", loose=True)
+_model = functools.partial(module, "flax models", loose=True)
 
 
 class _MLP(nnx.Module):
@@ -88,7 +89,14 @@ def _attention(scale: Scale, rngs: nnx.Rngs, **settings: Any) -> nnx.Module:
     return nnx.MultiHeadAttention(2, size(scale, 8, 128), decode=False, rngs=rngs, **settings)
 
 
+def _embedded(model: Any, ids: Any) -> Any:
+    # The module remembers the dtype that its table had when it was made.
+    model.dtype = model.embedding.dtype
+    return model(ids)
+
+
 def _looked_up(model: Any, ids: Any) -> Any:
+    model.dtype = model.embedding.dtype
     return model.attend(jnp.tanh(model(ids)))
 
 
@@ -115,7 +123,12 @@ FUNCTIONS: tuple[Function, ...] = (
         lambda scale, rngs: _ConvNet((4, 5) if scale == "small" else (16, 32), rngs),
         _IMAGES,
     ),
-    _model("nnx transformer block", lambda scale, rngs: _Block(size(scale, 8, 128), 2, rngs), _WORDS),
+    _model(
+        "nnx transformer block",
+        lambda scale, rngs: _Block(size(scale, 8, 128), 2, rngs),
+        _WORDS,
+        precision=jnp.float32,
+    ),
     _layer("nnx.Linear", _linear(nnx.Linear, (6, 5), (256, 256)), _X),
     _layer("nnx.LinearGeneral", _linear(nnx.LinearGeneral, (6, (2, 3)), (256, (8, 32))), _X),
     _layer(
@@ -144,15 +157,19 @@ FUNCTIONS: tuple[Function, ...] = (
     _layer("nnx.PReLU", lambda scale, rngs: nnx.PReLU(), _X),
     _layer("nnx.Dropout", lambda scale, rngs: nnx.Dropout(0.3, rngs=rngs), _X),
     _layer(
-        "nnx.Embed", _linear(nnx.Embed, (7, 4), (4096, 128), dtype=None), Integer((2, 5), (64, 64), (7, 4096))
+        "nnx.Embed",
+        _linear(nnx.Embed, (7, 4), (4096, 128)),
+        Integer((2, 5), (64, 64), (7, 4096)),
+        call=_embedded,
     ),
     _layer(
         "nnx.Embed, in and out",
-        _linear(nnx.Embed, (7, 4), (512, 64), dtype=None),
+        _linear(nnx.Embed, (7, 4), (512, 64)),
         Integer((2, 5), (8, 64), (7, 512)),
         call=_looked_up,
     ),
-    _layer("nnx.MultiHeadAttention", _attention, _WORDS),
+    # Without dropout, its softmax is computed in float32.
+    _layer("nnx.MultiHeadAttention", _attention, _WORDS, precision=jnp.float32),
     _layer(
         "nnx.MultiHeadAttention with dropout",
         functools.partial(_attention, dropout_rate=0.2, deterministic=False),
@@ -164,6 +181,7 @@ FUNCTIONS: tuple[Function, ...] = (
         _WORDS,
         Real((2, 3, 8), (8, 32, 128)),
         call=lambda model, x, others: model(x, others),
+        precision=jnp.float32,
     ),
     _layer(
         "nnx.max_pool",

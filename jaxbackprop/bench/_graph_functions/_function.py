@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import operator
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import jax
@@ -28,6 +29,8 @@ class Function:
             a few numbers each ("small"), or so many that a call takes a millisecond or more ("bench").
         argnums: which arguments to differentiate by, as `jax.grad` has it.
         bar: how many times as long as `jax.grad` the graph's gradient may take.
+        precision: the dtype that it computes in, whatever its arguments are; None for theirs.
+        loose: whether it relies on JAX's silent promotion of ranks and dtypes, as code of others may.
     """
 
     name: str
@@ -35,6 +38,31 @@ class Function:
     build: Callable[[Scale], Built]
     argnums: int | tuple[int, ...] = 0
     bar: float = 1.2
+    precision: Any = None
+    loose: bool = False
+
+    def moving(self, f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Callable[..., Any], list[Any]]:
+        """Of f and its arguments: f of those alone that it is differentiated by, and these arguments."""
+        numbers = (self.argnums,) if isinstance(self.argnums, int) else self.argnums
+
+        def moving(*given: Any) -> Any:
+            full = list(args)
+            for i, value in zip(numbers, given, strict=True):
+                full[i] = value
+            return f(*full)
+
+        return moving, [args[i] for i in numbers]
+
+    def promoting(self) -> contextlib.AbstractContextManager[Any]:
+        """Where to build, trace and differentiate it: with silent promotion, if it relies on that."""
+        return silently_promoted() if self.loose else contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def silently_promoted() -> Iterator[None]:
+    """JAX's silent promotion of ranks and dtypes, which is its default."""
+    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
+        yield
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +117,7 @@ class Mask:
 Draw = Real | Fixed | Integer | Mask
 
 
-def function(group: str, name: str, f: Callable[..., Any], *draws: Draw, bar: float = 1.2) -> Function:
+def function(group: str, name: str, f: Callable[..., Any], *draws: Draw, **settings: Any) -> Function:
     """An entry of the list: the sum of what f returns, each number times a weight of its own.
 
     Args:
@@ -97,7 +125,7 @@ def function(group: str, name: str, f: Callable[..., Any], *draws: Draw, bar: fl
         name: see `Function`.
         f: returns a pytree of arrays; those that are not floating-point are left out of the sum.
         draws: f's arguments.
-        bar: see `Function`.
+        settings: bar, precision, loose; see `Function`.
     """
 
     def build(scale: Scale) -> Built:
@@ -105,7 +133,7 @@ def function(group: str, name: str, f: Callable[..., Any], *draws: Draw, bar: fl
         return weighted(f, tuple(draw.draw(scale, rng) for draw in draws), rng)
 
     moving = tuple(i for i, draw in enumerate(draws) if isinstance(draw, Real))
-    return Function(name, group, build, moving[0] if len(moving) == 1 else moving, bar)
+    return Function(name, group, build, moving[0] if len(moving) == 1 else moving, **settings)
 
 
 def generator(name: str) -> np.random.Generator:
@@ -135,14 +163,3 @@ def weighted(f: Callable[..., Any], args: tuple[Any, ...], rng: np.random.Genera
 def floating(tree: Any) -> list[Any]:
     """The floating-point leaves of a pytree."""
     return [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.floating)]
-
-
-def loosely(f: Callable[..., Any]) -> Callable[..., Any]:
-    """The same f with JAX's silent promotion of ranks and dtypes, for code of others that relies on it."""
-
-    @functools.wraps(f)
-    def run(*args: Any, **settings: Any) -> Any:
-        with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
-            return f(*args, **settings)
-
-    return run

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from optax import losses
 
-from ._function import Draw, Fixed, Function, Integer, Mask, Real, function, loosely
+from ._function import Draw, Fixed, Function, Integer, Mask, Real, function
 
 _SHAPES = (4, 5), (1024, 512)
 _SCORES = Real(*_SHAPES, -3.0, 3.0)
@@ -21,8 +21,8 @@ _YES = Integer(*_SHAPES, 2)
 
 
 def _loss(name: str, f: Callable[..., Any], *draws: Draw) -> Function:
-    # optax adds scalars to arrays and multiplies integer labels by logits.
-    return function("losses", name, loosely(f), *draws)
+    # optax adds arrays of different ranks and multiplies integer labels by logits.
+    return function("losses", name, f, *draws, loose=True)
 
 
 def _plain(f: Callable[..., Any], *draws: Draw) -> Function:
@@ -98,12 +98,6 @@ FUNCTIONS: tuple[Function, ...] = (
     _loss(
         "optax.kl_divergence_with_log_targets",
         lambda x, y: losses.kl_divergence_with_log_targets(jax.nn.log_softmax(x), jnp.log(_distribution(y))),
-        _SCORES,
-        _SHARES,
-    ),
-    _loss(
-        "optax.convex_kl_divergence",
-        lambda x, y: losses.convex_kl_divergence(jax.nn.log_softmax(x), _distribution(y)),
         _SCORES,
         _SHARES,
     ),

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from ._function import Built, Draw, Function, Real, Scale, generator, loosely, weighted
+from ._function import Built, Draw, Function, Real, Scale, generator, weighted
 
 Make = Callable[[Scale, nnx.Rngs], nnx.Module]
 
@@ -23,7 +23,7 @@ def module(
     *draws: Draw,
     call: Callable[..., Any] | None = None,
     whole: bool = False,
-    bar: float = 1.2,
+    **settings: Any,
 ) -> Function:
     """An entry of the list: a module's results, weighted, by its parameters and its inputs.
 
@@ -36,7 +36,7 @@ def module(
         draws: its inputs.
         call: call(module, *inputs), where it is not the call of the module.
         whole: whether the module itself is the argument, rather than its state, split off.
-        bar: see `Function`.
+        settings: bar, precision, loose; see `Function`.
     """
     moving = tuple(i for i, draw in enumerate(draws) if isinstance(draw, Real))
 
@@ -45,17 +45,16 @@ def module(
         graphdef, params, rest = split(lambda: make(scale, nnx.Rngs(0)), rng)
         inputs = tuple(draw.draw(scale, rng) for draw in draws)
         run = call or (lambda model, *inputs: model(*inputs))
-        # Modules add biases of one axis to batches.
         if whole:
-            return weighted(loosely(run), (nnx.merge(graphdef, params, rest), *inputs), rng)
+            return weighted(run, (nnx.merge(graphdef, params, rest), *inputs), rng)
 
         def f(params: Any, rest: Any, *inputs: Any) -> Any:
             return run(nnx.merge(graphdef, params, rest, copy=True), *inputs)
 
-        return weighted(loosely(f), (params, rest, *inputs), rng)
+        return weighted(f, (params, rest, *inputs), rng)
 
     first = 1 if whole else 2
-    return Function(name, group, build, (0, *(first + i for i in moving)), bar)
+    return Function(name, group, build, (0, *(first + i for i in moving)), **settings)
 
 
 def split(make: Callable[[], nnx.Module], rng: np.random.Generator) -> tuple[Any, Any, Any]:
@@ -73,7 +72,7 @@ def split(make: Callable[[], nnx.Module], rng: np.random.Generator) -> tuple[Any
         fan_in = math.prod(leaf.shape[:-1]) if len(leaf.shape) > 1 else 1
         return jnp.asarray(rng.uniform(low, high, leaf.shape) / math.sqrt(fan_in), jnp.float32)
 
-    graphdef, params, rest = nnx.split(nnx.eval_shape(make), nnx.Param, ...)
+    graphdef, params, rest = nnx.split(nnx.eval_shape(make), nnx.Param, ...)  # type: ignore[misc]
     return graphdef, jax.tree.map(draw, params), jax.tree.map(draw, rest)
 
 

@@ -53,7 +53,8 @@ def _gru_of(*arguments: Any) -> Any:
     return _gru(dict(zip(names, arguments[:9], strict=True)), *arguments[9:])
 
 
-_one = functools.partial(module, "recurrent")
+# flax adds biases of one axis to batches.
+_one = functools.partial(module, "recurrent", loose=True)
 _INPUT, _HIDDEN, _BIAS = (
     Real((4, 3), (64, 128), -0.3, 0.3),
     Real((3, 3), (128, 128), -0.3, 0.3),

@@ -56,7 +56,7 @@ FUNCTIONS: tuple[Function, ...] = (
     _reduction("corrcoef", jnp.corrcoef, Real((3, 5), (256, 1024))),
     _reduction("trace", jnp.trace, Real((4, 4), (1024, 1024))),
     _reduction("trapezoid", jnp.trapezoid, _MATRIX),
-    _reduction("custom reduction", lambda x: lax.reduce(x, jnp.zeros((), x.dtype), lax.add, (1,)), _MATRIX),
+    _reduction("custom reduction", lambda x: lax.reduce(x, x.dtype.type(0), lax.add, (1,)), _MATRIX),
     _norm("norm of a vector", jnp.linalg.norm, _VECTOR),
     *(
         _norm(f"norm of a vector, order {order}", functools.partial(jnp.linalg.norm, ord=order), _VECTOR)

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.ad_checkpoint import checkpoint_name
 
@@ -119,16 +120,16 @@ def _named(x: Any, w: Any) -> Any:
     return jnp.cos(h) * h
 
 
-def _closing(x: Any, c: Any) -> Any:
-    """A function with a rule that closes over a traced value."""
-    doubled = 2 * lax.stop_gradient(c)
+def _closing(x: Any) -> Any:
+    """A function with a rule that closes over an array."""
+    factors = np.asarray([[2.0, -1.0, 0.5, 3.0]], x.dtype)
 
     @jax.custom_jvp
     def f(x: Any) -> Any:
-        return x * doubled
+        return x[:4, :4] * factors
 
-    f.defjvp(lambda primals, tangents: (f(*primals), tangents[0] * doubled))
-    return f(jnp.sin(x)) * c
+    f.defjvp(lambda primals, tangents: (f(*primals), tangents[0][:4, :4] * factors))
+    return f(jnp.sin(x))
 
 
 def _inner_gradient(x: Any) -> Any:
@@ -192,13 +193,14 @@ FUNCTIONS: tuple[Function, ...] = (
         lambda x, w: (x.astype(jnp.bfloat16) @ w.astype(jnp.bfloat16)).astype(x.dtype),
         _X,
         _Y,
+        precision=jnp.bfloat16,
     ),
     _rule("custom_jvp", _log1pexp, _X),
     _rule("custom_jvp with a fixed argument", lambda x: _powered(x, 3), _X),
     _rule("custom_jvp of two, with two results", lambda x, y: _mixed(x, y), _X, _X),
     _rule("custom_jvp, one result unused", lambda x, y: _mixed(x, y)[0], _X, _X),
     _rule("custom_jvp, one argument fixed", lambda x, y: _mixed(x, y), _X, Fixed(_X)),
-    _rule("custom_jvp that closes over a value", _closing, _X, Real((), ())),
+    _rule("custom_jvp that closes over an array", _closing, _X),
     _rule("custom_jvp under vmap", lambda x: jax.vmap(_log1pexp)(x), _X),
     _rule("custom_jvp under jit", lambda x: jax.jit(_log1pexp)(x), _X),
     _rule("custom_vjp", lambda x, b: _clipped(x * x, b), _X, Real((), (), 0.1, 0.2)),

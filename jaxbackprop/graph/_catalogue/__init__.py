@@ -2,4 +2,21 @@
 
 from __future__ import annotations
 
+from ._arithmetic import ROWS as _ARITHMETIC
+from ._cumulative import ROWS as _CUMULATIVE
+from ._elementary import ROWS as _ELEMENTARY
+from ._indexing import ROWS as _INDEXING
+from ._moves import ROWS as _MOVES
+from ._reductions import ROWS as _REDUCTIONS
 from ._row import Row as Row
+from ._sorting import ROWS as _SORTING
+
+ROWS: tuple[Row, ...] = (
+    *_ARITHMETIC,
+    *_ELEMENTARY,
+    *_MOVES,
+    *_INDEXING,
+    *_REDUCTIONS,
+    *_CUMULATIVE,
+    *_SORTING,
+)

@@ -43,7 +43,13 @@ ROWS: tuple[Row, ...] = tuple(
         Row(name, partial(reduce, axis=1), (A,), tuple((x,) for x in special)),
         Row(name, partial(reduce, axis=1, reverse=True), (A,), tuple((x,) for x in special), say="reverse"),
         Row(name, partial(reduce, axis=0), (LONG,), ((EQUALS,),) if special else (), say="many"),
-        Row(name, partial(reduce, axis=0, reverse=True), (LONG,), ((EQUALS,),) if special else (), say="many, reverse"),
+        Row(
+            name,
+            partial(reduce, axis=0, reverse=True),
+            (LONG,),
+            ((EQUALS,),) if special else (),
+            say="many, reverse",
+        ),
         Row(name, partial(reduce, axis=1), (CUBE,), say="the middle axis"),
         Row(name, partial(reduce, axis=0), (Real((1, 4)),), say="of one"),
     )

@@ -35,12 +35,22 @@ def _first_and_last(x: Any) -> Any:
 
 ROWS: tuple[Row, ...] = (
     Row("reshape", lambda x: lax.reshape(x, (2, 6)), (A,)),
-    Row("reshape", lambda x: lax.reshape(x, (4, 6), dimensions=(2, 0, 1)), (CUBE,), say="axes in another order"),
+    Row(
+        "reshape",
+        lambda x: lax.reshape(x, (4, 6), dimensions=(2, 0, 1)),
+        (CUBE,),
+        say="axes in another order",
+    ),
     Row("reshape", lambda x: lax.reshape(x, (1, 1)), (NUMBER,), say="of a number"),
     Row("reshape", lambda x: lax.reshape(x, (2, 0)), (EMPTY,), say="empty"),
     Row("squeeze", lambda x: lax.squeeze(x, (0, 2)), (Real((1, 3, 1)),)),
     Row("broadcast_in_dim", lambda x: lax.broadcast_in_dim(x, (2, 3, 4), (1, 2)), (A,)),
-    Row("broadcast_in_dim", lambda x: lax.broadcast_in_dim(x, (2, 3, 4), (0, 2)), (Real((1, 4)),), say="size 1"),
+    Row(
+        "broadcast_in_dim",
+        lambda x: lax.broadcast_in_dim(x, (2, 3, 4), (0, 2)),
+        (Real((1, 4)),),
+        say="size 1",
+    ),
     Row(
         "broadcast_in_dim",
         lambda x: lax.broadcast_in_dim(x, (2, 1, 3, 1), (1, 2)),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from jax import lax
 
@@ -21,10 +19,6 @@ TIES = np.array([[1.0, 3.0, 3.0, 1.0], [2.0, 2.0, 2.0, 2.0], [-1.0, 0.0, 5.0, 4.
 ZEROS = np.array([[1.0, -2.0, 3.0, 0.5], [2.0, 0.0, 3.0, 4.0], [0.0, 2.0, 0.0, 1.0], [-0.0, 0.0, 1.0, 1.0]])
 
 
-def _sum(x: Any, axes: tuple[int, ...]) -> Any:
-    return lax.reduce_sum(x, axes)
-
-
 ROWS: tuple[Row, ...] = (
     Row("reduce_sum", lambda x: lax.reduce_sum(x, (0, 2)), (CUBE,)),
     Row("reduce_sum", lambda x: lax.reduce_sum(x, (0, 1)), (A,), say="of everything"),
@@ -35,7 +29,13 @@ ROWS: tuple[Row, ...] = (
         for name, reduce in (("reduce_max", lax.reduce_max), ("reduce_min", lax.reduce_min))
         for row in (
             Row(name, lambda x, reduce=reduce: reduce(x, (1,)), (A,), ((TIES,),)),
-            Row(name, lambda x, reduce=reduce: reduce(x, (0, 1)), (A,), ((TIES,), (ZEROS,)), say="of everything"),
+            Row(
+                name,
+                lambda x, reduce=reduce: reduce(x, (0, 1)),
+                (A,),
+                ((TIES,), (ZEROS,)),
+                say="of everything",
+            ),
             Row(name, lambda x, reduce=reduce: reduce(x, (0, 2)), (CUBE,), say="two axes"),
             Row(name, lambda x, reduce=reduce: reduce(x, ()), (A,), say="of no axis"),
             Row(name, lambda x, reduce=reduce: reduce(x, (1,)), (EMPTY,), say="of nothing"),

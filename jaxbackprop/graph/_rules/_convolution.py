@@ -1,12 +1,12 @@
 """Convolution: both gradients are convolutions again, of the same number of multiplications.
 
-Along one spatial axis, with stride s, holes of l - 1 zeros in the left operand and of r - 1 in the kernel, and
-`low` zeros before,
+Along one spatial axis, with stride s, the input's entries set l places apart and the kernel's r, and `low`
+zeros before,
 
     y[o] = sum over t and j of x[j] w[t], where o s + t r = j l + low.
 
 The equation ties an output, a tap and an input together, and is symmetric in the three: solved for j it gives
-dx from dy and w, solved for t it gives dw from x and dy. Strides and holes change places.
+dx from dy and w, solved for t it gives dw from x and dy. Strides and dilations change places.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ def _of_input(at: Local, dy: Any) -> Any:
     x_spec, w_spec, y_spec = params["dimension_numbers"]
     batches = params["batch_group_count"]
     groups = max(params["feature_group_count"], batches)
-    # Each group of outputs has its own inputs: for the way back the kernel's inputs are grouped, not its outputs.
+    # What was grouped by outputs is grouped by inputs on the way back.
     kernel = _regroup(at.x[1].astype(dy.dtype), w_spec[0], w_spec[1], groups)
-    # Input j is seen by output o through tap t where j l + (T-1-t) r = o s + (T-1) r - low: the taps run backwards.
+    # Output o saw input j through tap t where j l + (T-1-t) r = o s + (T-1) r - low: taps run backwards.
     dx = lax.conv_general_dilated(
         dy,
         lax.rev(kernel, w_spec[2:]),
@@ -82,21 +82,21 @@ def _of_kernel(at: Local, dy: Any) -> Any:
 def _pads_of_input(at: Local) -> Pads:
     """The padding of dy under which there are as many results as inputs."""
     pads = []
-    for n, taps, outputs, s, (low, _), hole, r in _axes(at):
-        pads.append(((taps - 1) * r - low, (n - 1) * hole + low - (outputs - 1) * s))
+    for n, taps, outputs, stride, (low, _), apart, dilation in _axes(at):
+        pads.append(((taps - 1) * dilation - low, (n - 1) * apart + low - (outputs - 1) * stride))
     return pads
 
 
 def _pads_of_kernel(at: Local) -> Pads:
     """The padding of the input under which there are as many results as taps."""
     pads = []
-    for n, taps, outputs, s, (low, _), hole, r in _axes(at):
-        pads.append((low, (taps - 1) * r + (outputs - 1) * s - (n - 1) * hole - low))
+    for n, taps, outputs, stride, (low, _), apart, dilation in _axes(at):
+        pads.append((low, (taps - 1) * dilation + (outputs - 1) * stride - (n - 1) * apart - low))
     return pads
 
 
 def _axes(at: Local) -> Any:
-    """For each spatial axis: inputs, taps, outputs, stride, padding, holes of the input, holes of the kernel."""
+    """For each spatial axis: inputs, taps, outputs, stride, padding, dilation of the input, of the kernel."""
     params = at.params
     arrays = (*at.operands, *at.results)
     sizes: list[Sequence[int]] = [
@@ -108,7 +108,7 @@ def _axes(at: Local) -> Any:
 
 
 def _regroup(x: Any, source: int, target: int, groups: int) -> Any:
-    """Splits the groups off one axis, which they are the outer part of, and makes them the outer part of another."""
+    """Makes groups, the outer part of one axis, the outer part of another."""
     if groups == 1:
         return x
     x = x.reshape(*x.shape[:source], groups, x.shape[source] // groups, *x.shape[source + 1 :])

@@ -21,7 +21,7 @@ def _reduce_extremum(at: Local, i: int, dy: Any) -> Any:
     won = at.x[0] == _spread(at.y[0], at)
     share = dy / lax.reduce_sum(won.astype(dy.dtype), at.params["axes"])
     # Nobody equals nan: 0 / 0 makes the gradient nan there as well, as 0 times an infinite one does.
-    return jnp.where(won, _spread(share, at), _spread(share * 0, at))
+    return jnp.where(won, _spread(share, at), _spread(share - share, at))
 
 
 @rule("reduce_prod", formula="dx = dy times the product of the other entries")

@@ -1,0 +1,1 @@
+"""`jaxbackprop graph`: the computation graph of anyone's function, as a table, a picture, and figures."""
