@@ -222,7 +222,7 @@ def _parser() -> argparse.ArgumentParser:
     gradients = measured.add_parser("graph", help=text, description=text, allow_abbrev=False)
     gradients.set_defaults(handler=_bench_graph)
     gradients.add_argument(
-        "--only", action="append", default=[], metavar="GROUP", help="a group of functions, or one; repeatable"
+        "--only", action="append", default=[], metavar="GROUP", help="a group of functions or one; repeatable"
     )
     gradients.add_argument("--json", metavar="FILE", help="write the figures to FILE")
     return parser
@@ -264,9 +264,8 @@ def _verify(arguments: argparse.Namespace) -> int:
             if value is not None:
                 raise _UsageError(f"--accuracy measures and takes no {name}")
     if arguments.graph is not None:
-        given = (("--op", arguments.op), ("--reference", arguments.reference), ("--accuracy", arguments.accuracy))
-        for name, value in given:
-            if value is not None:
+        for name in ("--op", "--reference", "--accuracy"):
+            if getattr(arguments, name[2:]) is not None:
                 raise _UsageError(f"--graph verifies rules of primitives and takes no {name}")
 
     from jaxbackprop.verify import CannotVerify, run, run_accuracy, run_graph

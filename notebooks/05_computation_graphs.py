@@ -26,6 +26,7 @@ import os
 # One thread: what is to be measured is work, not how many cores are free.
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false"
 
+import re
 import time
 from collections import Counter
 from functools import partial
@@ -45,6 +46,12 @@ rng = np.random.default_rng(0)
 # Colours of Okabe and Ito, which can be told apart with any colour vision.
 BLUE, VERMILLION = "#0072B2", "#D55E00"
 plt.rcParams |= {"figure.dpi": 90, "axes.spines.top": False, "axes.spines.right": False}
+
+
+def show(g, run=None):
+    """A graph's picture. Under the pointer it names this page, not the file that Jupyter makes of a cell."""
+    display(SVG(re.sub(r"\S*ipykernel_\d+\S*?(?=:\d)", "this page", g.to_svg(run))))
+
 
 # %% [markdown]
 # ## 1. Gates and flow
@@ -119,7 +126,7 @@ def f_in_jax(x, y, z):
 drawn = graph.trace(f_in_jax, 1.0, 2.0, 0.0)
 back = drawn.forward().backward()
 assert back.grads == gradients
-display(SVG(drawn.to_svg(back)))
+show(drawn, back)
 
 # %% [markdown]
 # Nobody derived a gradient of $f$. Each node knows its own, and the chain rule does the rest. How large a
@@ -373,10 +380,10 @@ for k, n in enumerate(widths):
 assert np.all(both / forward < 4)
 
 # %% [markdown]
-# The dotted line counts one forward pass and two of its size back, and the clock agrees, roughly: small
-# networks spend their time on being called, and processors multiply some shapes faster than others. What
-# matters is that the lines do not rise. From left to right there are several hundred times as many
-# derivatives to compute, and all together they still cost a few forward passes.
+# The dotted line counts: one forward pass, and two of its size back. The clock says a little less, since not
+# all of the time goes into multiplying, and it is uneven, since processors like some shapes better than
+# others. What matters is that the lines do not rise. From left to right there are several hundred times as
+# many derivatives to compute, and all together they still cost two or three forward passes.
 #
 # ## 5. Numerical gradients cost $O(W^2)$
 #
@@ -459,15 +466,15 @@ assert 14 < difference_count[-1] / difference_count[-2] < 16
 assert difference_time[-1] > 20 * sweep_time[-1]
 
 # %% [markdown]
-# (On the left of the second picture the sweep spends its time on being called, too.) With twice as many
+# Dotted are $W$ and $W^2$. (On the left the sweep spends its time on being called.) With twice as many
 # weights the differences fall behind by another factor of two. So train with the sweep, and check a few of
 # its entries with differences, as the lecture advises.
 #
 # ## 6. The graph of a real function
 #
 # `trace` takes any function of JAX arrays. Layer normalisation is a good one to look at, because $x$ reaches
-# the result along several paths, and who derives its gradient by hand easily forgets one. A graph shows
-# itself:
+# the result along several paths, and who derives its gradient by hand easily forgets one. (In a
+# notebook of your own, `g` as a cell's last line shows the same picture.)
 
 
 # %%
@@ -477,7 +484,7 @@ def layer_norm(x):
 
 
 g = graph.trace(layer_norm, jnp.array([1.0, 2.0, 4.0, 9.0]))
-display(g)
+show(g)
 
 # %% [markdown]
 # Two copies, so two places where gradients are added: $x$ goes into its own mean, and the centred $x$ goes
@@ -521,7 +528,7 @@ def loss(params, ids, label):
 
 g = graph.trace(loss, params, ids, jnp.array(0))
 back = g.forward().backward()
-display(SVG(g.to_svg(back)))
+show(g, back)
 
 # %% [markdown]
 # The numbers can be asked for. At each node: what arrived, the rule, what the rule used, what it handed on.

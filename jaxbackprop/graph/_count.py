@@ -11,7 +11,10 @@ import jax.numpy as jnp
 from ._jaxpr import is_literal, literal, opened
 
 ELEMENTARY = 8
-"""Multiplications in an elementary function: about what the polynomials take that compute them."""
+"""Multiplications in an elementary function: about what the polynomials take that compute it."""
+
+SPECIAL = 20
+"""In a special function: XLA's erf takes 13 in float32 and above 40 in float64."""
 
 Needed = list[bool]
 
@@ -21,8 +24,9 @@ def multiplications(jaxpr: Any, *, live: bool = False) -> int:
 
     - A product or quotient is 1 an entry of the result; 0 by a known power of 2, which moves the exponent.
     - A square is 1 an entry; a whole power what repeated squaring takes, and 1 more where it is negative.
-    - An elementary function (exp, log, tanh, sin, erf, sqrt, ...) is `ELEMENTARY` an entry; a power, being
-      exp(b log a), 2 `ELEMENTARY` + 1; an entry of a cumulative logsumexp 2 `ELEMENTARY`.
+    - An elementary function (exp, log, tanh, sin, sqrt, ...) is `ELEMENTARY` an entry, a special one (erf,
+      lgamma, a Bessel function, ...) `SPECIAL`; a power, being exp(b log a), 2 `ELEMENTARY` + 1; an entry of
+      a cumulative logsumexp 2 `ELEMENTARY`.
     - A product of matrices is batch m n k.
     - A convolution is 1 for each pair of an output and a tap that meet an entry of the input, neither padding
       nor a hole of its dilation: so that it and both its gradients are the same.
@@ -241,9 +245,13 @@ def _triangular_solve(equation: Any) -> int:
 _COPIES = {"convert_element_type", "broadcast_in_dim", "reshape", "copy"}
 
 _ELEMENTARY = (
-    "acos acosh asin asinh atan atan2 atanh bessel_i0e bessel_i1e cbrt cos cosh digamma erf erf_inv erfc exp "
-    "exp2 expm1 igamma igamma_grad_a igammac lgamma log log1p logistic polygamma random_gamma_grad "
-    "regularized_incomplete_beta rsqrt sin sinh sqrt tan tanh zeta"
+    "acos acosh asin asinh atan atan2 atanh cbrt cos cosh exp exp2 expm1 log log1p logistic rsqrt sin sinh sqrt "
+    "tan tanh"
+)
+
+_SPECIAL = (
+    "bessel_i0e bessel_i1e digamma erf erf_inv erfc igamma igamma_grad_a igammac lgamma polygamma "
+    "random_gamma_grad regularized_incomplete_beta zeta"
 )
 
 _AN_ENTRY: dict[str, int] = {
@@ -251,6 +259,7 @@ _AN_ENTRY: dict[str, int] = {
     "pow": 2 * ELEMENTARY + 1,
     "cumlogsumexp": 2 * ELEMENTARY,
     **dict.fromkeys(_ELEMENTARY.split(), ELEMENTARY),
+    **dict.fromkeys(_SPECIAL.split(), SPECIAL),
 }
 
 _WHOLE: dict[str, Callable[[Any], int]] = {
@@ -259,7 +268,7 @@ _WHOLE: dict[str, Callable[[Any], int]] = {
     "conv_general_dilated": _conv_general_dilated,
     "reduce_prod": _argument,
     "cumprod": _argument,
-    "scatter_mul": _scatter_mul,
+    "scatter-mul": _scatter_mul,
     "cholesky": _cholesky,
     "triangular_solve": _triangular_solve,
 }

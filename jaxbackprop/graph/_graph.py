@@ -250,6 +250,10 @@ class Graph:
 
         return to_json(self, run)
 
+    def __repr__(self) -> str:
+        failed = f", ends in {type(self.error).__name__}" if self.error else ""
+        return f"Graph({self.name}: {len(self.nodes)} nodes, {len(self.edges)} edges{failed})"
+
     def _repr_svg_(self) -> str:
         return self.to_svg()
 

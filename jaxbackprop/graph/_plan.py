@@ -139,7 +139,11 @@ class Plan:
         return [known[var] for e in self._once for var in e.outvars]
 
     def backward(
-        self, inputs: Sequence[Any], kept: Sequence[Any], dys: Sequence[Any], once: Sequence[Any] | None = None
+        self,
+        inputs: Sequence[Any],
+        kept: Sequence[Any],
+        dys: Sequence[Any],
+        once: Sequence[Any] | None = None,
     ) -> list[Any]:
         """One gradient an argument; None where none flows.
 

@@ -42,8 +42,8 @@ def user_frames(equation: Any, called: Sequence[Frame] = (), file: str = "") -> 
 
     Args:
         equation: whose.
-        called: those of the call of the compiled function that it stands in. JAX keeps compiled functions, with
-            the lines of their first call: where the function is a library's, those are not this call's.
+        called: those of the call of the compiled function that it stands in. JAX keeps compiled functions,
+            with the lines of their first call: where the function is a library's, those are not this call's.
         file: where that function was written.
     """
     frames = _frames(equation)

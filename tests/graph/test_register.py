@@ -35,7 +35,9 @@ def test_a_right_rule_is_registered_and_used():
         return jnp.sum(cube.bind(x))
 
     x = jnp.array([1.0, 2.0])
-    with pytest.raises(UnsupportedPrimitive, match=r"register_rule\('cube', rule\), where rule\(dy, \*operands"):
+    with pytest.raises(
+        UnsupportedPrimitive, match=r"register_rule\('cube', rule\), where rule\(dy, \*operands"
+    ):
         grad(f)(x)
     report = register_rule(cube, lambda dy, x: 3.0 * x * x * dy, formula="dx = 3 x² dy")
     assert report.ok

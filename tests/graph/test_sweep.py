@@ -59,7 +59,10 @@ def test_an_argument_has_an_upstream_gradient_and_passes_nothing_on(back):
 def test_every_edge_has_its_value_and_its_gradient(back):
     graph = back.graph
     found = {
-        (graph.nodes[e.source].name, graph.nodes[e.target].name): (float(back.run.edge(e)), float(back.edge(e)))
+        (graph.nodes[e.source].name, graph.nodes[e.target].name): (
+            float(back.run.edge(e)),
+            float(back.edge(e)),
+        )
         for e in graph.edges
     }
     assert found == {

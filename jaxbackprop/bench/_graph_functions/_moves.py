@@ -117,7 +117,7 @@ FUNCTIONS: tuple[Function, ...] = (
     _update("fill_diagonal", lambda x: jnp.fill_diagonal(x, 1.5, inplace=False), _X),
     _update("insert", lambda x, u: jnp.insert(x, 2, u, axis=0), _X, Real((6,), (1024,))),
     _update("delete", lambda x: jnp.delete(x, 2, axis=1), _X),
-    _shape("reshape", lambda x: x.reshape(-1, 3, 2), _X),
+    _shape("reshape", lambda x: x.reshape(x.shape[1], -1) * 2, _X),
     _shape("ravel and transpose", lambda x: x.T.ravel(), _X),
     _shape("transpose", lambda x: jnp.transpose(x, (2, 0, 1)), _CUBE),
     _shape("moveaxis", lambda x: jnp.moveaxis(x, 0, -1) * 2, _CUBE),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -21,18 +22,8 @@ from jaxbackprop.ops._catalogue import Real as OpReal
 from ._function import Built, Fixed, Function, Integer, Real, Scale, generator, weighted
 from ._modules import module, size, split
 
-# How many times longer the catalogue's axes are where time is measured.
-_LONGER = {
-    "rnn": 16,
-    "attention": 12,
-    "batch_norm": 64,
-    "layer_norm": 64,
-    "linear": 64,
-    "window_lookup": 16,
-    "embedding": 64,
-    "l2": 128,
-}
-_ENTRYWISE, _OTHER = 160, 100
+# How many numbers the largest argument of an operator has where time is measured.
+_ENTRYWISE, _OTHER = 1 << 20, 1 << 18
 
 
 def _is_draw(leaf: Any) -> bool:
@@ -51,6 +42,16 @@ def _is_given(argument: Any) -> bool:
 
 def _longer(shape: tuple[int, ...], factor: int) -> tuple[int, ...]:
     return tuple(n if n == 1 else n * factor for n in shape)
+
+
+def _factor(row: Operator, case: Case) -> int:
+    """How many times longer every axis becomes where time is measured: odd, for windows are."""
+    wanted = _ENTRYWISE if row.elementwise else _OTHER
+    shapes = [x.shape for x in jax.tree.leaves(case.arguments, is_leaf=_is_draw) if isinstance(x, OpReal)]
+    largest = max(shapes, key=math.prod)
+    axes = sum(n > 1 for n in largest)
+    factor = int((wanted / math.prod(largest)) ** (1 / axes)) if axes else 1
+    return max(1, factor - 1 + factor % 2)
 
 
 def _drawn(argument: Any, factor: int, rng: np.random.Generator) -> Any:
@@ -80,8 +81,8 @@ def _operator(row: Operator, case: Case, name: str) -> Function:
 
     def build(scale: Scale) -> Built:
         rng = generator(name)
-        factor = _LONGER.get(row.name, _ENTRYWISE if row.elementwise else _OTHER)
-        drawn = tuple(_drawn(case.arguments[i], 1 if scale == "small" else factor, rng) for i in given)
+        factor = 1 if scale == "small" else _factor(row, case)
+        drawn = tuple(_drawn(case.arguments[i], factor, rng) for i in given)
         return weighted(f, drawn, rng)
 
     moving = tuple(place for place, i in enumerate(given) if _is_moving(case.arguments[i]))

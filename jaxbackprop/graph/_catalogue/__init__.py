@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from ._arithmetic import ROWS as _ARITHMETIC
+from ._convolution import ROWS as _CONVOLUTION
 from ._cumulative import ROWS as _CUMULATIVE
 from ._elementary import ROWS as _ELEMENTARY
 from ._indexing import ROWS as _INDEXING
 from ._moves import ROWS as _MOVES
+from ._products import ROWS as _PRODUCTS
 from ._reductions import ROWS as _REDUCTIONS
 from ._row import Row as Row
 from ._sorting import ROWS as _SORTING
+from ._windows import ROWS as _WINDOWS
 
 ROWS: tuple[Row, ...] = (
     *_ARITHMETIC,
@@ -19,4 +22,7 @@ ROWS: tuple[Row, ...] = (
     *_REDUCTIONS,
     *_CUMULATIVE,
     *_SORTING,
+    *_PRODUCTS,
+    *_CONVOLUTION,
+    *_WINDOWS,
 )

@@ -13,7 +13,7 @@ from ._row import Row
 
 A = Real((3, 5))
 CUBE = Real((2, 6, 3))
-LONG = Real((37,))
+LONG = Real((37,), -1.5, 1.5)
 
 # A zero at the beginning, inside, at the end, two of them.
 ZEROS = np.array(

@@ -208,7 +208,11 @@ ROWS: tuple[Row, ...] = (
     ),
     *_writes("scatter-mul", lax.scatter_mul),
     # Of several factors at one place JAX has no gradient but that of what they multiply.
-    Row("scatter-mul", lambda x: lax.scatter_mul(x, REPEATED, PRIMES.astype(x.dtype), WRITE_ROWS, mode=FILL), (A,)),
+    Row(
+        "scatter-mul",
+        lambda x: lax.scatter_mul(x, REPEATED, PRIMES.astype(x.dtype), WRITE_ROWS, mode=FILL),
+        (A,),
+    ),
     *(
         row
         for name, scatter in EXTREMA.items()

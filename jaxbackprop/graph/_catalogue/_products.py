@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 from jaxbackprop.ops._catalogue import Integer, Real
@@ -25,9 +24,14 @@ def _dot(say: str, a: tuple[int, ...], b: tuple[int, ...], axes: Axes, **setting
     return Row("dot_general", f, (Real(a), Real(b)), say=say)
 
 
-def _of_halves(a: Any, b: Any) -> Any:
-    half = lax.convert_element_type
-    return lax.dot_general(half(a, b.dtype), b, (((1,), (0,)), NONE), preferred_element_type=jnp.float32)
+def _wider_result(a: Any, b: Any) -> Any:
+    wide = jnp.float32 if a.dtype.itemsize == 2 else a.dtype
+    return lax.dot_general(a, b, (((1,), (0,)), NONE), preferred_element_type=wide)
+
+
+def _of_two_dtypes(a: Any, b: Any) -> Any:
+    other = jnp.float32 if a.dtype == jnp.float16 else jnp.float16
+    return lax.dot_general(lax.convert_element_type(a, other), b, (((1,), (0,)), NONE))
 
 
 def _of_integers(a: Any, b: Any) -> Any:
@@ -48,8 +52,8 @@ def _factor(a: Any) -> Any:
     return lax.linalg.cholesky(symmetric + jnp.broadcast_to(jnp.eye(a.shape[-1], dtype=a.dtype), a.shape))
 
 
-# Far from singular: products of the off-diagonal entries stay smaller than those of the diagonal.
-TRIANGLES = np.array([[2.0, 0.5, -0.4], [-0.3, 1.5, 0.2], [0.6, -0.7, 1.8]])
+# Triangles of these are far from singular.
+TRIANGLE = Real((3, 3), 1.0, 2.0)
 
 ROWS: tuple[Row, ...] = (
     _dot("matrices", (3, 4), (4, 5), (((1,), (0,)), NONE)),
@@ -66,11 +70,13 @@ ROWS: tuple[Row, ...] = (
     _dot("all of one", (3, 2), (4, 2, 3, 2), (((1, 0), (1, 2)), NONE)),
     _dot("of nothing", (3, 0), (0, 2), (((1,), (0,)), NONE)),
     _dot("highest precision", (3, 4), (4, 5), (((1,), (0,)), NONE), precision=("highest", "default")),
+    Row("dot_general", _wider_result, (Real((3, 4)), Real((4, 5))), say="wider result"),
+    Row("dot_general", _of_two_dtypes, (Real((3, 4)), Real((4, 5))), say="of two dtypes"),
     Row("dot_general", _of_integers, (Integer((3, 4), -3, 4), Real((4, 2))), say="with integers"),
     Row("cholesky", _factor, (Real((3, 3), -1.0, 1.0),)),
     Row("cholesky", _factor, (Real((2, 2, 3, 3), -1.0, 1.0),), say="batch"),
     *(
-        Row("triangular_solve", _solve(left, lower, transpose, unit), (TRIANGLES, Real(b)), say=say)
+        Row("triangular_solve", _solve(left, lower, transpose, unit), (TRIANGLE, Real(b)), say=say)
         for left, lower, transpose, unit, b, say in (
             (True, True, False, False, (3, 2), "a y = b, lower"),
             (True, False, False, False, (3, 4), "a y = b, upper"),
@@ -84,7 +90,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "triangular_solve",
         _solve(True, True, False, False),
-        (np.stack([TRIANGLES, 2 * TRIANGLES]), Real((2, 3, 2))),
+        (Real((2, 3, 3), 1.0, 2.0), Real((2, 3, 2))),
         say="batch",
     ),
 )

@@ -21,6 +21,8 @@ class Row:
         arguments: specifications (`Real`, `Integer`), or values that stand as they are.
         special: arguments at ties and kinks: there the gradient is JAX's choice among the valid ones.
         say: what tells it from other rows of the primitive.
+        smooth: whether differences say what its gradient is. Not so of what moves in steps or is drawn: it
+            is held against `jax.grad` alone.
     """
 
     primitive: str
@@ -28,6 +30,7 @@ class Row:
     arguments: tuple[Any, ...]
     special: tuple[tuple[Any, ...], ...] = ()
     say: str = ""
+    smooth: bool = True
 
     @property
     def name(self) -> str:

@@ -47,11 +47,25 @@ def _mul(at: Local, i: int, dy: Any) -> Any:
 def _div(at: Local, i: int, dy: Any) -> Any:
     if i == 0:
         return dy / at.x[1]
+    if at.operands[1].shape != at.results[0].shape:
+        return _div_of_many(at, dy)
     # As a quotient of the upstream gradient: b² would overflow long before b. Where a is the smaller (as in
     # 1 / x) the quotient is formed again, so that b alone is kept.
     whole = at.operands[0].shape == at.results[0].shape
     quotient = at.y[0] if whole else at.x[0] / at.x[1]
     return -(dy / at.x[1]) * quotient
+
+
+def _div_of_many(at: Local, dy: Any) -> Any:
+    """The gradient of a number that divides many: what they say is added up before b divides it, twice."""
+    b = at.operands[1]
+    pairs = enumerate(zip(dy.shape, b.shape, strict=bool(b.shape)))
+    copied = tuple(axis for axis, (copies, size) in pairs if copies != size) if b.shape else None
+    # A sum of halves may be too large for a half before it is divided.
+    wide = b.dtype if jnp.finfo(b.dtype).bits >= 32 else jnp.float32
+    total = jnp.sum(dy * at.x[0], copied, dtype=wide, keepdims=bool(b.shape))
+    divisor = jnp.asarray(at.x[1], wide)
+    return lax.convert_element_type(-(total / divisor) / divisor, b.dtype)
 
 
 @rule("rem", formula="da = dy, db = -dy trunc(a / b)")
@@ -66,8 +80,6 @@ def _polynomial(at: Local, i: int, dy: Any) -> Any:
         return dy
     if power > 0:
         return dy * lax.integer_pow(at.x[0], power)
-    if len(at.x) <= 2:
-        return jnp.zeros_like(dy)
     degree = len(at.x) - 2
     slope = degree * at.x[-1]
     for k in range(degree - 1, 0, -1):

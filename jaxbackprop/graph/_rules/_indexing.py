@@ -65,20 +65,18 @@ def _scatter(at: Local, i: int, dy: Any) -> Any:
         raise NotImplementedError(
             "scatter has a gradient where it writes values, not where it applies a function"
         )
-    if i == 0:
-        return _write(lax.scatter, dy, jnp.zeros(at.operands[2].shape, dy.dtype), at)
     if at.params["unique_indices"]:
-        return _read(dy, at)
-    return jnp.where(_was_last(at), _read(dy, at), 0)
-
-
-def _was_last(at: Local) -> Any:
-    """Whether an update is the one that its place holds: JAX leaves open which of several that is."""
+        return (
+            _read(dy, at)
+            if i == 2
+            else _write(lax.scatter, dy, jnp.zeros(at.operands[2].shape, dy.dtype), at)
+        )
+    # Which of several updates a place holds JAX leaves open: so their numbers are written, in the same way.
     shape, window = at.operands[2].shape, at.params["dimension_numbers"].update_window_dims
     indices = [1 if d in window else size for d, size in enumerate(shape)]
     numbers = jnp.broadcast_to(jnp.arange(1, math.prod(indices) + 1, dtype=jnp.int32).reshape(indices), shape)
-    written = _write(lax.scatter, jnp.zeros(at.operands[0].shape, jnp.int32), numbers, at)
-    return _read(written, at) == numbers
+    held = _write(lax.scatter, jnp.zeros(at.operands[0].shape, jnp.int32), numbers, at)
+    return jnp.where(held == 0, dy, 0) if i == 0 else jnp.where(_read(held, at) == numbers, _read(dy, at), 0)
 
 
 @rule(

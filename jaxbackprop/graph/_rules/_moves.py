@@ -92,7 +92,12 @@ def _pad(at: Local, i: int, dy: Any) -> Any:
         unpadded = lax.pad(dy, jnp.zeros((), dy.dtype), [(-low, -high, 0) for low, high, _ in config])
         return lax.slice(unpadded, [0] * dy.ndim, unpadded.shape, [inner + 1 for _, _, inner in config])
     # Summed where the padding is: all of dy less what went to the operand would lose digits, or be inf - inf.
-    of_operand = lax.pad(jnp.ones(shape, jnp.bool_), jnp.zeros((), jnp.bool_), config)
+    of_operand = jnp.ones(dy.shape, jnp.bool_)
+    for axis, (size, (low, _, inner)) in enumerate(zip(shape, config, strict=True)):
+        place = lax.broadcasted_iota(jnp.int32, dy.shape, axis) - low
+        of_operand &= (place >= 0) & (place < size * (inner + 1))
+        if inner:
+            of_operand &= place % (inner + 1) == 0
     return lax.reduce_sum(jnp.where(of_operand, 0, dy), range(dy.ndim))
 
 

@@ -84,8 +84,8 @@ class Rule:
             results y, or y0, y1, ....
         pull: pull(at, i, *dys) is the gradient of operand i: its dtype, and its shape or one that the operand
             broadcasts to (copies that broadcasting made are added up afterwards). It is asked only for
-            operands that need one. dys has one upstream gradient a result, zeros where none came, None where a result is
-            not floating-point.
+            operands that need one. dys has one upstream gradient a result: zeros where none came, None where
+            a result is not floating-point.
         gate: the lecture's word for what it does to a gradient.
     """
 

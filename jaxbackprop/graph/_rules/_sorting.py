@@ -23,7 +23,9 @@ def _top_k(at: Local, i: int, dy: Any, _: Any) -> Any:
 
 @rule("approx_top_k", formula="dx = zeros, with dy where the chosen entries stood", gate=ROUTER)
 def _approx_top_k(at: Local, i: int, dy: Any, _: Any) -> Any:
-    return _put_back(dy, at.y[1], at.params["reduction_dimension"], at.operands[0].shape)
+    # The axis may be counted from the end.
+    shape = at.operands[0].shape
+    return _put_back(dy, at.y[1], at.params["reduction_dimension"] % len(shape), shape)
 
 
 def _order(at: Local) -> Any:
@@ -44,6 +46,6 @@ def _put_back(dy: Any, order: Any, axis: int, shape: tuple[int, ...]) -> Any:
         scatter_indices_batching_dims=others,
     )
     places = lax.expand_dims(order, [len(shape)])
-    return lax.scatter(
+    return lax.scatter_add(
         jnp.zeros(shape, dy.dtype), places, dy, numbers, unique_indices=True, mode="promise_in_bounds"
     )
