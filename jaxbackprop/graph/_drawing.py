@@ -248,7 +248,9 @@ def _notes(graph: Graph, groups: Sequence[Group]) -> list[str]:
     if left_out:
         notes.append(f"{len(graph.nodes):,} nodes; {left_out:,} between the first and the last are left out")
     elif len(groups) < len(graph.nodes):
-        notes.append(f"{len(graph.nodes):,} nodes, folded by scope")
+        of_inputs = [graph.nodes[group.nodes[0]].kind == "input" for group in groups if len(group.nodes) > 1]
+        shared = ["scope"] * (not all(of_inputs)) + ["argument"] * any(of_inputs)
+        notes.append(f"{len(graph.nodes):,} nodes, folded by {' and '.join(shared)}")
     if graph.error is not None:
         notes.append(shortened(f"ends where it raised {error_text(graph.error)}", _NOTE_LENGTH))
     return notes

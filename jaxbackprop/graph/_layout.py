@@ -12,6 +12,7 @@ Point = tuple[float, float]
 
 # A picture that would become wider than so many times its height goes on in a row beneath.
 _ASPECT, _ROWS, _LINES_BETWEEN_ROWS = 2.5, 8, 6
+_ONE_ROW_UP_TO = 16
 _GAPS = {"layer_gap": 20.0, "node_gap": 18.0, "dummy_gap": 14.0, "port_gap": 12.0, "stub": 8.0}
 _CLEARANCE = 4.0
 _THOROUGH_UP_TO, _BALANCED_UP_TO = 200, 500
@@ -120,7 +121,8 @@ def _options(boxes: int) -> dict[str, Any]:
         "effort": effort,
         "routing": {"style": "orthogonal", "port_sides": "facing_only"},
         "spacing": _GAPS,
-        "wrap": {"viewport_aspect": _ASPECT},
+        # Zero is one row.
+        "wrap": {"viewport_aspect": _ASPECT if boxes > _ONE_ROW_UP_TO else 0.0},
         "tuning": {"wrap": {"max_rows": _ROWS, "max_cut_edges": _LINES_BETWEEN_ROWS}},
     }
 

@@ -296,7 +296,7 @@ def test_many_nodes_fold_by_scope():
     boxes = [texts for kind, _, texts in groups(svg) if kind == "folded"]
     assert {"label": "block_7", "caption": "7 nodes"} in boxes
     assert len(boxes) == 60
-    assert any("folded by scope" in (t.text or "") for t in svg.iter(f"{SVG}text"))
+    assert any((t.text or "").endswith("nodes, folded by scope") for t in svg.iter(f"{SVG}text"))
 
 
 def test_very_many_nodes_leave_the_middle_out_in_good_time():
@@ -326,6 +326,20 @@ def test_hundreds_of_arguments_and_results_in_good_time():
     assert time.perf_counter() - began < 5
     assert "400 outputs" in texts
     assert "400 inputs" in texts
+    # One box for each of the sines did not fit either.
+    assert any("between the first and the last are left out" in text for text in texts)
+
+
+def test_many_arguments_fold():
+    tree = {f"p{i}": jnp.ones(2) for i in range(400)}
+
+    def step(c, _):
+        return jax.tree.map(jnp.sin, c), None
+
+    graph = trace(lambda xs: jax.lax.scan(step, xs, None, length=3)[0], tree)
+    texts = [t.text for t in picture(graph).iter(f"{SVG}text")]
+    assert "xs" in texts
+    assert "401 nodes, folded by argument" in texts
 
 
 def test_a_graph_that_ends_in_an_error_says_so():

@@ -6,7 +6,6 @@ and the window's dilation r. The input's entries stand l places apart there, l b
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -18,11 +17,6 @@ from jax import lax
 from .._graph import ROUTER
 from ._rule import Local, rule
 
-FEW = 64
-"""Up to so many taps, one step a tap fuses into a loop that is faster than XLA's own over the windows."""
-
-Places = tuple[int, ...]
-
 
 @rule("reduce_window_sum", formula="dx = sum of dy over the windows that saw x")
 def _reduce_window_sum(at: Local, i: int, dy: Any) -> Any:
@@ -30,9 +24,7 @@ def _reduce_window_sum(at: Local, i: int, dy: Any) -> Any:
     if 0 in (*shape, *dy.shape):
         return jnp.zeros(shape, dy.dtype)
     if _side_by_side(dy.shape, params):
-        return _filled(dy, shape, params)
-    if max(params["window_strides"]) > 1 and math.prod(params["window_dimensions"]) <= FEW:
-        return _put_back([dy] * math.prod(params["window_dimensions"]), shape, params)
+        return _from_tiles(_in_tiles(dy, params), shape, params)
     # o s + t r = j l + low, solved for j: window sums over dy, whose entries stand s places apart.
     pads = []
     for n, outputs, (taps, s, (low, _), apart, r) in zip(shape, dy.shape, _axes(params), strict=True):
@@ -59,6 +51,57 @@ def _reduce_window_min(at: Local, i: int, dy: Any) -> Any:
     return _to_winners(at, dy, lax.le_p, np.inf)
 
 
+def _to_winners(at: Local, dy: Any, stays: Any, worst: float) -> Any:
+    """In every window the first among the best gets the output's gradient; padding may win, and keeps it.
+
+    Args:
+        at: where the rule is applied.
+        dy: the upstream gradient.
+        stays: the comparison by which what came first stays the winner.
+        worst: what the padding is made of.
+    """
+    params, shape = at.params, tuple(at.operands[0].shape)
+    if 0 in (*shape, *dy.shape):
+        return jnp.zeros(shape, dy.dtype)
+    if _side_by_side(dy.shape, params):
+        return _to_winners_of_tiles(at, dy, worst)
+    if max(params["window_dilation"]) > 1:
+        raise NotImplementedError(
+            f"a maximum or minimum over windows has no gradient where they are dilated, "
+            f"got window_dilation={params['window_dilation']}"
+        )
+    pads = [(low, high, apart - 1) for _, _, (low, high), apart, _ in _axes(params)]
+    dx = lax.select_and_scatter_add_p.bind(
+        dy,
+        lax.pad(at.x[0], np.array(worst, dy.dtype), pads),
+        select_prim=stays,
+        window_dimensions=params["window_dimensions"],
+        window_strides=params["window_strides"],
+        padding=((0, 0),) * dy.ndim,
+    )
+    dx = lax.pad(dx, np.zeros((), dy.dtype), [(-low, -high, 0) for low, high, _ in pads])
+    return lax.slice(dx, (0,) * dx.ndim, dx.shape, params["base_dilation"])
+
+
+def _to_winners_of_tiles(at: Local, dy: Any, worst: float) -> Any:
+    """Where every place belongs to one window no scatter is needed."""
+    params, shape = at.params, tuple(at.operands[0].shape)
+    window = params["window_dimensions"]
+    pads = []
+    for n, outputs, (taps, _, (low, _), _, _) in zip(shape, dy.shape, _axes(params), strict=True):
+        pads.append((low, outputs * taps - n - low, 0))
+    tiles = _split(dy.shape, params)
+    x = lax.pad(at.x[0], np.array(worst, dy.dtype), pads).reshape(tiles)
+    last = math.prod(window) - 1
+    taps = np.arange(last + 1, dtype=np.int32).reshape(window)
+    tap = lax.broadcast_in_dim(taps, tiles, range(1, len(tiles), 2))
+    # Where a nan came out none is equal, and the last gets it, so that a nan in dy is not lost.
+    candidates = lax.select(x == _in_tiles(at.y[0], params), tap, jnp.full_like(tap, last))
+    winner = lax.reduce_min(candidates, range(1, len(tiles), 2))
+    dx = lax.select(tap == _in_tiles(winner, params), _in_tiles(dy, params), jnp.zeros(tiles, dy.dtype))
+    return _from_tiles(dx, shape, params)
+
+
 def _side_by_side(outputs: Sequence[int], params: Mapping[str, Any]) -> bool:
     """Whether the windows lie side by side, as tiles do."""
     return all(
@@ -67,77 +110,24 @@ def _side_by_side(outputs: Sequence[int], params: Mapping[str, Any]) -> bool:
     )
 
 
-def _filled(dy: Any, shape: Sequence[int], params: Mapping[str, Any]) -> Any:
-    """The gradient of a sum over windows side by side: each is filled with its output's."""
-    window = params["window_dimensions"]
-    split = [size for pair in zip(dy.shape, window, strict=True) for size in pair]
-    tiles = lax.broadcast_in_dim(dy, split, range(0, len(split), 2))
-    tiles = tiles.reshape([outputs * taps for outputs, taps in zip(dy.shape, window, strict=True)])
+def _split(outputs: Sequence[int], params: Mapping[str, Any]) -> list[int]:
+    """Each axis as two: which tile, and where in it."""
+    return [size for pair in zip(outputs, params["window_dimensions"], strict=True) for size in pair]
+
+
+def _in_tiles(y: Any, params: Mapping[str, Any]) -> Any:
+    """Fills each tile with its window's entry."""
+    tiles = _split(y.shape, params)
+    return lax.broadcast_in_dim(y, tiles, range(0, len(tiles), 2))
+
+
+def _from_tiles(tiles: Any, shape: Sequence[int], params: Mapping[str, Any]) -> Any:
+    """Puts tiles together to the input's shape, without its padding."""
+    whole = tiles.reshape([a * b for a, b in zip(tiles.shape[::2], tiles.shape[1::2], strict=True)])
     pads = []
-    for n, size, (low, _) in zip(shape, tiles.shape, params["padding"], strict=True):
+    for n, size, (low, _) in zip(shape, whole.shape, params["padding"], strict=True):
         pads.append((-low, n + low - size, 0))
-    return lax.pad(tiles, np.zeros((), dy.dtype), pads)
-
-
-def _to_winners(at: Local, dy: Any, bound: Any, worst: float) -> Any:
-    """In every window the first among the best gets the output's gradient; padding may win, and keeps it.
-
-    Args:
-        at: where the rule is applied.
-        dy: the upstream gradient.
-        bound: the comparison by which what came first stays the winner.
-        worst: what the padding is made of.
-    """
-    params, shape = at.params, tuple(at.operands[0].shape)
-    if 0 in (*shape, *dy.shape):
-        return jnp.zeros(shape, dy.dtype)
-    pads = [(low, high, apart - 1) for _, _, (low, high), apart, _ in _axes(params)]
-    x = lax.pad(at.x[0], np.array(worst, dy.dtype), pads)
-    if math.prod(params["window_dimensions"]) > FEW and max(params["window_dilation"]) == 1:
-        dx = lax.select_and_scatter_add_p.bind(
-            dy,
-            x,
-            select_prim=bound,
-            window_dimensions=params["window_dimensions"],
-            window_strides=params["window_strides"],
-            padding=((0, 0),) * dy.ndim,
-        )
-        dx = lax.pad(dx, np.zeros((), dy.dtype), [(-low, -high, 0) for low, high, _ in pads])
-        return lax.slice(dx, (0,) * dx.ndim, dx.shape, params["base_dilation"])
-    strides = params["window_strides"]
-    seen = [lax.slice(x, places, _ends(places, dy.shape, strides), strides) for places in _taps(params)]
-    best, winner = seen[0], jnp.zeros(dy.shape, np.int32)
-    for tap, value in enumerate(seen[1:], 1):
-        # Nothing stays before a nan, nor a nan before anything; XLA's own routing does the same.
-        stays = bound.bind(best, value)
-        best = lax.select(stays, best, value)
-        winner = lax.select(stays, winner, jnp.full_like(winner, tap))
-    zero = jnp.zeros_like(dy)
-    return _put_back([lax.select(winner == tap, dy, zero) for tap in range(len(seen))], shape, params)
-
-
-def _put_back(parts: Sequence[Any], shape: Sequence[int], params: Mapping[str, Any]) -> Any:
-    """Adds up what each tap sends back to the places that it looked at."""
-    wide = [(n - 1) * apart + 1 for n, apart in zip(shape, params["base_dilation"], strict=True)]
-    sent = []
-    for places, part in zip(_taps(params), parts, strict=True):
-        pads = []
-        ends = _ends(places, part.shape, params["window_strides"])
-        for first, end, n, (_, s, (low, _), _, _) in zip(places, ends, wide, _axes(params), strict=True):
-            pads.append((first - low, n + low - end, s - 1))
-        sent.append(lax.pad(part, np.zeros((), part.dtype), pads))
-    dx = sum(sent[1:], start=sent[0])
-    return lax.slice(dx, (0,) * len(shape), wide, params["base_dilation"])
-
-
-def _taps(params: Mapping[str, Any]) -> Iterator[Places]:
-    """Where each tap of the first window looks, in the order in which ties are broken."""
-    return itertools.product(*([t * r for t in range(taps)] for taps, _, _, _, r in _axes(params)))
-
-
-def _ends(places: Places, outputs: Sequence[int], strides: Sequence[int]) -> Places:
-    """One past where the same tap of the last window looks."""
-    return tuple(p + (n - 1) * s + 1 for p, n, s in zip(places, outputs, strides, strict=True))
+    return lax.pad(whole, np.zeros((), whole.dtype), pads)
 
 
 def _axes(params: Mapping[str, Any]) -> Iterator[tuple[int, int, tuple[int, int], int, int]]:
