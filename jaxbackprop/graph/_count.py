@@ -22,7 +22,8 @@ Needed = list[bool]
 def multiplications(jaxpr: Any, *, live: bool = False) -> int:
     """Counts a program's multiplications of floating-point numbers, from its shapes alone.
 
-    - A product or quotient is 1 an entry of the result; 0 by a known power of 2, which moves the exponent.
+    - A product, quotient or remainder is 1 an entry of the result; 0 by a known power of 2, which moves the
+      exponent alone.
     - A square is 1 an entry; a whole power what repeated squaring takes, and 1 more where it is negative.
     - An elementary function (exp, log, tanh, sin, sqrt, ...) is `ELEMENTARY` an entry, a special one (erf,
       lgamma, a Bessel function, ...) `SPECIAL`; a power, being exp(b log a), 2 `ELEMENTARY` + 1; an entry of
@@ -37,7 +38,8 @@ def multiplications(jaxpr: Any, *, live: bool = False) -> int:
       its dearest branch, a while its body once, since its length is not known.
     - Everything else, and all arithmetic of integers, is 0.
 
-    A number is known where it is written into the program, or is a converted or broadcast copy of one.
+    What is written twice counts once. A number is known where it is written into the program, or is a
+    converted or broadcast copy of one.
 
     Args:
         jaxpr: a jaxpr, closed or not.
@@ -56,12 +58,30 @@ def _program(jaxpr: Any, arguments: Sequence[float | None], wanted: Needed | Non
     steps = [(equation, None) for equation in program.eqns] if wanted is None else _needed(program, wanted)[0]
     known: dict[Any, float | None] = dict(zip(program.invars, arguments, strict=False))
     total = 0
+    first: dict[Any, Sequence[Any]] = {}
+    same: dict[Any, Any] = {}
     for equation, needed in steps:
+        # XLA computes once what is written twice.
+        key = _key(equation, same)
+        if key is not None and key in first:
+            same.update(zip(equation.outvars, first[key], strict=True))
+            continue
+        first[key] = equation.outvars
         operands = [_number(a) if is_literal(a) else known.get(a) for a in equation.invars]
         total += _equation(equation, operands, needed)
         if equation.primitive.name in _COPIES:
             known[equation.outvars[0]] = operands[0]
     return total
+
+
+def _key(equation: Any, same: dict[Any, Any]) -> Any:
+    """The same for two equations that compute the same; None where nothing is said of that."""
+    if _called(equation) is not None or "branches" in equation.params or getattr(equation, "effects", None):
+        return None
+    operands = (
+        (literal(a).tobytes(), str(a.aval)) if is_literal(a) else same.get(a, a) for a in equation.invars
+    )
+    return equation.primitive.name, tuple(operands), str(sorted(equation.params.items(), key=str))
 
 
 def _number(atom: Any) -> float | None:
@@ -90,7 +110,7 @@ def _equation(equation: Any, operands: Sequence[float | None], needed: Needed | 
         return _program(body, operands, needed)
     if not equation.outvars or not jnp.issubdtype(equation.outvars[0].aval.dtype, jnp.inexact):
         return 0
-    if name in ("mul", "div"):
+    if name in ("mul", "div", "rem"):
         factors = operands if name == "mul" else operands[1:]
         return 0 if any(map(_is_power_of_2, factors)) else _size(equation.outvars[0])
     if name in _AN_ENTRY:
@@ -245,8 +265,8 @@ def _triangular_solve(equation: Any) -> int:
 _COPIES = {"convert_element_type", "broadcast_in_dim", "reshape", "copy"}
 
 _ELEMENTARY = (
-    "acos acosh asin asinh atan atan2 atanh cbrt cos cosh exp exp2 expm1 log log1p logistic rsqrt sin sinh sqrt "
-    "tan tanh"
+    "acos acosh asin asinh atan atan2 atanh cbrt cos cosh exp exp2 expm1 log log1p logistic rsqrt sin sinh "
+    "sqrt tan tanh"
 )
 
 _SPECIAL = (

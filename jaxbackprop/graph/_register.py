@@ -49,8 +49,8 @@ def register_rule(
             `jax.extend.core.primitives` ("erf_inv").
         rule: rule(dy, *operands, **params) -> one gradient an operand, or the gradient alone where there is
             one operand; None for an operand that has none. Where the primitive has several results, one
-            upstream gradient each comes first. It gets the parameters that it names (all with **params), and the
-            result, or a tuple of the results, as `y` where it names that.
+            upstream gradient each comes first. It gets the parameters that it names (all with **params),
+            and the result, or a tuple of the results, as `y` where it names that.
         arguments: operands to check it at: arrays. Left out, one to four float32 operands of shape (2, 3) are
             tried, with entries between 0.1 and 0.9.
         params: the primitive's parameters to check it with.

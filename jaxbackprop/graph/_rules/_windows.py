@@ -93,8 +93,8 @@ def _to_winners_of_tiles(at: Local, dy: Any, worst: float) -> Any:
     tiles = _split(dy.shape, params)
     x = lax.pad(at.x[0], np.array(worst, dy.dtype), pads).reshape(tiles)
     last = math.prod(window) - 1
-    taps = np.arange(last + 1, dtype=np.int32).reshape(window)
-    tap = lax.broadcast_in_dim(taps, tiles, range(1, len(tiles), 2))
+    numbers = np.arange(last + 1, dtype=np.int32).reshape(window)
+    tap = lax.broadcast_in_dim(numbers, tiles, range(1, len(tiles), 2))
     # Where a nan came out none is equal, and the last gets it, so that a nan in dy is not lost.
     candidates = lax.select(x == _in_tiles(at.y[0], params), tap, jnp.full_like(tap, last))
     winner = lax.reduce_min(candidates, range(1, len(tiles), 2))
