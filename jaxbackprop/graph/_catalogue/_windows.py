@@ -17,9 +17,7 @@ IMAGES = (2, 6, 7, 3)
 # Ties within and between windows; what is equal to the padding.
 TIES = np.array([[1.0, 3.0, 3.0, 1.0], [3.0, 3.0, 0.0, 0.0], [2.0, 2.0, 0.0, 0.0], [2.0, 2.0, -1.0, -1.0]])
 INFINITE = np.array([[-np.inf, -np.inf, np.inf, 1.0], [-np.inf, -np.inf, 0.0, np.inf]])
-NAN = np.array(
-    [[1.0, 1.0, 2.0, 2.0], [0.0, 3.0, 3.0, 3.0], [0.0] * 4, [4.0, 4.0, 5.0, 4.0]]
-)
+MORE_TIES = np.array([[1.0, 1.0, 2.0, 2.0], [0.0, 3.0, 3.0, 3.0], [0.0] * 4, [4.0, 4.0, 5.0, 4.0]])
 
 SUM, MAX, MIN = (lax.add, 0.0), (lax.max, -np.inf), (lax.min, np.inf)
 
@@ -55,8 +53,8 @@ ROWS: tuple[Row, ...] = (
         Row(name, _over(pool, *settings), (Real(shape),), tuple((x,) for x in special), say=say)
         for name, pool in (("reduce_window_max", MAX), ("reduce_window_min", MIN))
         for say, shape, settings, special in (
-            ("side by side", (4, 4), ((2, 2), (2, 2)), (TIES, NAN)),
-            ("overlapping", (4, 4), ((3, 2), (1, 1), "SAME"), (TIES, -TIES, NAN)),
+            ("side by side", (4, 4), ((2, 2), (2, 2)), (TIES, MORE_TIES)),
+            ("overlapping", (4, 4), ((3, 2), (1, 1), "SAME"), (TIES, -TIES, MORE_TIES)),
             ("padded", (2, 4), ((2, 2), (1, 2), ((1, 1), (1, 1))), (INFINITE, -INFINITE)),
             ("images", IMAGES, ((1, 3, 3, 1), (1, 2, 2, 1), "SAME"), ()),
             ("apart", IMAGES, ((1, 1, 2, 1), (1, 2, 3, 1)), ()),
