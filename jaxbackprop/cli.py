@@ -280,9 +280,13 @@ def _verify(arguments: argparse.Namespace) -> int:
         raise _UsageError(str(error)) from None
 
 
-def _check(arguments: argparse.Namespace) -> int:
+def _refuse_negative_seed(arguments: argparse.Namespace) -> None:
     if arguments.seed < 0:
         raise _UsageError(f"--seed must be at least 0, not {arguments.seed}")
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    _refuse_negative_seed(arguments)
 
     from jaxbackprop._check_command._run import run
     from jaxbackprop.check import CannotCheck
@@ -303,8 +307,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _graph(arguments: argparse.Namespace) -> int:
-    if arguments.seed < 0:
-        raise _UsageError(f"--seed must be at least 0, not {arguments.seed}")
+    _refuse_negative_seed(arguments)
 
     from jaxbackprop._graph_command._run import CannotGraph, run
     from jaxbackprop.train import make_console

@@ -99,7 +99,7 @@ def _walked(
     if graph.error is not None:
         said = f"{target} failed while it was traced, and its graph ends there: {error_text(graph.error)}"
         return graph, ahead, said, ""
-    ends = [graph.nodes[port.node].outputs[port.output] for port in graph.outputs]
+    ends = graph.results
     if not any(jnp.issubdtype(end.dtype, jnp.inexact) for end in ends):
         return graph, ahead, None, "no result is floating-point: no gradient flows"
     scalar = len(ends) == 1 and ends[0].shape == () and jnp.issubdtype(ends[0].dtype, jnp.floating)

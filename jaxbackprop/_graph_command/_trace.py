@@ -12,6 +12,7 @@ import numpy as np
 
 from jaxbackprop.check._draws import map_leaves
 from jaxbackprop.graph import Graph, trace
+from jaxbackprop.graph._function import positional_names
 
 
 def trace_call(f: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Graph:
@@ -54,10 +55,5 @@ def _is_input(value: Any) -> bool:
 
 def _names(f: Callable[..., Any], count: int) -> list[str]:
     """What the first positional parameters are called."""
-    try:
-        parameters = list(inspect.signature(f).parameters.values())
-    except (TypeError, ValueError):
-        parameters = []
-    named = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    rest = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "args")
+    named, rest = positional_names(f)
     return (named + [f"{rest}_{i}" for i in range(count - len(named))])[:count]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
 
-from ._jaxpr import is_literal, literal, opened
+from ._jaxpr import is_literal, literal, opened, scan_layout
 
 ELEMENTARY = 8
 """Multiplications in an elementary function: about what the polynomials take that compute it."""
@@ -159,13 +159,7 @@ def _operands_needed(equation: Any, needed: Needed) -> Needed:
 def _round(equation: Any, needed: Needed | None) -> tuple[Needed | None, Needed, int]:
     """Of a scan: the results of its body that are needed, its operands that are, the number of constants."""
     body = opened(equation.params["jaxpr"])[0]
-
-    def whole(outer: Iterable[Any], inner: Iterable[Any]) -> int:
-        """How many pass whole; what is passed slice by slice has one axis more outside than in the body."""
-        return sum(a.aval.ndim == b.aval.ndim for a, b in zip(outer, inner, strict=True))
-
-    carried = whole(equation.outvars, body.outvars)
-    constants = whole(equation.invars, body.invars) - carried
+    constants, carried = scan_layout(equation)
     if needed is None:
         return None, [True] * len(equation.invars), constants
     while True:

@@ -74,12 +74,7 @@ def _is_float(leaf: Any) -> bool:
 
 def argument_names(f: Callable[..., Any], args: Sequence[Any]) -> list[str]:
     """A name for each leaf of the arguments, such as "params['W']"."""
-    try:
-        parameters = list(inspect.signature(f).parameters.values())
-    except (TypeError, ValueError):
-        parameters = []
-    named = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    rest = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "args")
+    named, rest = positional_names(f)
     names = []
     for position, arg in enumerate(args):
         stem = named[position] if position < len(named) else f"{rest}[{position - len(named)}]"
@@ -88,3 +83,13 @@ def argument_names(f: Callable[..., Any], args: Sequence[Any]) -> list[str]:
             # flax keeps a parameter's array in an attribute that says nothing.
             names.append(stem + said.removesuffix(".value"))
     return names
+
+
+def positional_names(f: Callable[..., Any]) -> tuple[list[str], str]:
+    """What a function calls its positional parameters, and what it calls those that are any number."""
+    try:
+        parameters = list(inspect.signature(f).parameters.values())
+    except (TypeError, ValueError):
+        parameters = []
+    named = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return named, next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "args")

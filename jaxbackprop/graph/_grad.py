@@ -11,7 +11,6 @@ import jax.numpy as jnp
 
 from ._function import build_from
 from ._jaxpr import is_array_leaf
-from ._sweep import pull_back, walk
 
 
 def grad(
@@ -79,19 +78,11 @@ def value_and_grad(
             raise error
         result = jax.tree.unflatten(graph.structure, list(range(len(graph.outputs))))
         place = result[0] if has_aux else result
-        ends = [graph.nodes[port.node].outputs[port.output] for port in graph.outputs]
-        _require_scalar(place, ends)
-        leaves, structure = jax.tree.flatten(tuple(args[i] for i in chosen))
-        inputs = [jnp.asarray(leaf, node.dtype) for leaf, node in zip(leaves, graph.inputs, strict=True)]
-        values, kept = walk(graph, inputs)
-        dys = [jnp.ones((), end.dtype) if i == place else None for i, end in enumerate(ends)]
-        found = pull_back(graph, values, kept, dys)
-        gradients = [found.get(i, None) for i in range(len(inputs))]
-        full = [jnp.zeros_like(x) if d is None else d for x, d in zip(inputs, gradients, strict=True)]
-        outputs = [values[port.node][port.output] for port in graph.outputs]
-        value = jax.tree.unflatten(graph.structure, outputs)
-        gradient = jax.tree.unflatten(structure, full)
-        return value, gradient if several else gradient[0]
+        _require_scalar(place, graph.results)
+        run = graph.forward()
+        dys = [jnp.ones((), end.dtype) if i == place else None for i, end in enumerate(graph.results)]
+        gradients = run.pulled_back(dys).grads
+        return run.value, gradients if several else gradients[0]
 
     return value_and_gradient
 

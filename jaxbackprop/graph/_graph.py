@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -169,6 +168,16 @@ class Graph:
         """From every operand to what takes it; in the order of the nodes that take them."""
         return tuple(self._edge(port, node, i) for node in self.nodes for i, port in enumerate(node.inputs))
 
+    @cached_property
+    def results(self) -> tuple[jax.ShapeDtypeStruct, ...]:
+        """Shape and dtype of each result."""
+        return tuple(self.nodes[port.node].outputs[port.output] for port in self.outputs)
+
+    @cached_property
+    def active(self) -> tuple[bool, ...]:
+        """Which results a gradient flows through."""
+        return tuple(self.nodes[port.node].active[port.output] for port in self.outputs)
+
     def _edge(self, port: Port, target: Node, position: int) -> Edge:
         source = self.nodes[port.node]
         made = source.outputs[port.output]
@@ -258,6 +267,6 @@ class Graph:
         return self.to_svg()
 
 
-def ports_of(nodes: Sequence[Node]) -> list[Port]:
-    """Every result of every node, in order."""
-    return [Port(node.index, k) for node in nodes for k in range(len(node.outputs))]
+def numbered_names(count: int) -> list[str]:
+    """Names for arguments that have none: x; or x0, x1, ..."""
+    return ["x"] if count == 1 else [f"x{i}" for i in range(count)]

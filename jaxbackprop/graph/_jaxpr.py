@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
@@ -25,9 +25,30 @@ def literal(atom: Any) -> Any:
     return np.asarray(atom.val, atom.aval.dtype)
 
 
-def binder(equation: Any) -> Callable[..., list[Any]]:
-    """What computes an equation's results from its operands."""
-    given = equation.primitive.get_bind_params(equation.params)
+def read(known: dict[Any, Any], atom: Any) -> Any:
+    """The value of an operand."""
+    return literal(atom) if is_literal(atom) else known[atom]
+
+
+def scan_layout(equation: Any) -> tuple[int, int]:
+    """Of a loop with a known number of steps: how many operands all steps share, and how many are carried.
+
+    The ranks tell: releases of JAX differ in the parameters. What comes step by step has one axis more
+    outside.
+    """
+    body, _ = opened(equation.params["jaxpr"])
+
+    def whole(outer: Iterable[Any], inner: Iterable[Any]) -> int:
+        return sum(len(a.aval.shape) == len(b.aval.shape) for a, b in zip(outer, inner, strict=True))
+
+    carried = whole(equation.outvars, body.outvars)
+    return whole(equation.invars, body.invars) - carried, carried
+
+
+def binder(equation: Any, **changed: Any) -> Callable[..., list[Any]]:
+    """What computes an equation's results from its operands, with some parameters changed."""
+    # Functions among the parameters are arguments of bind; older releases give them apart.
+    given = equation.primitive.get_bind_params({**equation.params, **changed})
     functions, params = given if isinstance(given, tuple) else ((), given)
     context = getattr(equation, "ctx", None)
 
@@ -42,7 +63,7 @@ def binder(equation: Any) -> Callable[..., list[Any]]:
 def evaluate(equations: Sequence[Any], known: dict[Any, Any]) -> None:
     """Computes equations one after another, from known values and into them."""
     for equation in equations:
-        operands = [literal(a) if is_literal(a) else known[a] for a in equation.invars]
+        operands = [read(known, atom) for atom in equation.invars]
         known.update(zip(equation.outvars, binder(equation)(*operands), strict=True))
 
 
@@ -66,3 +87,14 @@ def is_array_leaf(leaf: Any) -> bool:
     return isinstance(leaf, bool | int | float | complex) or (
         hasattr(leaf, "shape") and hasattr(leaf, "dtype")
     )
+
+
+def function_name(jaxpr: Any) -> str:
+    """Name of the function that a jaxpr was traced from."""
+    return getattr(getattr(jaxpr, "debug_info", None), "func_name", "") or ""
+
+
+def function_file(jaxpr: Any) -> str:
+    """The file of the function that a jaxpr was traced from."""
+    said = getattr(getattr(jaxpr, "debug_info", None), "func_src_info", "") or ""
+    return said.rpartition(" at ")[2].rpartition(":")[0]

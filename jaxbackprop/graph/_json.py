@@ -99,8 +99,7 @@ def _edge(edge: Edge, passes: Passes) -> dict[str, Any]:
 
 
 def _output(graph: Graph, position: int, name: str, passes: Passes) -> dict[str, Any]:
-    port = graph.outputs[position]
-    made = graph.nodes[port.node].outputs[port.output]
+    port, made = graph.outputs[position], graph.results[position]
     return {
         "name": name,
         "node": port.node,

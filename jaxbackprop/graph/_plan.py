@@ -16,7 +16,7 @@ import numpy as np
 
 from . import _jaxpr
 from ._graph import Graph
-from ._sweep import pull_back, walk
+from ._sweep import pull_back, taken, walk
 
 # Computed again in the backward pass, where their operand is there or smaller: they only move or widen.
 _CHEAP = {"broadcast_in_dim", "reshape", "squeeze", "expand_dims", "convert_element_type", "neg", "copy"}
@@ -46,16 +46,15 @@ class Plan:
             values, kept = walk(graph, inputs)
             leaves, structure = jax.tree.flatten((values, kept))
             tree[:] = [structure]
-            return [values[p.node][p.output] for p in graph.outputs], leaves
+            return taken(values, graph.outputs), leaves
 
         self._forward, self._forward_consts = _jaxpr.opened(jax.make_jaxpr(forward)(*shapes))
         self._structure = tree[0]
         count = len(graph.outputs)
         self._outputs = self._forward.outvars[:count]
         leaves = self._forward.outvars[count:]
-        self._flows = [graph.nodes[p.node].active[p.output] for p in graph.outputs]
-        dys = [graph.nodes[p.node].outputs[p.output] for p in graph.outputs]
-        shapes_of_dys = [dy for dy, flows in zip(dys, self._flows, strict=True) if flows]
+        self._flows = graph.active
+        shapes_of_dys = [dy for dy, flows in zip(graph.results, self._flows, strict=True) if flows]
         found: list[Any] = []
 
         def backward(leaves: Sequence[Any], dys: Sequence[Any]) -> list[Any]:
@@ -125,7 +124,7 @@ class Plan:
         known = dict(zip(self._forward.invars, inputs, strict=True))
         known.update(zip(self._forward.constvars, self._forward_consts, strict=True))
         _jaxpr.evaluate(self._ahead, known)
-        return [_read(known, atom) for atom in self._outputs], [known[var] for var in self._kept]
+        return [_jaxpr.read(known, atom) for atom in self._outputs], [known[var] for var in self._kept]
 
     def once(self, inputs: Sequence[Any]) -> list[Any]:
         """What is the same in every step, computed before a backward loop begins.
@@ -161,22 +160,18 @@ class Plan:
         else:
             known.update(zip((var for e in self._once for var in e.outvars), once, strict=True))
         _jaxpr.evaluate(self._every, known)
-        back = {var: _read(known, atom) for var, atom in self._leaves}
+        back = {var: _jaxpr.read(known, atom) for var, atom in self._leaves}
         back.update(zip(self._backward.constvars, self._backward_consts, strict=True))
         given = [dy for dy, flows in zip(dys, self._flows, strict=True) if flows]
         for var, dy in zip(self._dys, given, strict=True):
             back[var] = _zeros(var.aval) if dy is None else dy
         _jaxpr.evaluate(self._backward_equations, back)
-        results = iter([_read(back, atom) for atom in self._backward.outvars])
+        results = iter([_jaxpr.read(back, atom) for atom in self._backward.outvars])
         return [next(results) if f else None for f in self._found]
 
 
 def _variables(atoms: Sequence[Any]) -> set[Any]:
     return {atom for atom in atoms if not _jaxpr.is_literal(atom)}
-
-
-def _read(known: dict[Any, Any], atom: Any) -> Any:
-    return _jaxpr.literal(atom) if _jaxpr.is_literal(atom) else known[atom]
 
 
 def _size(var: Any) -> int:

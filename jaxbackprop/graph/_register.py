@@ -11,7 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxbackprop.check import CannotCheck, Report, check_pair
+from jaxbackprop.check._subject import first_line
 
+from ._jaxpr import spec
 from ._rules import BLOCKED, RULES, Local, Rule
 
 _SHAPE = (2, 3)
@@ -83,15 +85,9 @@ def register_rule(
 
     def f_vjp(*operands_and_dy: Any) -> tuple[Any, ...]:
         *operands, dy = operands_and_dy
-        results = f(*operands)
         several = bound.multiple_results
-        at = Local(
-            operands,
-            results if several else [results],
-            settings,
-            [_shape_of(x) for x in operands],
-            [_shape_of(y) for y in (results if several else [results])],
-        )
+        results = f(*operands) if several else [f(*operands)]
+        at = Local(operands, results, settings, [spec(x) for x in operands], [spec(y) for y in results])
         dys = dy if several else [dy]
         return tuple(
             pull(at, i, *dys) if jnp.issubdtype(x.dtype, jnp.inexact) else None
@@ -160,7 +156,7 @@ def _operands(primitive: Any, params: dict[str, Any], seed: int) -> tuple[Any, .
             jax.eval_shape(lambda *xs: primitive.bind(*xs, **params), *drawn)
         # What a primitive raises for operands that it does not take is its own affair.
         except Exception as error:
-            reason = reason or f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+            reason = reason or first_line(error)
             continue
         return tuple(drawn)
     raise ValueError(_needed(primitive.name, reason))
@@ -180,10 +176,6 @@ def _batches(f: Callable[..., Any], operands: Sequence[Any]) -> bool:
     except Exception:
         return False
     return True
-
-
-def _shape_of(x: Any) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(x.shape, x.dtype)
 
 
 def _name_of(rule: Callable[..., Any]) -> str:

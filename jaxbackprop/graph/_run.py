@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -10,7 +11,7 @@ import jax.numpy as jnp
 
 from ._graph import Edge, Graph, Node, Port
 from ._jaxpr import is_array_leaf
-from ._sweep import pull_back, walk
+from ._sweep import pull_back, taken, walk
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,8 +88,7 @@ class Run:
             KeyError: where the graph has no such node.
         """
         found = self.graph.node(node)
-        operands = tuple(self.values[port.node][port.output] for port in found.inputs)
-        return Forward(found, operands, self.values[found.index])
+        return Forward(found, tuple(taken(self.values, found.inputs)), self.values[found.index])
 
     def __getitem__(self, node: Node | int | str) -> Any:
         """A node's value: its result, or a tuple where it has several and is no copy."""
@@ -103,7 +103,7 @@ class Run:
     @property
     def outputs(self) -> list[Any]:
         """The results, flat."""
-        return [self.values[port.node][port.output] for port in self.graph.outputs]
+        return taken(self.values, self.graph.outputs)
 
     @property
     def value(self) -> Any:
@@ -128,8 +128,7 @@ class Run:
         """
         found = self.graph.node(node)
         graph, inputs = _inside(found).inside(self.of(found).operands, step)
-        values, kept = walk(graph, inputs)
-        return Run(graph, tuple(inputs), tuple(values), tuple(kept))
+        return _walked(graph, tuple(inputs), inputs)
 
     def backward(self, dy: Any = None) -> Backward:
         """Walks the nodes in reverse.
@@ -145,7 +144,10 @@ class Run:
             UnsupportedPrimitive: where a gradient must pass what has no rule.
         """
         self._refuse_partial()
-        dys = _upstream(self.graph, dy)
+        return self.pulled_back(_upstream(self.graph, dy))
+
+    def pulled_back(self, dys: Sequence[Any]) -> Backward:
+        """`backward`, with one upstream gradient a result, flat; None where none comes."""
         record: dict[Port, Any] = {}
         gradients = pull_back(self.graph, self.values, self.kept, dys, record)
         return Backward(self, tuple(dys), record, _grads(self.graph, self.arguments, gradients))
@@ -159,7 +161,7 @@ class Run:
 
 def _upstream(graph: Graph, dy: Any) -> list[Any]:
     """One upstream gradient a result; None where none comes."""
-    ends = [graph.nodes[port.node].outputs[port.output] for port in graph.outputs]
+    ends = graph.results
     if dy is None:
         if len(ends) != 1 or ends[0].shape != () or not jnp.issubdtype(ends[0].dtype, jnp.floating):
             said = ", ".join(f"{end.dtype}{list(end.shape)}" for end in ends) or "nothing"
@@ -214,8 +216,12 @@ def forward(graph: Graph, args: tuple[Any, ...]) -> Run:
                 f"got {given.dtype}{list(given.shape)}"
             )
         inputs.append(given)
+    return _walked(graph, tuple(args), inputs)
+
+
+def _walked(graph: Graph, arguments: tuple[Any, ...], inputs: Sequence[Any]) -> Run:
     values, kept = walk(graph, inputs)
-    return Run(graph, tuple(args), tuple(values), tuple(kept))
+    return Run(graph, arguments, tuple(values), tuple(kept))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -250,7 +256,7 @@ class Backward:
             KeyError: where the graph has no such node.
         """
         found = self.graph.node(node)
-        came = [self.gradients.get(Port(found.index, k)) for k in range(len(found.outputs))]
+        came = self._came(found)
         upstream = came[0] if len(came) == 1 else None if all(d is None for d in came) else tuple(came)
         passed = tuple(
             self.gradients.get(port) if flows else None
@@ -281,14 +287,16 @@ class Backward:
         """
         found = self.graph.node(node)
         inner = self.run.inside(found, step)
-        came = [self.gradients.get(Port(found.index, k)) for k in range(len(found.outputs))]
+        came = self._came(found)
         if all(dy is None for dy in came):
             raise ValueError(f"no gradient came to {found.name}")
         operands = self.run.of(found).operands
         dys = _inside(found).inside_upstream(operands, self.run.kept[found.index], came, step)
-        record: dict[Port, Any] = {}
-        gradients = pull_back(inner.graph, inner.values, inner.kept, dys, record)
-        return Backward(inner, tuple(dys), record, _grads(inner.graph, inner.arguments, gradients))
+        return inner.pulled_back(dys)
+
+    def _came(self, node: Node) -> list[Any]:
+        """The gradient that came to each of a node's results; None where none did."""
+        return [self.gradients.get(Port(node.index, k)) for k in range(len(node.outputs))]
 
 
 def _inside(node: Node) -> Any:

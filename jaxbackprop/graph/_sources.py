@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Sequence
@@ -67,8 +68,13 @@ def _is_users(file: str) -> bool:
 
 def _library_folders() -> tuple[str, ...]:
     """Where the code lies that is nobody's own: this package first, then the libraries."""
+    return _folders_of(tuple(name for name in _LIBRARIES if name in sys.modules))
+
+
+@functools.lru_cache(maxsize=1)
+def _folders_of(loaded: tuple[str, ...]) -> tuple[str, ...]:
     folders = [os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep]
-    for name in _LIBRARIES:
+    for name in loaded:
         file = getattr(sys.modules.get(name), "__file__", None)
         if file:
             is_package = os.path.basename(file) == "__init__.py"

@@ -35,7 +35,7 @@ def walk(
         elif node.index in known:
             results = known[node.index]
         else:
-            operands = [values[port.node][port.output] for port in node.inputs]
+            operands = taken(values, node.inputs)
             if node.kind == "copy":
                 results = (operands[0],) * len(node.outputs)
             else:
@@ -44,6 +44,11 @@ def walk(
         values.append(tuple(results))
         kept.append(beside)
     return values, kept
+
+
+def taken(values: Sequence[Sequence[Any]], ports: Sequence[Port]) -> list[Any]:
+    """The values of ports."""
+    return [values[port.node][port.output] for port in ports]
 
 
 def pull_back(
@@ -64,8 +69,8 @@ def pull_back(
     """
     # Every port through which a gradient flows is used once: nothing is added up but at copies.
     gradients: dict[Port, Any] = {} if record is None else record
-    for port, dy in zip(graph.outputs, dys, strict=True):
-        if dy is not None and graph.nodes[port.node].active[port.output]:
+    for port, active, dy in zip(graph.outputs, graph.active, dys, strict=True):
+        if dy is not None and active:
             gradients[port] = dy
     for node in reversed(graph.nodes):
         if not any(node.active_inputs):
@@ -77,7 +82,7 @@ def pull_back(
             downstream = [added(upstream)]
         else:
             assert node.operation is not None
-            operands = [values[port.node][port.output] for port in node.inputs]
+            operands = taken(values, node.inputs)
             downstream = node.operation.backward(operands, values[node.index], kept[node.index], upstream)
         for port, flows, gradient in zip(node.inputs, node.active_inputs, downstream, strict=True):
             if flows and gradient is not None:

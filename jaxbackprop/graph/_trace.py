@@ -7,15 +7,16 @@ JAX and differs between releases: this module alone reads it.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._graph import ADDER, ROUTER, Graph, Node, Port, Source
-from ._jaxpr import binder, is_literal, literal, opened, spec
+from ._builder import Builder, Called, Describe
+from ._graph import ROUTER, Graph, Source, numbered_names
+from ._jaxpr import binder, function_name, opened, scan_layout, spec
 from ._operations import (
     CondOperation,
     CustomJvpOperation,
@@ -28,11 +29,7 @@ from ._operations import (
 )
 from ._operators import describe_rule
 from ._rules import BLOCKED, RULES
-from ._sources import Frame, callers, scope_of, user_frames
-
-# ---- equations into nodes ---------------------------------------------------------------------------------
-
-_INLINED = {"jit", "pjit", "closed_call", "core_call", "xla_call", "custom_lin_call"}
+from ._sources import callers
 
 
 def build(
@@ -52,188 +49,29 @@ def build(
         name: of the graph.
         keep_all: keeps nodes that no result depends on.
     """
-    builder = _Builder()
+    builder = Builder(_called, _described)
     inner, consts = opened(jaxpr)
-    count = len(inner.invars)
+    named = names or numbered_names(len(inner.invars))
     args = [
-        builder.input(names[i] if names else f"x{i}" if count > 1 else "x", var.aval, flows)
-        for i, (var, flows) in enumerate(zip(inner.invars, active, strict=True))
+        builder.input(name, var.aval, flows)
+        for name, var, flows in zip(named, inner.invars, active, strict=True)
     ]
     outputs = builder.inline(inner, consts, args, ())
-    return builder.graph(name or _function_name(inner) or "f", outputs, keep_all)
+    return builder.graph(name or function_name(inner) or "f", outputs, keep_all)
 
 
-@dataclasses.dataclass
-class _Value:
-    """A value on the way to becoming a port: where it comes from, and whether a gradient flows through it."""
-
-    node: int
-    output: int
-    active: bool
+_CALLS = {"jit", "pjit", "closed_call", "core_call"}
 
 
-class _Builder:
-    """Collects nodes in order; copies come in at the end, when it is known who uses what."""
-
-    def __init__(self) -> None:
-        self._nodes: list[Node] = []
-        self._inputs: list[list[_Value]] = []
-        self._effects: set[int] = set()
-
-    def input(self, name: str, aval: Any, active: bool) -> _Value:
-        return self._add(Node(0, name, "input", name, None, (), (spec(aval),), active=(active,)), [])[0]
-
-    def constant(self, value: Any, aval: Any) -> _Value:
-        node = Node(0, "constant", "constant", "constant", None, (), (spec(aval),), (), (False,), value=value)
-        return self._add(node, [])[0]
-
-    def inline(
-        self,
-        jaxpr: Any,
-        consts: Sequence[Any],
-        args: Sequence[_Value],
-        scope: tuple[str, ...],
-        called: Sequence[Frame] = (),
-    ) -> list[_Value]:
-        known: dict[Any, _Value] = dict(zip(jaxpr.invars, args, strict=True))
-        constants = dict(zip(jaxpr.constvars, consts, strict=True))
-
-        def read(atom: Any) -> _Value:
-            if is_literal(atom):
-                return self.constant(literal(atom), atom.aval)
-            if atom not in known:
-                known[atom] = self.constant(constants[atom], atom.aval)
-            return known[atom]
-
-        for equation in jaxpr.eqns:
-            operands = [read(atom) for atom in equation.invars]
-            here = scope + scope_of(equation)
-            frames = user_frames(equation, called, _function_file(jaxpr))
-            if equation.primitive.name in _INLINED:
-                inner, inner_consts = opened(equation.params.get("jaxpr") or equation.params["call_jaxpr"])
-                named = equation.params.get("name") or ""
-                within = (*here, named) if named else here
-                results = self.inline(inner, inner_consts, operands, within, frames)
-            else:
-                source = Source(*frames[0]) if frames else None
-                results = self._equation(equation, operands, here, source)
-            known.update(zip(equation.outvars, results, strict=True))
-        return [read(atom) for atom in jaxpr.outvars]
-
-    def _equation(
-        self, equation: Any, operands: list[_Value], scope: tuple[str, ...], source: Source | None
-    ) -> list[_Value]:
-        flows = tuple(value.active for value in operands)
-        made = [spec(var.aval) for var in equation.outvars]
-        structure = _STRUCTURES.get(equation.primitive.name)
-        what = (structure or _primitive)(equation, flows, source)
-        floats = [jnp.issubdtype(shape.dtype, jnp.inexact) for shape in made]
-        active = tuple(a and f for a, f in zip(what.active, floats, strict=True))
-        node = Node(
-            0,
-            what.name or what.label,
-            "operation",
-            what.label,
-            equation.primitive.name,
-            (),
-            tuple(made),
-            flows if any(active) else (False,) * len(flows),
-            active,
-            what.gate,
-            what.formula,
-            source,
-            scope,
-            what.operation,
-        )
-        if getattr(equation, "effects", None):
-            self._effects.add(len(self._nodes))
-        return self._add(node, operands)
-
-    def _add(self, node: Node, operands: list[_Value]) -> list[_Value]:
-        index = len(self._nodes)
-        self._nodes.append(node)
-        self._inputs.append(operands)
-        return [_Value(index, k, active) for k, active in enumerate(node.active)]
-
-    def graph(self, name: str, outputs: Sequence[_Value], keep_all: bool) -> Graph:
-        """The frozen graph: without what no result needs, and with a copy wherever a gradient adds up."""
-        needed = self._needed(outputs, keep_all)
-        uses: dict[tuple[int, int], int] = {}
-        # A gradient comes back along every use; from where none is taken, none comes.
-        taken = [
-            v
-            for i in needed
-            for v, flows in zip(self._inputs[i], self._nodes[i].active_inputs, strict=True)
-            if flows
-        ] + [v for v in outputs if v.active]
-        for value in taken:
-            uses[value.node, value.output] = uses.get((value.node, value.output), 0) + 1
-        nodes: list[Node] = []
-        ports: dict[tuple[int, int], Iterator[Port]] = {}
-        plain: dict[tuple[int, int], Port] = {}
-        numbered = _Numbering()
-
-        def port(value: _Value, flows: bool) -> Port:
-            key = value.node, value.output
-            return next(ports[key]) if flows and key in ports else plain[key]
-
-        for i in needed:
-            node, index = self._nodes[i], len(nodes)
-            wired = tuple(
-                port(v, flows) for v, flows in zip(self._inputs[i], node.active_inputs or (), strict=True)
-            )
-            nodes.append(
-                dataclasses.replace(node, index=index, name=numbered.unique(node.name), inputs=wired)
-            )
-            for k, shape in enumerate(node.outputs):
-                plain[i, k] = Port(index, k)
-                count = uses.get((i, k), 0)
-                if count > 1:
-                    copy = Node(
-                        len(nodes),
-                        numbered.unique("copy"),
-                        "copy",
-                        "copy",
-                        None,
-                        (Port(index, k),),
-                        (shape,) * count,
-                        (True,),
-                        (True,) * count,
-                        ADDER,
-                        "dx = " + " + ".join(f"dy{j}" for j in range(count)) if count <= 4 else "dx = Σ dy",
-                        node.source,
-                        node.scope,
-                    )
-                    nodes.append(copy)
-                    ports[i, k] = iter([Port(copy.index, j) for j in range(count)])
-        ends = tuple(port(value, value.active) for value in outputs)
-        return Graph(name, tuple(nodes), ends)
-
-    def _needed(self, outputs: Sequence[_Value], keep_all: bool) -> list[int]:
-        if keep_all:
-            return list(range(len(self._nodes)))
-        needed = {i for i, node in enumerate(self._nodes) if node.kind == "input"} | set(self._effects)
-        needed.update(value.node for value in outputs)
-        for i in range(len(self._nodes) - 1, -1, -1):
-            if i in needed:
-                needed.update(value.node for value in self._inputs[i])
-        return sorted(needed)
+def _called(equation: Any) -> Called | None:
+    if equation.primitive.name not in _CALLS:
+        return None
+    params = equation.params
+    return params["jaxpr"] if "jaxpr" in params else params["call_jaxpr"], params.get("name") or ""
 
 
-class _Numbering:
-    """Names that occur once: tanh, tanh_2, tanh_3."""
-
-    def __init__(self) -> None:
-        self._taken: set[str] = set()
-        self._counts: dict[str, int] = {}
-
-    def unique(self, name: str) -> str:
-        count = self._counts.get(name, 0) + 1
-        while (chosen := name if count == 1 else f"{name}_{count}") in self._taken:
-            count += 1
-        self._counts[name] = count
-        self._taken.add(chosen)
-        return chosen
+def _described(equation: Any, flows: tuple[bool, ...], source: Source | None) -> Described:
+    return _STRUCTURES.get(equation.primitive.name, _primitive)(equation, flows, source)
 
 
 def _primitive(equation: Any, flows: tuple[bool, ...], source: Source | None) -> Described:
@@ -261,11 +99,10 @@ def _primitive(equation: Any, flows: tuple[bool, ...], source: Source | None) ->
 # ---- calls, loops and branches ----------------------------------------------------------------------------
 
 
-def _call(equation: Any, flows: tuple[bool, ...], source: Source | None) -> Described:
+def _checkpoint(equation: Any, flows: tuple[bool, ...], source: Source | None) -> Described:
     """A checkpointed function."""
-    body = equation.params["jaxpr"] if "jaxpr" in equation.params else equation.params["call_jaxpr"]
     operation = RematOperation(
-        build(body, flows),
+        build(equation.params["jaxpr"], flows),
         flows,
         equation.params.get("policy"),
         bool(equation.params.get("prevent_cse", True)),
@@ -278,15 +115,10 @@ def _call(equation: Any, flows: tuple[bool, ...], source: Source | None) -> Desc
 def _custom_jvp(equation: Any, flows: tuple[bool, ...], source: Source | None) -> Described:
     params = equation.params
     body, _ = opened(params["call_jaxpr"])
-    label = _function_name(body) or "custom_jvp"
+    label = function_name(body) or "custom_jvp"
     plain = build(params["call_jaxpr"], (False,) * len(flows))
-    program = None
-    if any(flows):
-        _, jvp = _functions(equation)
-        program, given = _jvp_program(equation, flows, jvp)
-    else:
-        given = ()
-    operation = CustomJvpOperation(plain, program, given, flows)
+    program = _jvp_program(equation, flows) if any(flows) else None
+    operation = CustomJvpOperation(plain, program, flows)
     return Described(
         label,
         operation,
@@ -296,10 +128,11 @@ def _custom_jvp(equation: Any, flows: tuple[bool, ...], source: Source | None) -
     )
 
 
-def _jvp_program(equation: Any, flows: tuple[bool, ...], jvp: Any) -> tuple[Graph, tuple[int, ...]]:
-    """The program of primals and tangents that a custom JVP rule stands for; which operands have tangents."""
+def _jvp_program(equation: Any, flows: tuple[bool, ...]) -> Graph:
+    """The program of primals and tangents that a custom JVP rule stands for."""
     from jax.custom_derivatives import SymbolicZero
 
+    _, jvp = _functions(equation)
     avals = [atom.aval for atom in equation.invars]
     count = len(avals)
     given = tuple(i for i, f in enumerate(flows) if f)
@@ -328,7 +161,7 @@ def _jvp_program(equation: Any, flows: tuple[bool, ...], jvp: Any) -> tuple[Grap
     # One port a primal result, then one a result: where it has no tangent, none.
     ports = iter(graph.outputs[len(has_tangent) :])
     tangents = tuple(next(ports) if f else None for f in has_tangent)
-    return dataclasses.replace(graph, structure=tangents), given
+    return dataclasses.replace(graph, structure=tangents)
 
 
 def _shape_of(aval: Any) -> jax.ShapeDtypeStruct:
@@ -362,7 +195,7 @@ def _custom_vjp(equation: Any, flows: tuple[bool, ...], source: Source | None) -
     _, forward, backward = _functions(equation)
     inner, _ = opened(params["call_jaxpr"])
     written = getattr(getattr(params["bwd"], "debug_info", None), "func_name", "") or "its rule"
-    label, formula = describe_rule(_function_name(inner) or "custom_vjp", written, callers(equation))
+    label, formula = describe_rule(function_name(inner) or "custom_vjp", written, callers(equation))
     avals = [atom.aval for atom in equation.invars]
 
     def forward_with_residuals(operands: Sequence[Any]) -> tuple[list[Any], list[Any]]:
@@ -405,23 +238,11 @@ def _upstream(aval: Any, dy: Any, symbolic: bool) -> Any:
 
 def _scan(equation: Any, flows: tuple[bool, ...], source: Source | None) -> Described:
     params = equation.params
-    body = params["jaxpr"]
-    inner, _ = opened(body)
-    # How many operands are carried, the ranks tell: releases differ in the parameters.
-    stacked_in = [
-        len(outer.aval.shape) > len(var.aval.shape)
-        for outer, var in zip(equation.invars, inner.invars, strict=True)
-    ]
-    stacked_out = [
-        len(outer.aval.shape) > len(var.aval.shape)
-        for outer, var in zip(equation.outvars, inner.outvars, strict=True)
-    ]
-    carries = stacked_out.count(False)
-    consts = stacked_in.count(False) - carries
+    consts, carries = scan_layout(equation)
     flowing = list(flows)
     while True:
-        graph = build(body, flowing)
-        out = [graph.nodes[port.node].active[port.output] for port in graph.outputs]
+        graph = build(params["jaxpr"], flowing)
+        out = graph.active
         grown = [
             flows_in or (consts <= i < consts + carries and out[i - consts])
             for i, flows_in in enumerate(flowing)
@@ -450,8 +271,7 @@ def _scan(equation: Any, flows: tuple[bool, ...], source: Source | None) -> Desc
 
 def _cond(equation: Any, flows: tuple[bool, ...], source: Source | None) -> Described:
     branches = [build(branch, flows[1:]) for branch in equation.params["branches"]]
-    outs = [[g.nodes[port.node].active[port.output] for port in g.outputs] for g in branches]
-    active = tuple(any(column) for column in zip(*outs, strict=True))
+    active = tuple(any(column) for column in zip(*(branch.active for branch in branches), strict=True))
     operation = CondOperation(tuple(branches), flows[1:], active)
     return Described("cond", operation, active, ROUTER, "as the branch that was taken")
 
@@ -464,25 +284,13 @@ def _while(equation: Any, flows: tuple[bool, ...], source: Source | None) -> Des
     return Described("while", operation, (active,) * len(equation.outvars), None, None)
 
 
-_STRUCTURES: dict[str, Callable[..., Any]] = {
-    "remat": _call,
-    "remat2": _call,
-    "checkpoint": _call,
+_STRUCTURES: dict[str, Describe] = {
+    "remat": _checkpoint,
+    "remat2": _checkpoint,
+    "checkpoint": _checkpoint,
     "custom_jvp_call": _custom_jvp,
     "custom_vjp_call": _custom_vjp,
-    "custom_vjp_call_jaxpr": _custom_vjp,
     "scan": _scan,
     "cond": _cond,
     "while": _while,
 }
-
-
-def _function_name(jaxpr: Any) -> str:
-    """Name of the function that a jaxpr was traced from."""
-    return getattr(getattr(jaxpr, "debug_info", None), "func_name", "") or ""
-
-
-def _function_file(jaxpr: Any) -> str:
-    """The file of the function that a jaxpr was traced from."""
-    said = getattr(getattr(jaxpr, "debug_info", None), "func_src_info", "") or ""
-    return said.rpartition(" at ")[2].rpartition(":")[0]

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxbackprop.check import Compared, Examination, Point, Program, examine
+from jaxbackprop.check._subject import first_line
 from jaxbackprop.ops._catalogue import Case, Operator
 
 from ._result import GradientResult
@@ -67,7 +68,7 @@ def _verify_operator(row: Operator, pair: Pair | None, effort: str) -> list[Grad
 
 
 def _raised(error: Exception) -> str:
-    return f"the rule raised {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+    return f"the rule raised {first_line(error)}"
 
 
 def _blame_all(results: _Results, problem: str) -> None:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
 import numpy as np
 
 from jaxbackprop.check import Point, Program, float64_on_cpu
+from jaxbackprop.check._subject import first_line
 from jaxbackprop.graph import Graph, trace
 from jaxbackprop.graph._catalogue import ROWS, Row
 from jaxbackprop.graph._plan import Plan
 from jaxbackprop.graph._rules._rule import operand_names
 from jaxbackprop.ops._catalogue import Case, Operator
+from jaxbackprop.ops._sharding import Like
 
 from ._checks import verify_operator
-from ._operators import CannotVerify
+from ._operators import CannotVerify, side_by_side
 from ._result import GradientResult
 
 
@@ -41,12 +42,7 @@ def verify_rules(
         if name not in known:
             raise CannotVerify(f"--graph {name}: the graph has rules for {', '.join(sorted(known))}")
     rows = [row for row in ROWS if names is None or row.primitive in names]
-    if workers == 1:
-        found = [verify_row(row, effort) for row in rows]
-    else:
-        with ThreadPoolExecutor(workers) as pool:
-            found = list(pool.map(lambda row: verify_row(row, effort), rows))
-    return [result for results in found for result in results]
+    return side_by_side(lambda row: verify_row(row, effort), rows, workers)
 
 
 def verify_row(row: Row, effort: str = "quick") -> list[GradientResult]:
@@ -65,7 +61,7 @@ def verify_row(row: Row, effort: str = "quick") -> list[GradientResult]:
         except Exception as error:
             # A rule that raises where nobody expects it is wrong, and the others still have their turn.
             for result in results:
-                result.blame(f"it raised {type(error).__name__}: {error}, at {_said(args)}")
+                result.blame(f"it raised {first_line(error)}, at {_said(args)}")
     return results
 
 
@@ -79,11 +75,11 @@ def _as_operator(row: Row) -> Operator:
         graph, plan, inputs = _planned(row, args)
         results, kept = plan.forward(inputs)
         read = [x if i in plan.inputs else None for i, x in enumerate(inputs)]
-        return jax.tree.unflatten(graph.structure, results), (read, kept, [_Shape.of(x) for x in args])
+        return jax.tree.unflatten(graph.structure, results), (read, kept, [Like.of(x) for x in args])
 
     def backward(residuals: Any, dy: Any) -> tuple[Any, ...]:
-        read, kept, shapes = residuals
-        _, plan, _ = _planned(row, [shape.like for shape in shapes])
+        read, kept, likes = residuals
+        _, plan, _ = _planned(row, [jax.ShapeDtypeStruct(like.shape, like.dtype) for like in likes])
         found = plan.backward(read, kept, jax.tree.leaves(dy))
         return tuple(found)
 
@@ -112,28 +108,6 @@ def _planned(row: Row, args: Sequence[Any]) -> tuple[Graph, Plan, list[Any]]:
     if graph.error is not None:
         raise graph.error
     return graph, Plan(graph, [node.active[0] for node in graph.inputs]), jax.tree.leaves(tuple(args))
-
-
-@jax.tree_util.register_static
-class _Shape:
-    """Shape and dtype of an argument, to be kept among residuals."""
-
-    def __init__(self, shape: tuple[int, ...], dtype: Any):
-        self.shape, self.dtype = shape, dtype
-
-    @classmethod
-    def of(cls, x: Any) -> _Shape:
-        return cls(tuple(x.shape), x.dtype)
-
-    @property
-    def like(self) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct(self.shape, self.dtype)
-
-    def __hash__(self) -> int:
-        return hash((self.shape, str(self.dtype)))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Shape) and (self.shape, self.dtype) == (other.shape, other.dtype)
 
 
 def _check_choice(row: Row, args: tuple[Any, ...], results: list[GradientResult]) -> None:

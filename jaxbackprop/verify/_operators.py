@@ -5,14 +5,18 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
+from typing import TypeVar
 
 from jaxbackprop.ops._catalogue import Operator, operators
 
 from ._checks import verify_operator
 from ._result import GradientResult
+
+_Row = TypeVar("_Row")
+_Result = TypeVar("_Result")
 
 
 class CannotVerify(ValueError):
@@ -47,11 +51,16 @@ def verify(
     if effort not in ("quick", "thorough"):
         raise CannotVerify(f"effort must be 'quick' or 'thorough', got {effort!r}")
     pairs = {} if reference is None else {row.name: _reference_pair(reference, row) for row in rows}
+    return side_by_side(lambda row: verify_operator(row, pairs.get(row.name), effort), rows, workers)
+
+
+def side_by_side(one: Callable[[_Row], list[_Result]], rows: Sequence[_Row], workers: int) -> list[_Result]:
+    """What comes of each row, in their order, in so many threads."""
     if workers == 1:
-        found = [verify_operator(row, pairs.get(row.name), effort) for row in rows]
+        found = [one(row) for row in rows]
     else:
         with ThreadPoolExecutor(workers) as pool:
-            found = list(pool.map(lambda row: verify_operator(row, pairs.get(row.name), effort), rows))
+            found = list(pool.map(one, rows))
     return [result for results in found for result in results]
 
 

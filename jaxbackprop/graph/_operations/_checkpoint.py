@@ -9,8 +9,8 @@ from typing import Any
 
 from jax import lax
 
-from .._graph import Graph
-from .._sweep import pull_back, walk
+from .._graph import Graph, numbered_names
+from .._sweep import pull_back, taken, walk
 from ._inside import refuse_step
 from ._primitive import PrimitiveOperation
 
@@ -37,7 +37,7 @@ class RematOperation:
 
     @property
     def active(self) -> tuple[bool, ...]:
-        return tuple(self.body.nodes[port.node].active[port.output] for port in self.body.outputs)
+        return self.body.active
 
     @cached_property
     def _saved(self) -> tuple[int, ...]:
@@ -56,8 +56,7 @@ class RematOperation:
 
     def forward(self, operands: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         values, _ = walk(self.body, operands)
-        results = [values[port.node][port.output] for port in self.body.outputs]
-        return results, [values[i] for i in self._saved]
+        return taken(values, self.body.outputs), [values[i] for i in self._saved]
 
     def backward(
         self, operands: Sequence[Any], results: Sequence[Any], kept: list[Any], dys: Sequence[Any]
@@ -73,7 +72,7 @@ class RematOperation:
     def residuals(
         self, operands: Sequence[Any], results: Sequence[Any], kept: list[Any], dys: Sequence[Any]
     ) -> dict[str, Any]:
-        found = {f"x{i}" if len(operands) > 1 else "x": value for i, value in enumerate(operands)}
+        found = dict(zip(numbered_names(len(operands)), operands, strict=True))
         for i, values in zip(self._saved, kept, strict=True):
             found[self.body.nodes[i].name] = values[0]
         return found

@@ -14,7 +14,7 @@ from jax import lax
 from .._errors import UnsupportedPrimitive
 from .._graph import Graph
 from .._plan import Plan
-from ._inside import refuse_step, results_of
+from ._inside import planned, refuse_step, results_of
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -36,18 +36,18 @@ class CondOperation:
         return self.branches
 
     @cached_property
-    def _plans(self) -> list[Plan] | None:
+    def _plans(self) -> list[Plan] | UnsupportedPrimitive | None:
+        """How to walk each branch; what is missing in one; None where no gradient flows."""
         if not any(self.flows) or not any(self.active):
             return None
-        try:
-            return [Plan(branch, self.flows) for branch in self.branches]
-        except UnsupportedPrimitive:
-            return None
+        plans = [planned(branch, self.flows) for branch in self.branches]
+        missing = next((plan for plan in plans if isinstance(plan, UnsupportedPrimitive)), None)
+        return missing or [plan for plan in plans if isinstance(plan, Plan)]
 
     @cached_property
     def _slots(self) -> tuple[list[jax.ShapeDtypeStruct], list[list[int]]]:
         """Room for what any branch keeps: shapes, and which of them each branch fills."""
-        assert self._plans is not None
+        assert isinstance(self._plans, list)
         room: list[jax.ShapeDtypeStruct] = []
         places = []
         for plan in self._plans:
@@ -68,7 +68,7 @@ class CondOperation:
     def forward(self, operands: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         which, *rest = operands
         plans = self._plans
-        if plans is None:
+        if not isinstance(plans, list):
             plain = [_runner(branch) for branch in self.branches]
             return list(lax.switch(which, plain, *rest)), []
         room, places = self._slots
@@ -92,11 +92,9 @@ class CondOperation:
     ) -> list[Any]:
         which, *rest = operands
         plans = self._plans
-        if plans is None:
-            # Says what is missing.
-            for branch in self.branches:
-                Plan(branch, self.flows)
-            raise AssertionError("plans are missing where none is refused")
+        if isinstance(plans, UnsupportedPrimitive):
+            raise plans
+        assert plans is not None
 
         def back(plan: Plan, places: list[int]) -> Callable[..., Any]:
             def run(rest: Any, kept: Any, dys: Any) -> list[Any]:

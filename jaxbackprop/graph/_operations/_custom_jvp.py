@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
 
-from .._graph import Graph
-from .._sweep import pull_back, walk
+from .._graph import Graph, numbered_names
+from .._sweep import pull_back, taken, walk
 from ._inside import refuse_step, results_of
 
 
@@ -21,16 +22,14 @@ class CustomJvpOperation:
 
     Attributes:
         plain: its forward without the rule.
-        program: primals, then one tangent for each number in `given`, to results, then tangents of results;
-            its `structure` has one port a result, where its tangent is, or None where it has none. None
-            itself where no gradient flows.
-        given: which operands have tangents.
+        program: primals, then one tangent for each operand that a gradient flows back to, to results, then
+            tangents of results; its `structure` has one port a result, where its tangent is, or None where it
+            has none. None itself where no gradient flows.
         flows: which operands a gradient flows back to.
     """
 
     plain: Graph
     program: Graph | None
-    given: tuple[int, ...]
     flows: tuple[bool, ...]
 
     @property
@@ -41,13 +40,12 @@ class CustomJvpOperation:
         if self.program is None:
             return results_of(self.plain, operands), None
         values, kept = walk(self.program, self._arguments(operands))
-        count = len(self.program.structure)
-        ends = self.program.outputs[:count]
-        return [values[port.node][port.output] for port in ends], (values, kept)
+        primals = self.program.outputs[: len(self.program.structure)]
+        return taken(values, primals), (values, kept)
 
     def _arguments(self, operands: Sequence[Any]) -> list[Any]:
         # A linear function's gradient does not depend on where it is taken: any tangent will do.
-        return [*operands, *(jnp.zeros_like(operands[i]) for i in self.given)]
+        return [*operands, *map(jnp.zeros_like, itertools.compress(operands, self.flows))]
 
     def _upstream(self, dys: Sequence[Any]) -> list[Any]:
         assert self.program is not None
@@ -61,15 +59,13 @@ class CustomJvpOperation:
         assert self.program is not None
         values, beside = kept
         found = pull_back(self.program, values, beside, self._upstream(dys))
-        gradients: list[Any] = [None] * len(operands)
-        for number, i in enumerate(self.given):
-            gradients[i] = found.get(len(operands) + number)
-        return gradients
+        tangents = itertools.count(len(operands))
+        return [found.get(next(tangents)) if flows else None for flows in self.flows]
 
     def residuals(
         self, operands: Sequence[Any], results: Sequence[Any], kept: Any, dys: Sequence[Any]
     ) -> dict[str, Any]:
-        return {f"x{i}" if len(operands) > 1 else "x": value for i, value in enumerate(operands)}
+        return dict(zip(numbered_names(len(operands)), operands, strict=True))
 
     def inside(self, operands: Sequence[Any], step: int | None) -> tuple[Graph, list[Any]]:
         refuse_step(step)

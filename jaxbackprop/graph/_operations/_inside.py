@@ -5,14 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from .._errors import UnsupportedPrimitive
 from .._graph import Graph
-from .._sweep import walk
+from .._plan import Plan
+from .._sweep import taken, walk
 
 
 def results_of(graph: Graph, operands: Sequence[Any]) -> list[Any]:
     """A program's results."""
     values, _ = walk(graph, operands)
-    return [values[port.node][port.output] for port in graph.outputs]
+    return taken(values, graph.outputs)
+
+
+def planned(
+    body: Graph, active: Sequence[bool], invariant: Sequence[bool] = ()
+) -> Plan | UnsupportedPrimitive:
+    """How to walk a body forward and back; what is missing where the way back is not known.
+
+    Forward it goes all the same, and who wants to come back is told then.
+    """
+    try:
+        return Plan(body, active, invariant)
+    except UnsupportedPrimitive as error:
+        return error
 
 
 def refuse_step(step: int | None) -> None:

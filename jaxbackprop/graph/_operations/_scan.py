@@ -14,7 +14,7 @@ from jax import lax
 from .._errors import UnsupportedPrimitive
 from .._graph import Graph
 from .._plan import Plan
-from ._inside import results_of
+from ._inside import planned, results_of
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -50,21 +50,18 @@ class ScanOperation:
         return [node.active[0] for node in self.body.inputs]
 
     @cached_property
-    def _plan(self) -> Plan | None:
-        """How to walk a step; None where the way back is not known."""
+    def _plan(self) -> Plan | UnsupportedPrimitive | None:
+        """How to walk a step; what is missing where the way back is not known; None where none is needed."""
         if not any(self.flows):
             return None
-        try:
-            return Plan(self.body, self._active, [i < self.consts for i in range(len(self._active))])
-        except UnsupportedPrimitive:
-            # Forward it goes, and who wants to come back is told then.
-            return None
+        return planned(self.body, self._active, [i < self.consts for i in range(len(self._active))])
 
     @cached_property
     def _kept_carries(self) -> list[int]:
         """The carries whose value before each step the way back reads."""
         end = self.consts + self.carries
-        return [] if self._plan is None else [i for i in self._plan.inputs if self.consts <= i < end]
+        read = self._plan.inputs if isinstance(self._plan, Plan) else ()
+        return [i for i in read if self.consts <= i < end]
 
     def _parts(self, values: Sequence[Any]) -> tuple[list[Any], list[Any], list[Any]]:
         end = self.consts + self.carries
@@ -77,10 +74,10 @@ class ScanOperation:
         def step(carry: list[Any], now: list[Any]) -> tuple[list[Any], Any]:
             inputs = [*shared, *carry, *now]
             computed: list[Any] = []
-            if plan is None:
-                results = results_of(self.body, inputs)
-            else:
+            if isinstance(plan, Plan):
                 results, computed = plan.forward(inputs)
+            else:
+                results = results_of(self.body, inputs)
             kept = [inputs[i] for i in self._kept_carries], computed
             return results[: self.carries], (results[self.carries :], kept)
 
@@ -100,10 +97,9 @@ class ScanOperation:
     ) -> tuple[list[Any], Any]:
         """One gradient an operand; and, where asked for, the gradients of the carries after each step."""
         plan = self._plan
-        if plan is None:
-            # Says what is missing.
-            Plan(self.body, self._active)
-            raise AssertionError("a plan is missing where none is refused")
+        if isinstance(plan, UnsupportedPrimitive):
+            raise plan
+        assert plan is not None
         shared, _, along = self._parts(operands)
         _, active_carries, active_along = self._parts(self._active)
         first = self.consts + self.carries

@@ -83,8 +83,15 @@ def _pads_of_input(at: Local) -> Pads:
     """The padding of dy under which there are as many results as inputs."""
     pads = []
     for n, taps, outputs, stride, (low, _), apart, dilation in _axes(at):
-        pads.append(((taps - 1) * dilation - low, (n - 1) * apart + low - (outputs - 1) * stride))
+        pads.append(mirrored_padding(n, taps, outputs, stride, low, apart, dilation))
     return pads
+
+
+def mirrored_padding(
+    n: int, taps: int, outputs: int, stride: int, low: int, apart: int, dilation: int
+) -> tuple[int, int]:
+    """Along one axis, the padding of dy, its entries a stride apart, that gives each input one result."""
+    return (taps - 1) * dilation - low, (n - 1) * apart + low - (outputs - 1) * stride
 
 
 def _pads_of_kernel(at: Local) -> Pads:

@@ -57,11 +57,8 @@ class Local:
     @property
     def residuals(self) -> dict[str, Any]:
         """What was read so far, by the names that formulas use."""
-        named = dict(zip(operand_names(len(self.x)), self.x._values, strict=True))
-        named.update(zip(result_names(len(self.y)), self.y._values, strict=True))
-        names = [*operand_names(len(self.x)), *result_names(len(self.y))]
-        read = [*sorted(self.x.read), *(len(self.x) + i for i in sorted(self.y.read))]
-        return {names[i]: named[names[i]] for i in read}
+        named = ((self.x, operand_names(len(self.x))), (self.y, result_names(len(self.y))))
+        return {names[i]: values._values[i] for values, names in named for i in sorted(values.read)}
 
 
 def operand_names(count: int) -> list[str]:

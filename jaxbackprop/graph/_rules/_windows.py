@@ -15,6 +15,7 @@ import numpy as np
 from jax import lax
 
 from .._graph import ROUTER
+from ._convolution import mirrored_padding
 from ._rule import Local, rule
 
 
@@ -28,7 +29,7 @@ def _reduce_window_sum(at: Local, i: int, dy: Any) -> Any:
     # o s + t r = j l + low, solved for j: window sums over dy, whose entries stand s places apart.
     pads = []
     for n, outputs, (taps, s, (low, _), apart, r) in zip(shape, dy.shape, _axes(params), strict=True):
-        pads.append(((taps - 1) * r - low, (n - 1) * apart + low - (outputs - 1) * s))
+        pads.append(mirrored_padding(n, taps, outputs, s, low, apart, r))
     return lax.reduce_window(
         dy,
         np.zeros((), dy.dtype),

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -17,10 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxbackprop.check import Point, Program
+from jaxbackprop.check._subject import first_line
 from jaxbackprop.ops._catalogue import Case, Operator, operators
 
 from .._exact import ExactProgram, Truth, from_exact, to_exact
-from .._operators import CannotVerify
+from .._operators import CannotVerify, side_by_side
 from ._points import Sample, Way, binade_name, binades, draws, rounded, sweep, ways_of
 from ._result import AccuracyResult
 
@@ -56,12 +56,7 @@ def measure(
         progress(row.name)
         return measure_operator(row, dense=dense)
 
-    if workers == 1:
-        found = [one(row) for row in rows]
-    else:
-        with ThreadPoolExecutor(workers) as pool:
-            found = list(pool.map(one, rows))
-    return [result for results in found for result in results]
+    return side_by_side(one, rows, workers)
 
 
 def measure_operator(
@@ -82,7 +77,7 @@ def _results(row: Operator, way: Way, dense: int, dtypes: Sequence[str]) -> list
         return _Measurement(row, way, dense).results(dtypes)
     except Exception as error:
         # What cannot be measured keeps no promise, and the others still have their turn.
-        said = f"cannot be measured: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+        said = f"cannot be measured: {first_line(error)}"
         return [AccuracyResult(row.name, way.name, "value", dtypes[0], problems=[said])]
 
 

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxbackprop.check import Point, float64_on_cpu
+from jaxbackprop.graph._jaxpr import binder, is_literal, opened, scan_layout
 
 from ._moves import MOVES, NOTHING, SHAPES, SUMS, moved, summed
 from ._numbers import LOCK, arithmetic, each, is_exact, literals_to_exact, to_exact
@@ -99,17 +100,17 @@ def _is_key(value: Any) -> bool:
 
 def _evaluate(jaxpr: Any, args: Sequence[Any]) -> list[Any]:
     # Closed ones have their constants beside them, or hold them as arguments.
-    opened, consts = getattr(jaxpr, "jaxpr", jaxpr), getattr(jaxpr, "consts", ())
-    known: dict[Any, Any] = dict(zip(opened.constvars, map(_constant, consts), strict=True))
-    known.update(zip(opened.invars, args, strict=True))
+    program, consts = opened(jaxpr)
+    known: dict[Any, Any] = dict(zip(program.constvars, map(_constant, consts), strict=True))
+    known.update(zip(program.invars, args, strict=True))
 
     def read(atom: Any) -> Any:
-        return _constant(atom.val, atom.aval.dtype) if hasattr(atom, "val") else known[atom]
+        return _constant(atom.val, atom.aval.dtype) if is_literal(atom) else known[atom]
 
-    for equation in opened.eqns:
+    for equation in program.eqns:
         outputs = _results(equation, [read(atom) for atom in equation.invars])
         known.update(zip(equation.outvars, outputs, strict=True))
-    return [read(atom) for atom in opened.outvars]
+    return [read(atom) for atom in program.outvars]
 
 
 def _constant(value: Any, dtype: Any = None) -> Any:
@@ -131,15 +132,15 @@ def _results(equation: Any, operands: list[Any]) -> Sequence[Any]:
     if name in SHAPES and not any(map(_is_key, operands)):
         return [SHAPES[name](equation.params, *map(np.asarray, operands))]
     if not any(map(is_exact, operands)):
-        return [to_exact(y) if _is_float(y) else y for y in _binder(equation)(*operands)]
+        return [to_exact(y) if _is_float(y) else y for y in binder(equation)(*operands)]
     if name in RULES:
         return [RULES[name](equation.params, *operands)]
     if name in MOVES:
         filled = equation.params.get("fill_value")
-        bind = _binder(equation) if filled is None else _binder(equation, fill_value=np.nan)
+        bind = binder(equation) if filled is None else binder(equation, fill_value=np.nan)
         return moved(bind, operands, np.nan if filled is None else filled)
     if name in SUMS:
-        return summed(_binder(equation), operands)
+        return summed(binder(equation), operands)
     if name in NOTHING:
         return operands
     raise NoExactRule(f"no rule says what {name!r} does to numbers of more than fifty digits")
@@ -152,20 +153,7 @@ _APPROXIMATED: dict[str | None, Callable[[], Callable[..., Any]]] = {
 
 
 def _name_of(jaxpr: Any) -> str | None:
-    return getattr(getattr(getattr(jaxpr, "jaxpr", jaxpr), "debug_info", None), "func_name", None)
-
-
-def _binder(equation: Any, **changed: Any) -> Callable[..., Sequence[Any]]:
-    """The equation's own primitive, called by JAX, with some parameters changed."""
-    # Functions among the parameters are arguments of bind; older releases give them apart.
-    given = equation.primitive.get_bind_params({**equation.params, **changed})
-    functions, params = given if isinstance(given, tuple) else ((), given)
-
-    def bind(*operands: Any) -> Sequence[Any]:
-        bound = equation.primitive.bind(*functions, *operands, **params)
-        return bound if equation.primitive.multiple_results else [bound]
-
-    return bind
+    return getattr(getattr(opened(jaxpr)[0], "debug_info", None), "func_name", None)
 
 
 # ---- loops and branches -----------------------------------------------------------------------------------
@@ -178,13 +166,8 @@ def _cond(equation: Any, operands: list[Any]) -> Sequence[Any]:
 
 
 def _scan(equation: Any, operands: list[Any]) -> Sequence[Any]:
-    """Step by step. How many operands are carried, the ranks tell: releases differ in the parameters."""
     body, length = equation.params["jaxpr"], equation.params["length"]
-    opened = getattr(body, "jaxpr", body)
-    stacked_in = [a.aval.ndim > b.aval.ndim for a, b in zip(equation.invars, opened.invars, strict=True)]
-    stacked_out = [a.aval.ndim > b.aval.ndim for a, b in zip(equation.outvars, opened.outvars, strict=True)]
-    carries = stacked_out.count(False)
-    consts = stacked_in.count(False) - carries
+    consts, carries = scan_layout(equation)
     fixed, carry, along = operands[:consts], operands[consts : consts + carries], operands[consts + carries :]
     order = range(length)[::-1] if equation.params["reverse"] else range(length)
     steps: list[Sequence[Any]] = [()] * length
