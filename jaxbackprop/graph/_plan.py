@@ -2,24 +2,31 @@
 
 The backward pass of a graph needs some of the forward pass's values. Where both run in different programs
 (the steps of a loop, the branches of a condition) those values are kept in between. Which ones is read off
-the backward pass itself: it is written down once, with every value at hand; what it does not use is not kept.
+the backward pass itself, written down once with every value at hand. What of it does not depend on the
+upstream gradients, such as a cosine, is computed in the forward pass; between that and what does depend on
+them the least is kept (`_cut`). Arithmetic is cheap enough to be repeated, where that leaves less to keep.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import jax
-import numpy as np
+import jax.numpy as jnp
 
 from . import _jaxpr
+from ._cut import smallest_cut
 from ._graph import Graph
 from ._sweep import pull_back, taken, walk
 
-# Computed again in the backward pass, where their operand is there or smaller: they only move or widen.
-_CHEAP = {"broadcast_in_dim", "reshape", "squeeze", "expand_dims", "convert_element_type", "neg", "copy"}
+# An instruction an entry, or none.
+_CHEAP = frozenset(
+    "abs add add_any and broadcast_in_dim ceil clamp convert_element_type copy eq expand_dims floor ge gt "
+    "integer_pow iota is_finite le lt max min mul ne neg not or reshape select_n sign square squeeze sub "
+    "xor".split()
+)
 
 
 class Plan:
@@ -30,13 +37,20 @@ class Plan:
         kept: shapes and dtypes of the computed values that it reads.
     """
 
-    def __init__(self, graph: Graph, active: Sequence[bool], invariant: Sequence[bool] = ()):
+    def __init__(
+        self,
+        graph: Graph,
+        active: Sequence[bool],
+        invariant: Collection[int] = (),
+        carried: Collection[int] = (),
+    ):
         """Cuts a body apart.
 
         Args:
             graph: the body.
             active: which of its arguments a gradient flows back to.
-            invariant: which of its arguments are the same in every step of a loop.
+            invariant: indices of the arguments that are the same in every step of a loop.
+            carried: indices of the arguments that are gone after the step, unless they are kept.
         """
         self._graph, self._active = graph, tuple(active)
         shapes = [node.outputs[0] for node in graph.inputs]
@@ -48,7 +62,7 @@ class Plan:
             tree[:] = [structure]
             return taken(values, graph.outputs), leaves
 
-        self._forward, self._forward_consts = _jaxpr.opened(jax.make_jaxpr(forward)(*shapes))
+        self._forward, forward_consts = _jaxpr.opened(jax.make_jaxpr(forward)(*shapes))
         self._structure = tree[0]
         count = len(graph.outputs)
         self._outputs = self._forward.outvars[:count]
@@ -67,62 +81,66 @@ class Plan:
             return [d for d, f in zip(arrived, found, strict=True) if f]
 
         written = jax.make_jaxpr(backward)([_jaxpr.spec(atom.aval) for atom in leaves], shapes_of_dys)
-        self._backward, self._backward_consts = _jaxpr.opened(written)
+        back, consts = _jaxpr.opened(written)
+        self._constants = {
+            **dict(zip(self._forward.constvars, forward_consts, strict=True)),
+            **dict(zip(back.constvars, consts, strict=True)),
+        }
         self._found = list(found)
-        self._backward_equations = _jaxpr.live(self._backward.eqns, _variables(self._backward.outvars))
-        used = {atom for e in self._backward_equations for atom in e.invars if not _jaxpr.is_literal(atom)}
-        used |= _variables(self._backward.outvars)
-        self._leaves = [
-            (var, atom)
-            for var, atom in zip(self._backward.invars[: len(leaves)], leaves, strict=True)
-            if var in used
-        ]
-        self._dys = self._backward.invars[len(leaves) :]
-        self._settle(invariant)
+        self._dys = back.invars[len(leaves) :]
+        # The leaves' names in the backward pass give way to those of the forward pass.
+        named = dict(zip(back.invars[: len(leaves)], leaves, strict=True))
 
-    def _settle(self, invariant: Sequence[bool]) -> None:
-        """Decides for each value that the backward pass reads: given, kept, or computed again."""
+        def renamed(atoms: Sequence[Any]) -> list[Any]:
+            return [a if _jaxpr.is_literal(a) else named.get(a, a) for a in atoms]
+
+        self._gradients = renamed(back.outvars)
+        equations = [e.replace(invars=renamed(e.invars)) for e in back.eqns]
+        self._settle(_jaxpr.live(equations, _variables(self._gradients)), set(invariant), set(carried))
+
+    def _settle(self, back: Sequence[Any], invariant: set[int], carried: set[int]) -> None:
+        """Decides what is computed when, and what is kept in between."""
+        late = set(self._dys)
+        for equation in back:
+            if equation.effects or late & _variables(equation.invars):
+                late.update(equation.outvars)
+        self._late = [e for e in back if late.intersection(e.outvars)]
+        early = [*self._forward.eqns, *(e for e in back if not late.intersection(e.outvars))]
+
         position = {var: i for i, var in enumerate(self._forward.invars)}
-        maker = {var: e for e in self._forward.eqns for var in e.outvars}
-        constants = set(self._forward.constvars)
-        same = {var for var, i in position.items() if invariant and invariant[i]} | constants
-        for equation in self._forward.eqns:
-            if all(_jaxpr.is_literal(a) or a in same for a in equation.invars) and not equation.effects:
+        maker = {var: e for e in early for var in e.outvars}
+        same = {var for var, i in position.items() if i in invariant} | set(self._constants)
+        for equation in early:
+            if _variables(equation.invars) <= same and not equation.effects:
                 same.update(equation.outvars)
-        pending = list(dict.fromkeys(a for _, a in self._leaves if not _jaxpr.is_literal(a)))
-        kept: dict[Any, None] = {}
-        inputs: dict[int, None] = {}
-        again: set[Any] = set()
-        seen = set(pending)
+        there = same | {var for var, i in position.items() if i not in carried}
+        wanted = _variables(self._gradients).union(*(_variables(e.invars) for e in self._late)) - late
+        repeatable = {
+            var: list(_variables(e.invars))
+            for var, e in maker.items()
+            if var in same or e.primitive.name in _CHEAP
+        }
+        kept = set(smallest_cut(wanted, repeatable, lambda var: 0 if var in there else _size(var)))
+
+        inputs, again, pending = set(), set(), list(wanted)
         while pending:
             var = pending.pop()
             if var in position:
-                inputs[position[var]] = None
-                continue
-            if var in constants:
-                continue
-            equation = maker[var]
-            operands = [a for a in equation.invars if not _jaxpr.is_literal(a)]
-            cheap = equation.primitive.name in _CHEAP and all(_size(a) <= _size(var) for a in operands)
-            if not (cheap or var in same):
-                kept[var] = None
-                continue
-            again.add(var)
-            pending += [a for a in operands if a not in seen]
-            seen.update(operands)
-        order = {var: n for n, e in enumerate(self._forward.eqns) for var in e.outvars}
-        self._kept = sorted(kept, key=order.__getitem__)
+                inputs.add(position[var])
+            elif not (var in kept or var in self._constants or var in again):
+                again.add(var)
+                pending += repeatable[var]
         self.inputs = tuple(sorted(inputs))
+        self._kept = [var for e in early for var in e.outvars if var in kept]
         self.kept = [_jaxpr.spec(var.aval) for var in self._kept]
-        repeated = [e for e in self._forward.eqns if again.intersection(e.outvars)]
-        self._once = [e for e in repeated if all(v in same for v in e.outvars)]
-        self._every = [e for e in repeated if not all(v in same for v in e.outvars)]
-        self._ahead = _jaxpr.live(self._forward.eqns, _variables(self._outputs) | set(kept))
+        repeated = [e for e in early if again.intersection(e.outvars)]
+        self._once = [e for e in repeated if same.issuperset(e.outvars)]
+        self._every = [e for e in repeated if not same.issuperset(e.outvars)]
+        self._ahead = _jaxpr.live(early, _variables(self._outputs).union(self._kept))
 
     def forward(self, inputs: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         """The body's results, and what the backward pass reads of the computed values."""
-        known = dict(zip(self._forward.invars, inputs, strict=True))
-        known.update(zip(self._forward.constvars, self._forward_consts, strict=True))
+        known = self._known(inputs)
         _jaxpr.evaluate(self._ahead, known)
         return [_jaxpr.read(known, atom) for atom in self._outputs], [known[var] for var in self._kept]
 
@@ -132,8 +150,7 @@ class Plan:
         Args:
             inputs: the body's arguments; None where they change.
         """
-        known = dict(zip(self._forward.invars, inputs, strict=True))
-        known.update(zip(self._forward.constvars, self._forward_consts, strict=True))
+        known = self._known(inputs)
         _jaxpr.evaluate(self._once, known)
         return [known[var] for e in self._once for var in e.outvars]
 
@@ -152,35 +169,28 @@ class Plan:
             dys: one upstream gradient a result; None where none came.
             once: of `once`; None to compute that here.
         """
-        known = dict(zip(self._forward.invars, inputs, strict=True))
-        known.update(zip(self._forward.constvars, self._forward_consts, strict=True))
+        known = self._known(inputs)
         known.update(zip(self._kept, kept, strict=True))
         if once is None:
             _jaxpr.evaluate(self._once, known)
         else:
             known.update(zip((var for e in self._once for var in e.outvars), once, strict=True))
         _jaxpr.evaluate(self._every, known)
-        back = {var: _jaxpr.read(known, atom) for var, atom in self._leaves}
-        back.update(zip(self._backward.constvars, self._backward_consts, strict=True))
         given = [dy for dy, flows in zip(dys, self._flows, strict=True) if flows]
         for var, dy in zip(self._dys, given, strict=True):
-            back[var] = _zeros(var.aval) if dy is None else dy
-        _jaxpr.evaluate(self._backward_equations, back)
-        results = iter([_jaxpr.read(back, atom) for atom in self._backward.outvars])
+            known[var] = jnp.zeros(var.aval.shape, var.aval.dtype) if dy is None else dy
+        _jaxpr.evaluate(self._late, known)
+        results = iter([_jaxpr.read(known, atom) for atom in self._gradients])
         return [next(results) if f else None for f in self._found]
 
+    def _known(self, inputs: Sequence[Any]) -> dict[Any, Any]:
+        return {**self._constants, **dict(zip(self._forward.invars, inputs, strict=True))}
 
-def _variables(atoms: Sequence[Any]) -> set[Any]:
+
+def _variables(atoms: Iterable[Any]) -> set[Any]:
     return {atom for atom in atoms if not _jaxpr.is_literal(atom)}
 
 
 def _size(var: Any) -> int:
-    return math.prod(var.aval.shape) * np.dtype(var.aval.dtype).itemsize if _has_size(var) else 0
-
-
-def _has_size(var: Any) -> bool:
-    return not jax.numpy.issubdtype(var.aval.dtype, jax.dtypes.extended)
-
-
-def _zeros(aval: Any) -> Any:
-    return jax.numpy.zeros(aval.shape, aval.dtype)
+    """Bytes; not 0 even if empty: what is not kept is not there."""
+    return max(1, math.prod(var.aval.shape) * var.aval.dtype.itemsize)

@@ -47,10 +47,14 @@ def _longer(shape: tuple[int, ...], factor: int) -> tuple[int, ...]:
 def _factor(row: Operator, case: Case) -> int:
     """How many times longer every axis becomes where time is measured: odd, for windows are."""
     wanted = _ENTRYWISE if row.elementwise else _OTHER
-    shapes = [x.shape for x in jax.tree.leaves(case.arguments, is_leaf=_is_draw) if isinstance(x, OpReal)]
-    largest = max(shapes, key=math.prod)
-    axes = sum(n > 1 for n in largest)
-    factor = int((wanted / math.prod(largest)) ** (1 / axes)) if axes else 1
+    leaves = jax.tree.leaves(case.arguments, is_leaf=_is_draw)
+    shapes = [leaf.shape for leaf in leaves if isinstance(leaf, OpReal | OpInteger)]
+    factors = [
+        int((wanted / math.prod(shape)) ** (1 / axes))
+        for shape in shapes
+        if (axes := sum(n > 1 for n in shape))
+    ]
+    factor = min(factors, default=1)
     return max(1, factor - 1 + factor % 2)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from .._errors import UnsupportedPrimitive
@@ -18,14 +18,14 @@ def results_of(graph: Graph, operands: Sequence[Any]) -> list[Any]:
 
 
 def planned(
-    body: Graph, active: Sequence[bool], invariant: Sequence[bool] = ()
+    body: Graph, active: Sequence[bool], invariant: Collection[int] = (), carried: Collection[int] = ()
 ) -> Plan | UnsupportedPrimitive:
     """How to walk a body forward and back; what is missing where the way back is not known.
 
     Forward it goes all the same, and who wants to come back is told then.
     """
     try:
-        return Plan(body, active, invariant)
+        return Plan(body, active, invariant, carried)
     except UnsupportedPrimitive as error:
         return error
 

@@ -35,6 +35,9 @@ class PrimitiveOperation:
         return str(self.primitive.name)
 
     def forward(self, operands: Sequence[Any]) -> tuple[list[Any], None]:
+        rule = RULES.get(self.name) if any(self.flows) else None
+        if rule is not None and rule.forward is not None:
+            return rule.forward(self.params, *operands), None
         return self.bind(*operands), None
 
     def backward(

@@ -54,7 +54,8 @@ class ScanOperation:
         """How to walk a step; what is missing where the way back is not known; None where none is needed."""
         if not any(self.flows):
             return None
-        return planned(self.body, self._active, [i < self.consts for i in range(len(self._active))])
+        end = self.consts + self.carries
+        return planned(self.body, self._active, range(self.consts), range(self.consts, end))
 
     @cached_property
     def _kept_carries(self) -> list[int]:

@@ -49,11 +49,11 @@ def _div(at: Local, i: int, dy: Any) -> Any:
         return dy / at.x[1]
     if at.operands[1].shape != at.results[0].shape:
         return _div_of_many(at, dy)
-    # As a quotient of the upstream gradient: b² would overflow long before b. Where a is the smaller (as in
-    # 1 / x) the quotient is formed again, so that b alone is kept.
+    # Twice divided by b: b² would overflow long before b. Where a is the smaller (as in 1 / x) the quotient
+    # is formed again, so that b alone is kept.
     whole = at.operands[0].shape == at.results[0].shape
     quotient = at.y[0] if whole else at.x[0] / at.x[1]
-    return -(dy / at.x[1]) * quotient
+    return -dy * (quotient / at.x[1])
 
 
 def _div_of_many(at: Local, dy: Any) -> Any:

@@ -6,6 +6,7 @@ Each has a parameter `reverse`: then it went into result i and all before it.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax.numpy as jnp
@@ -20,25 +21,48 @@ def _cumsum(at: Local, i: int, dy: Any) -> Any:
     return lax.cumsum(dy, at.params["axis"], reverse=not at.params["reverse"])
 
 
-@rule("cumprod", formula="dx_i = y_(i-1) s_i, s_i = dy_i + x_(i+1) s_(i+1)")
+def _in_a_tree(combine: Callable[[Any, Any], Any]) -> Callable[..., list[Any]]:
+    """Results of a cumulative reduction as JAX's differentiation does; XLA's own way may be slower."""
+
+    def forward(params: Mapping[str, Any], x: Any) -> list[Any]:
+        return [lax.associative_scan(combine, x, params["reverse"], params["axis"])]
+
+    return forward
+
+
+@rule("cumprod", formula="dx_i = y_(i-1) s_i, s_i = dy_i + x_(i+1) s_(i+1)", forward=_in_a_tree(lax.mul))
 def _cumprod(at: Local, i: int, dy: Any) -> Any:
     # No division by x_i, so zeros do no harm.
     return _before(at.y[0], 1, at) * _collected(dy, jnp.asarray(at.x[0]), at)
 
 
-@rule("cumlogsumexp", formula="dx_i = exp(x_i - y_i) s_i, s_i = dy_i + exp(y_i - y_(i+1)) s_(i+1)")
+@rule(
+    "cumlogsumexp",
+    formula="dx_i = exp(x_i - y_i) s_i, s_i = dy_i + exp(y_i - y_(i+1)) s_(i+1)",
+    forward=_in_a_tree(jnp.logaddexp),
+)
 def _cumlogsumexp(at: Local, i: int, dy: Any) -> Any:
     # y grows from step to step: no exponent is above 0.
     y = at.y[0]
     return _share(at.x[0], y) * _collected(dy, _share(_before(y, -math.inf, at), y), at)
 
 
-@rule("cummax", formula="dx_i = sum of dy_k where x_i is the greatest so far, k >= i", gate=ROUTER)
+@rule(
+    "cummax",
+    formula="dx_i = sum of dy_k where x_i is the greatest so far, k >= i",
+    gate=ROUTER,
+    forward=_in_a_tree(lax.max),
+)
 def _cummax(at: Local, i: int, dy: Any) -> Any:
     return _to_winners(at, dy, lax.max)
 
 
-@rule("cummin", formula="dx_i = sum of dy_k where x_i is the least so far, k >= i", gate=ROUTER)
+@rule(
+    "cummin",
+    formula="dx_i = sum of dy_k where x_i is the least so far, k >= i",
+    gate=ROUTER,
+    forward=_in_a_tree(lax.min),
+)
 def _cummin(at: Local, i: int, dy: Any) -> Any:
     return _to_winners(at, dy, lax.min)
 
@@ -50,22 +74,59 @@ def _share(part: Any, whole: Any) -> Any:
 
 def _before(y: Any, first: float, at: Local) -> Any:
     """The result before each; `first` before the first."""
-    config = [(0, 0, 0)] * y.ndim
-    config[at.params["axis"]] = (-1, 1, 0) if at.params["reverse"] else (1, -1, 0)
-    return lax.pad(y, jnp.asarray(first, y.dtype), config)
+    return _following(y, at.params["axis"], not at.params["reverse"], first)
+
+
+# Blocks of a tree, and what is worked through one by one.
+_BLOCK, _SHORT = 4, 16
 
 
 def _collected(dy: Any, factor: Any, at: Local) -> Any:
-    """s_i = dy_i + factor_(i+1) s_(i+1): step by step one multiplication an entry, in a tree three."""
+    """s_i = dy_i + factor_(i+1) s_(i+1), or in reverse s_i = dy_i + factor_(i-1) s_(i-1)."""
+    axis, reverse = at.params["axis"], at.params["reverse"]
+    return _gathered(dy, _following(factor, axis, reverse), axis, reverse)
 
-    def step(arriving: Any, here: tuple[Any, Any]) -> tuple[Any, Any]:
-        collected = here[0] + arriving
-        return collected * here[1], collected
 
-    axis = at.params["axis"]
-    steps = jnp.moveaxis(dy, axis, 0), jnp.moveaxis(factor, axis, 0)
-    nothing = jnp.zeros(steps[0].shape[1:], dy.dtype)
-    return jnp.moveaxis(lax.scan(step, nothing, steps, reverse=not at.params["reverse"])[1], 0, axis)
+def _gathered(dy: Any, onward: Any, axis: int, reverse: bool) -> Any:
+    """s_i = dy_i + onward_i s_(i+1), or s_(i-1), in a tree of blocks: three multiplications an entry.
+
+    s at a block's outermost entry is what the block's own entries say, plus the product of its factors times
+    s at the outermost entry of the block that follows. So those are the same problem, as many times smaller.
+    """
+    size = dy.shape[axis]
+    if size == 0:
+        return dy
+    block = size if size <= _SHORT else _BLOCK
+    entries = list(zip(_places(dy, block, axis), _places(onward, block, axis), strict=True))
+    order = range(block) if reverse else range(block - 1, -1, -1)
+    arriving = None
+    if size > block:
+        own, product = entries[order[0]]
+        for place in order[1:]:
+            entry, factor = entries[place]
+            own, product = entry + factor * own, factor * product
+        arriving = _following(_gathered(own, product, axis, reverse), axis, reverse)
+    collected: list[Any] = [None] * block
+    for place in order:
+        entry, factor = entries[place]
+        arriving = entry if arriving is None else entry + factor * arriving
+        collected[place] = arriving
+    s = jnp.stack(collected, axis + 1).reshape(*dy.shape[:axis], -1, *dy.shape[axis + 1 :])
+    return lax.slice_in_dim(s, 0, size, axis=axis)
+
+
+def _places(v: Any, block: int, axis: int) -> list[Any]:
+    """The first entry of each block, the second, and so on; zeros fill the last block."""
+    full = _put(v, 0, 1, -(-v.shape[axis] // block) * block, axis)
+    blocks = full.reshape(*v.shape[:axis], -1, block, *v.shape[axis + 1 :])
+    return [lax.index_in_dim(blocks, place, axis + 1, keepdims=False) for place in range(block)]
+
+
+def _following(v: Any, axis: int, reverse: bool, last: float = 0) -> Any:
+    """For each entry the next one, or in reverse the one before; `last` where there is none."""
+    config = [(0, 0, 0)] * v.ndim
+    config[axis] = (1, -1, 0) if reverse else (-1, 1, 0)
+    return lax.pad(v, jnp.asarray(last, v.dtype), config)
 
 
 def _to_winners(at: Local, dy: Any, best: Any) -> Any:

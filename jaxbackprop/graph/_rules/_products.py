@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax.numpy as jnp
@@ -29,6 +30,7 @@ def _dot_general(at: Local, i: int, dy: Any) -> Any:
         left, right, axes = other, dy, mirrored
         numbers = (numbers[0][::-1], numbers[1][::-1])
         precision = precision[::-1] if isinstance(precision, tuple) else precision
+    left, right, numbers = _merged(left, right, numbers)
     product = lax.dot_general(
         left,
         right,
@@ -39,6 +41,24 @@ def _dot_general(at: Local, i: int, dy: Any) -> Any:
     if not _ordered(axes):
         product = lax.transpose(product, tuple(int(axis) for axis in np.argsort(axes)))
     return product.astype(at.operands[i].dtype)
+
+
+def _merged(left: Any, right: Any, numbers: Any) -> tuple[Any, Any, Any]:
+    """Neighbouring contracted axes as one: compilers copy an operand to contract several at once."""
+    contracted, batch = numbers
+    if len(contracted[0]) < 2 or any(np.any(np.diff(axes) != 1) for axes in contracted):
+        return left, right, numbers
+    gone = len(contracted[0]) - 1
+    operands = []
+    for operand, axes in ((left, contracted[0]), (right, contracted[1])):
+        first, end = axes[0], axes[-1] + 1
+        size = math.prod(operand.shape[first:end])
+        operands.append(lax.reshape(operand, (*operand.shape[:first], size, *operand.shape[end:])))
+    stacked = tuple(
+        tuple(axis - gone * (axis > axes[0]) for axis in of)
+        for of, axes in zip(batch, contracted, strict=True)
+    )
+    return operands[0], operands[1], (((contracted[0][0],), (contracted[1][0],)), stacked)
 
 
 def _free(rank: int, contracted: Any, batch: Any) -> tuple[int, ...]:
