@@ -64,8 +64,9 @@ def _div_of_many(at: Local, dy: Any) -> Any:
     # A sum of halves may be too large for a half before it is divided.
     wide = b.dtype if jnp.finfo(b.dtype).bits >= 32 else jnp.float32
     total = jnp.sum(dy * at.x[0], copied, dtype=wide, keepdims=bool(b.shape))
-    divisor = jnp.asarray(at.x[1], wide)
-    return lax.convert_element_type(-(total / divisor) / divisor, b.dtype)
+    # Divided once: compilers repeat what is done to this number for each that it is handed to.
+    inverse = 1 / jnp.asarray(at.x[1], wide)
+    return lax.convert_element_type(-(total * inverse) * inverse, b.dtype)
 
 
 @rule("rem", formula="da = dy, db = -dy trunc(a / b)")
