@@ -86,7 +86,12 @@ class ScanOperation:
         return [*end, *out], kept
 
     def _scan(self, step: Callable[..., Any], start: Any, along: Any, backward: bool = False) -> Any:
-        return lax.scan(step, start, along, self.length, reverse=self.reverse != backward, unroll=self.unroll)
+        def loop(start: Any, along: Any) -> Any:
+            reverse = self.reverse != backward
+            return lax.scan(step, start, along, self.length, reverse=reverse, unroll=self.unroll)
+
+        # As a function of its own an unrolled loop needs less memory at a time: it is scheduled by itself.
+        return loop(start, along) if self.unroll == 1 else jax.jit(loop)(start, along)
 
     def backward(
         self, operands: Sequence[Any], results: Sequence[Any], kept: Any, dys: Sequence[Any]
