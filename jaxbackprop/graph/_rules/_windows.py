@@ -93,12 +93,19 @@ def _to_winners_of_tiles(at: Local, dy: Any, worst: float) -> Any:
         pads.append((low, outputs * taps - n - low, 0))
     tiles = _split(dy.shape, params)
     x = lax.pad(at.x[0], np.array(worst, dy.dtype), pads).reshape(tiles)
-    last = math.prod(window) - 1
-    numbers = np.arange(last + 1, dtype=np.int32).reshape(window)
+    numbers = np.arange(math.prod(window), dtype=np.int32).reshape(window)
     tap = lax.broadcast_in_dim(numbers, tiles, range(1, len(tiles), 2))
-    # Where a nan came out none is equal, and the last gets it, so that a nan in dy is not lost.
-    candidates = lax.select(x == _in_tiles(at.y[0], params), tap, jnp.full_like(tap, last))
-    winner = lax.reduce_min(candidates, range(1, len(tiles), 2))
+
+    def better(first: Sequence[Any], second: Sequence[Any]) -> list[Any]:
+        before = lax.gt if worst < 0 else lax.lt
+        tied = (first[0] == second[0]) & (first[1] < second[1])
+        stays = before(first[0], second[0]) | tied
+        return [lax.select(stays, a, b) for a, b in zip(first, second, strict=True)]
+
+    # The winner is looked for again: compilers may compute x twice and round it otherwise, so that no entry
+    # equals the window's maximum.
+    start = np.array(worst, dy.dtype), np.array(numbers.size, np.int32)
+    winner = lax.reduce((x, tap), start, better, range(1, len(tiles), 2))[1]
     dx = lax.select(tap == _in_tiles(winner, params), _in_tiles(dy, params), jnp.zeros(tiles, dy.dtype))
     return _from_tiles(dx, shape, params)
 
