@@ -63,7 +63,7 @@ OUTSIDE = {
     "check": {"jax", "numpy", "rich"},
     "_check_command": {"jax", "numpy", "rich"},
     "_graph_command": {"jax", "numpy", "rich"},
-    "graph": {"graphlay", "jax", "numpy"},
+    "graph": {"graphlay", "jax", "numpy", "scipy"},
     "_pytest_plugin": {"pytest"},
     "data": {"numpy", "pyarrow"},
     "ops": {"jax", "jaxtyping", "numpy"},
