@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxbackprop.check import Point, Program, float64_on_cpu
@@ -75,7 +76,7 @@ def _as_operator(row: Row) -> Operator:
         graph, plan, inputs = _planned(row, args)
         results, kept = plan.forward(inputs)
         read = [x if i in plan.inputs else None for i, x in enumerate(inputs)]
-        return jax.tree.unflatten(graph.structure, results), (read, kept, [Like.of(x) for x in args])
+        return jax.tree.unflatten(graph.structure, results), (read, kept, [Like.of(jnp.asarray(x)) for x in args])
 
     def backward(residuals: Any, dy: Any) -> tuple[Any, ...]:
         read, kept, likes = residuals
