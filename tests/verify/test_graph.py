@@ -19,6 +19,8 @@ from jaxbackprop.verify._graph import verify_row, verify_rules
 
 LATER = {"log2", "nextafter", "one_minus_square", "polynomial"}
 FIRST = list({row.primitive: row for row in reversed(ROWS)}.values())
+WITH_NUMBERS = [row for row in ROWS if any(isinstance(x, int | float) for x in row.arguments)]
+HELD_UP = list({row.name: row for row in (*FIRST, *WITH_NUMBERS)}.values())
 
 
 def test_every_rule_has_a_row_and_every_row_a_rule_and_a_name_of_its_own():
@@ -30,7 +32,7 @@ def test_every_rule_has_a_row_and_every_row_a_rule_and_a_name_of_its_own():
     assert len({row.name for row in ROWS}) == len(ROWS)
 
 
-@pytest.mark.parametrize("row", FIRST, ids=lambda row: row.primitive)
+@pytest.mark.parametrize("row", HELD_UP, ids=lambda row: row.name)
 def test_the_harness_finds_the_rule_right(row):
     results = verify_row(row)
     assert results
