@@ -74,10 +74,17 @@ def _described(equation: Any, flows: tuple[bool, ...], source: Source | None) ->
     return _STRUCTURES.get(equation.primitive.name, _primitive)(equation, flows, source)
 
 
+def _name(equation: Any) -> str:
+    """What the rule is entered as. From JAX 0.12 on some operations share a primitive, which holds theirs."""
+    shared = equation.params.get("_prim")
+    return equation.primitive.name if shared is None else type(shared).__name__
+
+
 def _primitive(equation: Any, flows: tuple[bool, ...], source: Source | None) -> Described:
-    name = equation.primitive.name
+    name = _name(equation)
     rule = RULES.get(name)
     operation = PrimitiveOperation(
+        name,
         equation.primitive,
         binder(equation),
         equation.params,

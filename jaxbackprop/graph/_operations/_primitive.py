@@ -20,6 +20,7 @@ Shape = jax.ShapeDtypeStruct
 class PrimitiveOperation:
     """A primitive, with the rule of its name."""
 
+    name: str
     primitive: Any
     bind: Callable[..., list[Any]]
     params: Mapping[str, Any]
@@ -29,10 +30,6 @@ class PrimitiveOperation:
     source: Source | None
 
     bodies: tuple[Graph, ...] = ()
-
-    @property
-    def name(self) -> str:
-        return str(self.primitive.name)
 
     def forward(self, operands: Sequence[Any]) -> tuple[list[Any], None]:
         rule = RULES.get(self.name) if any(self.flows) else None

@@ -69,6 +69,11 @@ def _div_of_many(at: Local, dy: Any) -> Any:
     return lax.convert_element_type(-(total * inverse) * inverse, b.dtype)
 
 
+@rule("Ldexp", formula="da = dy 2ᵇ")
+def _ldexp(at: Local, i: int, dy: Any) -> Any:
+    return jnp.ldexp(dy, at.x[1])
+
+
 @rule("rem", formula="da = dy, db = -dy trunc(a / b)")
 def _rem(at: Local, i: int, dy: Any) -> Any:
     return dy if i == 0 else -dy * jnp.trunc(at.x[0] / at.x[1])
