@@ -76,7 +76,8 @@ def _as_operator(row: Row) -> Operator:
         graph, plan, inputs = _planned(row, args)
         results, kept = plan.forward(inputs)
         read = [x if i in plan.inputs else None for i, x in enumerate(inputs)]
-        return jax.tree.unflatten(graph.structure, results), (read, kept, [Like.of(jnp.asarray(x)) for x in args])
+        likes = [Like.of(jnp.asarray(x)) for x in args]
+        return jax.tree.unflatten(graph.structure, results), (read, kept, likes)
 
     def backward(residuals: Any, dy: Any) -> tuple[Any, ...]:
         read, kept, likes = residuals
