@@ -20,6 +20,8 @@ from typing import Any, NoReturn
 
 from jaxbackprop import __version__
 from jaxbackprop._check_command._help import EPILOG, TARGET
+from jaxbackprop._doctor_command._help import EPILOG as DOCTOR_EPILOG
+from jaxbackprop._doctor_command._help import TARGET as DOCTOR_TARGET
 from jaxbackprop._graph_command._help import EPILOG as GRAPH_EPILOG
 from jaxbackprop._graph_command._help import TARGET as GRAPH_TARGET
 from jaxbackprop.train import Config, encodes, flag
@@ -37,8 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments after the program's name; None takes those of the process.
 
     Returns:
-        The exit status: 0, the command's own (1 where `verify` finds a wrong gradient), 2 for any error, 130
-        or 143 when interrupted or terminated, 141 when the reader of standard output has gone.
+        The exit status: 0, the command's own (1 where `verify` finds a wrong gradient, or `doctor` anything),
+        2 for any error, 130 or 143 when interrupted or terminated, 141 when the reader of standard output has
+        gone.
     """
     # A closed stream is None; what is printed then goes nowhere, and there is nothing to read.
     sys.stdin = sys.stdin or open(os.devnull)
@@ -175,16 +178,39 @@ def _parser() -> argparse.ArgumentParser:
     graph = command("graph", _graph, "show the computation graph of a function, forward and backward")
     graph.formatter_class = argparse.RawDescriptionHelpFormatter
     graph.epilog = GRAPH_EPILOG
-    graph.add_argument("target", metavar="TARGET", help=GRAPH_TARGET)
+    graph.add_argument("target", metavar="TARGET", nargs="?", help=GRAPH_TARGET)
     graph.add_argument("--arg", action="append", metavar="TEXT", help="an argument, such as 'f32[4,5]'")
+    graph.add_argument("--html", metavar="FILE", help="write a page that steps through it to FILE")
     graph.add_argument("--svg", metavar="FILE", help="write a picture to FILE")
     graph.add_argument("--dot", metavar="FILE", help="write it in Graphviz's language to FILE")
     graph.add_argument("--json", metavar="FILE", help="write nodes, edges, values and gradients to FILE")
     graph.add_argument("--seed", type=int, default=0, help="of all draws (default: %(default)s)")
+    graph.add_argument(
+        "--examples", metavar="DIR", help="instead write three example pages, of the lecture's networks"
+    )
+
+    doctor = command("doctor", _doctor, "say where a model's gradient vanishes, explodes, dies or turns nan")
+    doctor.formatter_class = argparse.RawDescriptionHelpFormatter
+    doctor.epilog = DOCTOR_EPILOG
+    doctor.add_argument("target", metavar="TARGET", help=DOCTOR_TARGET)
+    doctor.add_argument("--arg", action="append", metavar="TEXT", help="an argument, such as 'f32[4,5]'")
+    doctor.add_argument("--data", metavar="FILE", help="tagged sentences to examine a run on")
+    doctor.add_argument("--plot", metavar="FILE", help="write a picture to FILE")
+    doctor.add_argument("--json", metavar="FILE", help="write the findings and all figures to FILE")
+    doctor.add_argument("--seed", type=int, default=0, help="of all draws (default: %(default)s)")
 
     train = command("train", _train, "train the window classifier for named entities")
     train.add_argument(
         "--out", metavar="DIR", help="the run folder to make; it must not exist (default: runs/<time>)"
+    )
+    train.add_argument(
+        "--graph", metavar="FILE", help="before training, write the loss's graph at the first batch, a page"
+    )
+    train.add_argument(
+        "--no-compilation-cache",
+        action="store_true",
+        help="compile everything anew: neither read nor fill the cache of compiled programs in the user's "
+        "cache folder (likewise where JAXBACKPROP_NO_COMPILATION_CACHE is set)",
     )
     _add_settings(train)
 
@@ -200,14 +226,25 @@ def _parser() -> argparse.ArgumentParser:
         "--pretokenized", action="store_true", help="words are what white space separates: split nothing off"
     )
 
-    bench = command("bench", _bench, "measure against peers (needs the extra bench)")
-    measured = bench.add_subparsers(title="measurements", metavar="WHAT", required=True, dest="what")
-    text = "entity F1 of the window classifier beside a linear-chain CRF, with an interval"
-    ner = measured.add_parser("ner", help=text, description=text, allow_abbrev=False)
+    bench = command("bench", _bench, "measure against peers, side by side (those of the extra bench too)")
+    _add_files(bench)
+    bench.set_defaults(what=None, json=None, plot=None)
+    measured = bench.add_subparsers(title="measurements (without one: all but ner and graph)", metavar="WHAT")
+
+    def measurement(name: str, text: str) -> argparse.ArgumentParser:
+        added = measured.add_parser(name, help=text, description=text, allow_abbrev=False)
+        added.set_defaults(what=name)
+        return added
+
+    for name, text in _BENCHMARKS.items():
+        _add_files(measurement(name, text))
+    ner = measurement("ner", "entity F1 of the window classifier beside a linear-chain CRF, with an interval")
+    ner.set_defaults(handler=_bench_ner)
     ner.add_argument("--seeds", type=int, default=5, help="runs of the classifier (default: 5)")
     _add_settings(ner)
-    text = "the harness beside other checkers of gradients, on a corpus of right and wrong rules"
-    checkers = measured.add_parser("check", help=text, description=text, allow_abbrev=False)
+    checkers = measurement(
+        "check", "the harness beside other checkers of gradients, on a corpus of right and wrong rules"
+    )
     checkers.set_defaults(handler=_bench_check)
     checkers.add_argument(
         "--corpus",
@@ -217,15 +254,40 @@ def _parser() -> argparse.ArgumentParser:
     )
     checkers.add_argument("--only", action="append", default=[], metavar="FAMILY", help="repeatable")
     checkers.add_argument("--limit", type=int, metavar="N", help="at most so many cases, spread evenly")
-    checkers.add_argument("--json", metavar="FILE", help="write the figures to FILE")
-    text = "the graph's gradients beside jax.grad's: time, temporary memory, multiplications"
-    gradients = measured.add_parser("graph", help=text, description=text, allow_abbrev=False)
+    _add_files(checkers)
+    gradients = measurement(
+        "graph", "the graph's gradients beside jax.grad's: time, temporary memory, multiplications"
+    )
     gradients.set_defaults(handler=_bench_graph)
     gradients.add_argument(
         "--only", action="append", default=[], metavar="GROUP", help="a group of functions or one; repeatable"
     )
-    gradients.add_argument("--json", metavar="FILE", help="write the figures to FILE")
+    gradients.add_argument(
+        "--json", default=argparse.SUPPRESS, metavar="FILE", help="write the figures to FILE"
+    )
     return parser
+
+
+_BENCHMARKS = {
+    "rows": "training a word table by touched rows beside dense and sparse optimizers, by its length V",
+    "head": "linear + softmax cross-entropy over a large vocabulary beside autodiff and torch",
+    "rnn": "backpropagation through time beside jax.grad of lax.scan and torch, by the length T",
+    "ops": "every operator beside jax.grad of the usual formula: time, temporary and kept memory",
+    "train": "a training step of the window classifier beside the same model in plain flax",
+    "startup": "from the start of a process to help, and to the first training step",
+}
+
+
+def _add_files(parser: argparse.ArgumentParser) -> None:
+    """Where a benchmark writes; the flags may stand before its name or after it."""
+    kept = argparse.SUPPRESS  # what stands before the name
+    parser.add_argument("--json", default=kept, metavar="FILE", help="write the rows to FILE")
+    parser.add_argument(
+        "--plot",
+        default=kept,
+        metavar="FILE",
+        help="draw how times grow (or else the ratios) to FILE: .png, .svg or .pdf",
+    )
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
@@ -308,6 +370,10 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _graph(arguments: argparse.Namespace) -> int:
     _refuse_negative_seed(arguments)
+    if arguments.examples is not None:
+        return _graph_examples(arguments)
+    if arguments.target is None:
+        raise _UsageError("the following arguments are required: TARGET")
 
     from jaxbackprop._graph_command._run import CannotGraph, run
     from jaxbackprop.train import make_console
@@ -316,6 +382,7 @@ def _graph(arguments: argparse.Namespace) -> int:
         return run(
             arguments.target,
             arguments.arg,
+            html=arguments.html,
             svg=arguments.svg,
             dot=arguments.dot,
             json_path=arguments.json,
@@ -323,6 +390,40 @@ def _graph(arguments: argparse.Namespace) -> int:
             console=make_console(),
         )
     except CannotGraph as error:
+        raise _UsageError(str(error)) from None
+
+
+def _graph_examples(arguments: argparse.Namespace) -> int:
+    for name in ("target", "arg", "html", "svg", "dot", "json"):
+        if getattr(arguments, name) is not None:
+            said = "TARGET" if name == "target" else f"--{name}"
+            raise _UsageError(f"--examples writes pages of its own and takes no {said}")
+
+    from jaxbackprop._graph_command._examples import write_examples
+    from jaxbackprop.train import make_console
+
+    write_examples(arguments.examples, make_console())
+    return 0
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    _refuse_negative_seed(arguments)
+
+    from jaxbackprop._doctor_command._run import CannotExamine, run
+    from jaxbackprop.train import make_console
+
+    try:
+        return run(
+            arguments.target,
+            arguments.arg,
+            data=arguments.data,
+            plot=arguments.plot,
+            json_path=arguments.json,
+            seed=arguments.seed,
+            console=make_console(),
+            warn=_warn,
+        )
+    except CannotExamine as error:
         raise _UsageError(str(error)) from None
 
 
@@ -339,9 +440,16 @@ def _train(arguments: argparse.Namespace) -> int:
         raise _UsageError("--out is not UTF-8")
 
     from jaxbackprop.ner import train
-    from jaxbackprop.train import make_console
+    from jaxbackprop.train import make_console, use_compilation_cache
 
-    train(config, arguments.out, make_console())
+    if not arguments.no_compilation_cache:
+        use_compilation_cache(_warn)
+    console, at_start = make_console(), None
+    if arguments.graph is not None:
+        from jaxbackprop._graph_command._training import page_of_loss
+
+        at_start = page_of_loss(arguments.graph, console)
+    train(config, arguments.out, console, at_start)
     return 0
 
 
@@ -384,6 +492,19 @@ def _predict(arguments: argparse.Namespace) -> int:
 
 
 def _bench(arguments: argparse.Namespace) -> int:
+    from jaxbackprop.bench import NAMES, CannotBench, run
+    from jaxbackprop.train import make_console
+
+    names = NAMES if arguments.what is None else (arguments.what,)
+    try:
+        run(names, json_path=arguments.json, plot_path=arguments.plot, console=make_console())
+    except CannotBench as error:
+        raise _UsageError(str(error)) from None
+    return 0
+
+
+def _bench_ner(arguments: argparse.Namespace) -> int:
+    _refuse_files(arguments, "json", "plot")
     config = _config(arguments)
 
     from jaxbackprop.bench import ner
@@ -396,6 +517,12 @@ def _bench(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _refuse_files(arguments: argparse.Namespace, *kinds: str) -> None:
+    for kind in kinds:
+        if getattr(arguments, kind) is not None:
+            raise _UsageError(f"bench {arguments.what} takes no --{kind}")
+
+
 def _bench_check(arguments: argparse.Namespace) -> int:
     from jaxbackprop.bench import check
     from jaxbackprop.train import make_console
@@ -406,6 +533,7 @@ def _bench_check(arguments: argparse.Namespace) -> int:
             only=arguments.only,
             limit=arguments.limit,
             json_path=arguments.json,
+            plot_path=arguments.plot,
             console=make_console(),
         )
     except ValueError as error:
@@ -414,6 +542,8 @@ def _bench_check(arguments: argparse.Namespace) -> int:
 
 
 def _bench_graph(arguments: argparse.Namespace) -> int:
+    _refuse_files(arguments, "plot")
+
     from jaxbackprop.bench import graph
     from jaxbackprop.train import make_console
 

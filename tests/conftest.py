@@ -4,6 +4,8 @@ import os
 
 # Eight virtual devices let the sharding tests run on one CPU; it must be set before jax starts.
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
+# Nothing is written to the home of whoever runs the tests.
+os.environ["JAXBACKPROP_NO_COMPILATION_CACHE"] = "1"
 
 import hypothesis
 import jax

@@ -6,14 +6,14 @@ TARGET = "package.module:f, any function of JAX arrays (Class.method too)"
 
 _EXAMPLES = (
     "jaxbackprop graph my_package.losses:loss --arg 'f32[4,5]' --arg 'i32[4]<5'",
-    "jaxbackprop graph my_package.gates:f --arg 1.0 --arg 2.0 --arg 0.0 --svg f.svg",
+    "jaxbackprop graph my_package.gates:f --arg 1.0 --arg 2.0 --arg 0.0 --html f.html",
     "jaxbackprop graph my_package.models:loss --arg \"{'W': f32[3,4]}\" --arg 'f32[2,4]' --json loss.json",
 )
 
 EPILOG = "\n".join(
     (
-        "Without --svg, --dot or --json: a table of the nodes in topological order, with the value and the",
-        "gradient of each, and what both passes cost.",
+        "Without --html, --svg, --dot or --json: a table of the nodes in topological order, with the value",
+        "and the gradient of each, and what both passes cost.",
         "",
         "arguments (--arg, once for each, in order):",
         *(f"  {'  '.join(forms):<45}  {meaning}" for forms, meaning in FORMS),

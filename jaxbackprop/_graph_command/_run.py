@@ -16,6 +16,7 @@ from jaxbackprop._check_command._targets import importable_from_here, resolve
 from jaxbackprop._json_file import refuse_unwritable, write_text
 from jaxbackprop.check import CannotCheck
 from jaxbackprop.graph import Backward, Graph, Run, UnsupportedPrimitive
+from jaxbackprop.graph._html import page
 from jaxbackprop.graph._names import error_text
 from jaxbackprop.graph._passes import Passes
 
@@ -33,6 +34,7 @@ def run(
     target: str,
     texts: Sequence[str] | None = None,
     *,
+    html: str | None = None,
     svg: str | None = None,
     dot: str | None = None,
     json_path: str | None = None,
@@ -44,7 +46,8 @@ def run(
     Args:
         target: "package.module:function".
         texts: arguments, each as `check` reads it; None to ask CHECK_ARGUMENTS or the annotations.
-        svg: file for the picture, written whole or not at all; so are the others.
+        html: file for the page, written whole or not at all; so are the others.
+        svg: file for the picture.
         dot: file in Graphviz's language.
         json_path: file for the figures.
         seed: of the draws.
@@ -55,7 +58,8 @@ def run(
             the function failed while it was traced, or a pass could not be made.
         OSError: where a file cannot be written.
     """
-    files = [(flag, path) for flag, path in (("--svg", svg), ("--dot", dot), ("--json", json_path)) if path]
+    asked = (("--html", html), ("--svg", svg), ("--dot", dot), ("--json", json_path))
+    files = [(flag, path) for flag, path in asked if path]
     _refuse(files)
     try:
         call = None if texts is None else read_call(texts)
@@ -125,7 +129,12 @@ def _show(
     remark: str,
     console: Console,
 ) -> None:
-    write = {"--svg": graph.to_svg, "--dot": graph.to_dot, "--json": graph.to_json}
+    write: dict[str, Callable[[Any], str]] = {
+        "--html": lambda made: page(graph, made),
+        "--svg": graph.to_svg,
+        "--dot": graph.to_dot,
+        "--json": graph.to_json,
+    }
     # All are made before one is written: where one cannot be made, none is there.
     texts = [(flag, path, write[flag](made)) for flag, path in files]
     for flag, path, text in texts:

@@ -15,11 +15,17 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxbackprop._check_command._targets import import_module, importable_from_here
-from jaxbackprop._json_file import refuse_unwritable, write_json
+from jaxbackprop._json_file import write_json
 from jaxbackprop.check import Report
 
+from ._check_rows import json_rows, rows_of
 from ._checkers import CHECKERS, Case, Checker, Failed
 from ._one_entry import FINDERS, RULES, OneEntry
+from ._plot import write_plot
+from ._report import refuse_bad_paths
+
+# The labelled rules of this repository's tests.
+CORPUS = "tests.check.corpus"
 
 # Labels that are no misnomer for another: what a diagnosis may say in its place.
 NEIGHBOURS = {
@@ -56,6 +62,7 @@ def check(
     only: Sequence[str] = (),
     limit: int | None = None,
     json_path: str | None = None,
+    plot_path: str | None = None,
     console: Console,
 ) -> dict[str, Any]:
     """Runs every installed checker on every case of a corpus, and on one wrong entry among 262,144.
@@ -64,18 +71,18 @@ def check(
         corpus: name of a module with CASES, as tests.check.corpus; the current directory is importable.
         only: families: what a case's name begins with, up to its first slash. None: all.
         limit: at most so many cases, spread evenly over the corpus.
-        json_path: file for the figures and every outcome, written whole or not at all.
+        json_path: file for the figures and every outcome, written whole or not at all; see `json_rows`.
+        plot_path: file for a picture of the times, beside ours.
         console: where progress and results are shown.
 
     Returns:
         The figures.
 
     Raises:
-        ValueError: where there is no such corpus or family, or limit is below 1.
-        OSError: where json_path cannot be written.
+        ValueError: where there is no such corpus or family, limit is below 1, or plot_path has a bad suffix.
+        OSError: where a file cannot be written.
     """
-    if json_path is not None:
-        refuse_unwritable(json_path)
+    refuse_bad_paths(json_path, plot_path)
     cases = _cases(corpus, only, limit)
     present = [checker for checker in CHECKERS if checker.installed]
     outcomes: dict[str, list[Outcome]] = {checker.name: [] for checker in present}
@@ -111,7 +118,9 @@ def check(
         "one_entry": {name: {rule: _plain(o) for rule, o in row.items()} for name, row in found.items()},
     }
     if json_path is not None:
-        write_json(json_path, result)
+        write_json(json_path, json_rows(result))
+    if plot_path is not None:
+        write_plot(plot_path, (), rows_of(result), f"{len(cases)} rules of {corpus}, jax {jax.__version__}")
     return result
 
 

@@ -14,8 +14,9 @@ from ._findings import beyond, finding
 from ._machine import Answer, Machine, Spot
 from ._probes import cotangents, larger_batches, redraws
 from ._report import Finding
+from ._residuals import held_bytes
 from ._rounding import Blur
-from ._subject import CannotCheck, first_line, is_array
+from ._subject import CannotCheck, first_line
 from ._trial import VERY_MANY, Trial
 from ._truth import to_numpy64
 
@@ -266,14 +267,13 @@ def notes(trial: Trial) -> list[str]:
 
 
 def _kept(trial: Trial, f: Callable[..., Any]) -> int:
-    """Bytes of what a function's pullback holds, each array once."""
+    """Bytes of what a function's pullback holds; see `held_bytes`."""
     layout = trial.layout
     found: list[int] = []
 
     def of(*leaves: Any) -> Any:
         y, pullback = jax.vjp(trial.subject.of_floats(layout, f, leaves), *layout.floats_of(leaves))
-        held = {id(r): r for r in jax.tree.leaves(pullback) if is_array(r) or hasattr(r, "aval")}
-        found.append(sum(int(np.prod(r.shape)) * r.dtype.itemsize for r in held.values()))
+        found.append(held_bytes(pullback))
         return y
 
     jax.eval_shape(of, *layout.structs)

@@ -11,6 +11,7 @@ from ._graph import Graph as Graph
 from ._graph import Node as Node
 from ._graph import Port as Port
 from ._graph import Source as Source
+from ._health import health as health
 from ._register import WrongRule as WrongRule
 from ._register import register_rule as register_rule
 from ._run import Backward as Backward

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -259,9 +260,40 @@ class Graph:
 
         return to_json(self, run)
 
+    def to_html(
+        self, path: str | os.PathLike[str] | None = None, run: Any = None, *, check: bool = True
+    ) -> str | None:
+        """The graph as one HTML page that steps forward and backward through it.
+
+        The page needs nothing beside it and opens no connection.
+
+        Args:
+            path: the file to write; None returns the page.
+            run: a `Backward`, or a `Run`. What is missing is computed where the graph was traced with
+                arguments: the forward pass, and the backward pass, beginning with ones.
+            check: whether to ask the harness about hand-written VJPs that are not this package's own, about a
+                second each. Where one is wrong the page opens at the step that meets it first.
+
+        Returns:
+            The document where path is None.
+
+        Raises:
+            TypeError: where path is no file's name, or run is no run.
+            ValueError: where run is of another graph.
+            OSError: where the file cannot be written; an older file of that name is then as it was.
+        """
+        from ._html import to_html
+
+        return to_html(self, path, run, check=check)
+
     def __repr__(self) -> str:
         failed = f", ends in {type(self.error).__name__}" if self.error else ""
         return f"Graph({self.name}: {len(self.nodes)} nodes, {len(self.edges)} edges{failed})"
+
+    def _repr_html_(self) -> str | None:
+        from ._html import in_notebook
+
+        return in_notebook(self)
 
     def _repr_svg_(self) -> str:
         return self.to_svg()

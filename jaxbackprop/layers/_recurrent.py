@@ -16,6 +16,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
 from jaxbackprop import ops
+from jaxbackprop._shapes import as_static_bool
 from jaxbackprop.layers._linear import Linear
 
 _ACTIVATIONS = {
@@ -103,12 +104,20 @@ class SimpleCell(nnx.RNNCellBase):
         carry: Float[Array, "... m"],
         mask: Array | None = None,
         keep: Literal["y", "x"] | None = None,
-    ) -> Float[Array, "... T m"]:
-        """The states after every one of T steps; see `ops.rnn` for mask and keep."""
+        checkpoint: int | Literal["sqrt"] | None = None,
+        return_sequences: bool = True,
+    ) -> Float[Array, "... T m"] | Float[Array, "... m"]:
+        """The states after every one of T steps, or after the last; see `ops.rnn` for the options."""
         assert self.dense_i.bias is not None
         parameters = (self.dense_i.kernel[...], self.dense_h.kernel[...], self.dense_i.bias[...])
         x, W_x, W_h, b, h0 = promote_dtype((inputs, *parameters, carry), dtype=self.dtype)
-        return ops.rnn(x, W_x.T, W_h.T, b, h0, mask, activation=self.activation, keep=keep)
+        return ops.rnn(
+            *(x, W_x.T, W_h.T, b, h0, mask),
+            activation=self.activation,
+            keep=keep,
+            checkpoint=checkpoint,
+            return_sequences=return_sequences,
+        )
 
     def initialize_carry(
         self,
@@ -169,6 +178,8 @@ class RNN(nnx.Module):
         reverse: bool = False,
         keep_order: bool = False,
         keep: Literal["y", "x"] | None = None,
+        checkpoint: int | Literal["sqrt"] | None = None,
+        return_sequences: bool = True,
         rngs: nnx.Rngs | nnx.RngStream | bool = True,
     ):
         """Wraps a cell.
@@ -181,10 +192,14 @@ class RNN(nnx.Module):
             keep_order: whether outputs then come in the inputs' order.
             keep: what the backward pass keeps, see `ops.rnn`: "y" is lean, "x" accurate where tanh saturates;
                 None chooses by the dtype.
+            checkpoint: how many steps apart states are kept, those between being computed again, see
+                `ops.rnn`; "sqrt" is √T, None keeps all.
+            return_sequences: whether the outputs are those of all steps, or of the last alone, (..., m);
+                with a checkpoint, memory beside inputs and gradients then grows as √T.
             rngs: source of the `carry` stream; True makes one, False none.
 
         Raises:
-            TypeError: where cell is another module.
+            TypeError: where cell is another module, or return_sequences no bool.
             ValueError: where keep is neither "x" nor "y" nor None.
         """
         if not isinstance(cell, SimpleCell):
@@ -197,6 +212,8 @@ class RNN(nnx.Module):
         self.reverse = reverse
         self.keep_order = keep_order
         self.keep = keep
+        self.checkpoint = checkpoint
+        self.return_sequences = as_static_bool("return_sequences", return_sequences)
         self.rngs: nnx.RngStream | None
         if isinstance(rngs, bool):
             self.rngs = nnx.RngStream(0, tag="carry") if rngs else nnx.data(None)
@@ -228,10 +245,12 @@ class RNN(nnx.Module):
             rngs: see the constructor.
 
         Returns:
-            The outputs, (..., T, m) or (T, ..., m); or the pair (last state, outputs).
+            The outputs, (..., T, m) or (T, ..., m), or (..., m) of the last step; or the pair (last state,
+            outputs).
 
         Raises:
-            ValueError: where shapes do not fit.
+            TypeError: where checkpoint is neither a string nor an integer.
+            ValueError: where shapes do not fit, or checkpoint is no number of steps.
         """
         return_carry = self.return_carry if return_carry is None else return_carry
         time_major = self.time_major if time_major is None else time_major
@@ -252,7 +271,9 @@ class RNN(nnx.Module):
             )
         if reverse:
             x = flip_sequences(x, seq_lengths, num_batch_dims=len(batch), time_major=False)
-        y = self.cell.run(x, initial_carry, mask, self.keep)
+        y = self.cell.run(x, initial_carry, mask, self.keep, self.checkpoint, self.return_sequences)
+        if not self.return_sequences:
+            return (y, y) if return_carry else y
         carry = y[..., -1, :] if steps else initial_carry.astype(y.dtype)
         if reverse and keep_order:
             y = flip_sequences(y, seq_lengths, num_batch_dims=len(batch), time_major=False)

@@ -8,7 +8,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +25,7 @@ from jaxbackprop.data import (
     Encoder,
     Sentence,
     WordVectors,
+    batch_indices,
     default_corpus,
     load_vectors,
     read_corpus,
@@ -34,11 +35,13 @@ from jaxbackprop.models import WindowNER, window_ner_loss
 from jaxbackprop.train import (
     Config,
     Progress,
+    RowUpdates,
     RunWriter,
     draw_curves,
     epoch_end,
     fit,
     make_optimizer,
+    make_row_optimizer,
     make_schedule,
     print_scores,
     save_parameters,
@@ -52,7 +55,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-def train(config: Config, out: str | os.PathLike[str] | None, console: Console) -> Path:
+AtStart = Callable[[WindowNER, Callable[..., Any], dict[str, np.ndarray], jax.Array], None]
+
+
+def train(
+    config: Config, out: str | os.PathLike[str] | None, console: Console, at_start: AtStart | None = None
+) -> Path:
     """Trains a window classifier and writes its run folder.
 
     The folder holds ``config.json`` (settings, versions, machine, data), ``metrics.jsonl`` (a line an epoch;
@@ -66,6 +74,7 @@ def train(config: Config, out: str | os.PathLike[str] | None, console: Console) 
         config: the settings.
         out: the folder; None takes ``runs/`` and the time.
         console: where progress and scores are shown.
+        at_start: called before the first step with the model, its loss, the first batch and that step's key.
 
     Returns:
         The folder.
@@ -96,7 +105,7 @@ def train(config: Config, out: str | os.PathLike[str] | None, console: Console) 
         model = build_model(config, encoder, table.shape[1], table)
         console.print(_summary(corpus, encoder, vectors))
 
-        outcome = _fit(config, model, encoder, corpus, console)
+        outcome = _fit(config, model, encoder, corpus, console, at_start)
 
         tagger = Tagger(config, encoder, outcome.model, vectors)
         results: dict[str, Any] = {
@@ -156,7 +165,14 @@ class _Outcome:
     interruption: BaseException | None
 
 
-def _fit(config: Config, model: WindowNER, encoder: Encoder, corpus: Corpus, console: Console) -> _Outcome:
+def _fit(
+    config: Config,
+    model: WindowNER,
+    encoder: Encoder,
+    corpus: Corpus,
+    console: Console,
+    at_start: AtStart | None,
+) -> _Outcome:
     windows = encoder.encode(corpus.train)
     dev = encoder.encode(corpus.dev, labels=False)
     count = len(windows.labels)
@@ -165,6 +181,18 @@ def _fit(config: Config, model: WindowNER, encoder: Encoder, corpus: Corpus, con
     trainable: Any = nnx.Param
     if not config.tune_vectors:
         trainable = nnx.All(nnx.Param, nnx.Not(nnx.PathContains("words")))
+    row_optimizer = make_row_optimizer(config, schedule) if config.tune_vectors else None
+    by_rows = None
+    if row_optimizer is not None:
+        by_rows = RowUpdates(row_optimizer, {("words", "embedding"): "words"}, model.words.padding_id)
+
+    def loss(model: WindowNER, batch: Any, key: jax.Array) -> jax.Array:
+        return window_ner_loss(model, batch, config.l2, key=key)
+
+    if at_start is not None:
+        rows = batch_indices(config.seed, 0, count=count, batch_size=batch_size)
+        batch = {name: entries[rows] for name, entries in as_batch(windows).items()}
+        at_start(model, loss, batch, jax.random.fold_in(jax.random.key(config.seed), 0))
 
     records: list[dict[str, Any]] = []
     best: tuple[dict[str, Any], Any] | None = None
@@ -173,7 +201,7 @@ def _fit(config: Config, model: WindowNER, encoder: Encoder, corpus: Corpus, con
     with Progress(console, epoch_end(config.epochs, count, batch_size)) as progress:
         epochs = fit(
             model,
-            lambda model, batch, key: window_ner_loss(model, batch, config.l2, key=key),
+            loss,
             dict(as_batch(windows)),
             optimizer=make_optimizer(config, schedule),
             schedule=schedule,
@@ -182,6 +210,7 @@ def _fit(config: Config, model: WindowNER, encoder: Encoder, corpus: Corpus, con
             seed=config.seed,
             average=config.average,
             trainable=trainable,
+            rows=by_rows,
             on_steps=progress.steps,
         )
         try:

@@ -27,6 +27,7 @@ from ._gates import multiply as multiply
 from ._l2 import l2 as l2
 from ._layer_norm import layer_norm as layer_norm
 from ._linear import linear as linear
+from ._linear_softmax_cross_entropy import linear_softmax_cross_entropy as linear_softmax_cross_entropy
 from ._losses import logsumexp as logsumexp
 from ._losses import mean_squared_error as mean_squared_error
 from ._losses import sigmoid_binary_cross_entropy as sigmoid_binary_cross_entropy

@@ -11,7 +11,6 @@ from jaxtyping import Array, Float, Int
 
 from jaxbackprop._shapes import as_array, as_filled_axis, as_floats
 from jaxbackprop.ops._exponentials import (
-    exponential_of_difference,
     is_first_largest,
     share,
     shifted_exponentials,
@@ -168,8 +167,8 @@ _mean_squared_error.defvjp(_mean_squared_error_fwd, _mean_squared_error_bwd)
 def logsumexp(x: Float[ArrayLike, "..."], axis: int = -1) -> Float[Array, "..."]:
     """Logarithm of Σ exp(x) along an axis, which is removed: a smooth maximum.
 
-    Gradient: dx = p dy with p = exp(x - y) = softmax(x). Keeps x, its largest entry and the sum of the
-    exponentials: exp(x - y) would suffer from the rounding of y. A slice of -inf alone gives -inf and
+    Gradient: dx = p dy with p = exp(x - y) = softmax(x). Keeps x and the sum of the exponentials beside its
+    largest entry: exp(x - y) would suffer from the rounding of y. A slice of -inf alone gives -inf and
     gradient 0.
 
     Args:
@@ -198,7 +197,7 @@ def _logsumexp_forward(x: Array, axis: int) -> tuple[Array, tuple]:
     exponentials, m = shifted_exponentials(x.astype(accumulator(x.dtype)), axis)
     total = jnp.sum(exponentials, axis, keepdims=True)
     y = jnp.squeeze(m + jnp.log(total), axis)
-    return y.astype(x.dtype), (x, m, total)
+    return y.astype(x.dtype), (x, total)
 
 
 def _logsumexp_value(x: Array, axis: int) -> Array:
@@ -208,9 +207,10 @@ def _logsumexp_value(x: Array, axis: int) -> Array:
 _logsumexp = jax.custom_vjp(_logsumexp_value, nondiff_argnums=(1,))
 
 
-def _logsumexp_bwd(axis: int, residuals: tuple[Array, Array, Array], dy: Array) -> tuple[Array]:
-    x, m, total = residuals
-    p = share(exponential_of_difference(x.astype(m.dtype), m), total)
+def _logsumexp_bwd(axis: int, residuals: tuple[Array, Array], dy: Array) -> tuple[Array]:
+    x, total = residuals
+    exponentials, _ = shifted_exponentials(x.astype(total.dtype), axis)
+    p = share(exponentials, total)
     dx = p * jnp.expand_dims(dy.astype(p.dtype), axis)
     return (place(dx.astype(x.dtype), explicit_sharding(x)),)
 

@@ -8,7 +8,7 @@ custom_vjp function". Arguments are not checked.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,7 @@ from jaxbackprop.ops._gates import add_plain, copy_plain, multiply_plain
 from jaxbackprop.ops._l2 import is_penalised, l2_plain
 from jaxbackprop.ops._layer_norm import layer_norm_plain
 from jaxbackprop.ops._linear import linear_plain
+from jaxbackprop.ops._linear_softmax_cross_entropy import linear_softmax_cross_entropy_plain
 from jaxbackprop.ops._losses import (
     logsumexp_plain,
     mean_squared_error_plain,
@@ -161,6 +162,29 @@ def softmax_cross_entropy(logits: ArrayLike, labels: ArrayLike, *, ignore_label:
     return softmax_cross_entropy_plain(jnp.asarray(logits), jnp.asarray(labels), ignore_label)
 
 
+def linear_softmax_cross_entropy(
+    x: ArrayLike,
+    W: ArrayLike,
+    labels: ArrayLike,
+    bias: ArrayLike | None = None,
+    *,
+    ignore_label: int | None = None,
+    label_smoothing: float = 0.0,
+    reduction: Literal["none", "sum", "mean"] = "mean",
+    chunk: int | str = "auto",
+) -> Array:
+    """See `ops.linear_softmax_cross_entropy`."""
+    return linear_softmax_cross_entropy_plain(
+        jnp.asarray(x),
+        jnp.asarray(W),
+        jnp.asarray(labels),
+        _array(bias),
+        ignore_label,
+        label_smoothing,
+        reduction,
+    )
+
+
 def sigmoid_binary_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> Array:
     """See `ops.sigmoid_binary_cross_entropy`."""
     return sigmoid_binary_cross_entropy_plain(jnp.asarray(logits), jnp.asarray(labels))
@@ -232,9 +256,12 @@ def rnn(
     *,
     activation: str = "tanh",
     keep: str | None = None,
+    checkpoint: int | str | None = None,
+    return_sequences: bool = True,
 ) -> Array:
     """See `ops.rnn`."""
-    return rnn_plain(_array(x), _array(W_x), _array(W_h), _array(b), _array(h0), _array(mask), activation)
+    arguments = (_array(a) for a in (x, W_x, W_h, b, h0, mask))
+    return rnn_plain(*arguments, activation, return_sequences)
 
 
 def bare_rnn(W: ArrayLike, h0: ArrayLike, steps: int) -> Array:

@@ -1,3 +1,7 @@
-"""What optax does not have: schedules that go up and down in cycles."""
+"""What optax does not have: schedules that go up and down in cycles, and updates of touched rows alone."""
 
+from . import rows as rows
 from ._cyclic import cyclic_schedule as cyclic_schedule
+from ._row_grad import gathered_table as gathered_table
+from ._row_grad import value_and_row_grad as value_and_row_grad
+from ._row_gradient import RowGradient as RowGradient

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ._checkpoint import load_parameters as load_parameters
     from ._checkpoint import save_parameters as save_parameters
+    from ._compilation_cache import use_compilation_cache as use_compilation_cache
     from ._config import Config as Config
     from ._config import encodes as encodes
     from ._config import flag as flag
@@ -25,10 +26,12 @@ if TYPE_CHECKING:
     from ._metrics import entities as entities
     from ._metrics import score as score
     from ._optimizers import make_optimizer as make_optimizer
+    from ._optimizers import make_row_optimizer as make_row_optimizer
     from ._optimizers import make_schedule as make_schedule
     from ._progress import Progress as Progress
     from ._progress import make_console as make_console
     from ._progress import print_scores as print_scores
+    from ._rows import RowUpdates as RowUpdates
     from ._run import RunError as RunError
     from ._run import RunWriter as RunWriter
     from ._run import read_run as read_run
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "load_parameters": "_checkpoint",
     "save_parameters": "_checkpoint",
+    "use_compilation_cache": "_compilation_cache",
     "Config": "_config",
     "encodes": "_config",
     "flag": "_config",
@@ -52,10 +56,12 @@ _HOMES = {
     "entities": "_metrics",
     "score": "_metrics",
     "make_optimizer": "_optimizers",
+    "make_row_optimizer": "_optimizers",
     "make_schedule": "_optimizers",
     "Progress": "_progress",
     "make_console": "_progress",
     "print_scores": "_progress",
+    "RowUpdates": "_rows",
     "RunError": "_run",
     "RunWriter": "_run",
     "read_run": "_run",

@@ -17,6 +17,7 @@ from jaxtyping import Array, Float, Int
 from jaxbackprop.data import batch_indices
 
 from ._optimizers import Schedule
+from ._rows import RowUpdates
 
 Batch = dict[str, Array]
 Model = TypeVar("Model", bound=nnx.Module)
@@ -71,8 +72,14 @@ class Epoch:
     lr: float
 
 
-def init_state(params: Any, optimizer: optax.GradientTransformation, *, average: float = 0.0) -> TrainState:
-    """The state before the first step; see `make_step` for `average`. Copies the parameters."""
+def init_state(
+    params: Any,
+    optimizer: optax.GradientTransformation,
+    *,
+    average: float = 0.0,
+    rows: RowUpdates | None = None,
+) -> TrainState:
+    """The state before the first step; see `make_step` for the arguments. Copies the parameters."""
 
     @jax.jit  # one program, rather than one for the shape of every parameter
     def init(params: Any) -> TrainState:
@@ -80,7 +87,9 @@ def init_state(params: Any, optimizer: optax.GradientTransformation, *, average:
             step=jnp.zeros((), jnp.int32),
             params=jax.tree.map(jnp.copy, params),
             average=jax.tree.map(jnp.copy, params) if average else None,
-            opt_state=optimizer.init(params),
+            opt_state=optimizer.init(params)
+            if rows is None
+            else rows.beside(optimizer).init(rows.split(params)),
             loss_sum=jnp.zeros((), jnp.float32),
         )
 
@@ -95,6 +104,7 @@ def make_step(
     key: jax.Array,
     *,
     average: float = 0.0,
+    rows: RowUpdates | None = None,
 ) -> Step:
     """Compiles one update of the parameters.
 
@@ -109,6 +119,8 @@ def make_step(
         average: decay d of the running average a <- d a + (1 - d) params, below 1; 0 keeps none. The first
             updates are averaged with the smaller decay (1 + t) / (10 + t), so that the initial parameters
             are soon forgotten.
+        rows: the tables that are trained by the rows that a batch looks up, if any; the optimizer is then
+            that of the other parameters.
 
     Returns:
         A jitted function that donates the state's buffers. ``constants`` is the rest of the model, for
@@ -117,17 +129,22 @@ def make_step(
     """
 
     def step(state: TrainState, constants: Any, data: Batch, indices: Array) -> TrainState:
-        batch = {name: rows[indices] for name, rows in data.items()}
+        batch = {name: examples[indices] for name, examples in data.items()}
         step_key = jax.random.fold_in(key, state.step)
 
-        def objective(params: Any) -> Array:
+        def objective(params: Any, batch: Batch) -> Array:
             return loss(nnx.merge(graphdef, params, constants), batch, step_key)
 
-        value, grads = jax.value_and_grad(objective)(state.params)
-        # optax multiplies counts by floats, which strict promotion would refuse.
-        with jax.numpy_dtype_promotion("standard"):
-            updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
+        if rows is not None:
+            value, params, opt_state = rows.step(
+                rows.beside(optimizer), objective, state.params, state.opt_state, batch
+            )
+        else:
+            value, grads = jax.value_and_grad(objective)(state.params, batch)
+            # optax multiplies counts by floats, which strict promotion would refuse.
+            with jax.numpy_dtype_promotion("standard"):
+                updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+            params = optax.apply_updates(state.params, updates)
         running = state.average
         if average:
             t = state.step.astype(jnp.float32)
@@ -151,6 +168,7 @@ def fit(
     seed: int,
     average: float = 0.0,
     trainable: Any = nnx.Param,
+    rows: RowUpdates | None = None,
     on_steps: Callable[[int, float, float], None] | None = None,
 ) -> Iterator[tuple[Epoch, Model]]:
     """Trains a model, and hands it over after every epoch.
@@ -170,6 +188,7 @@ def fit(
         seed: of batches and dropout.
         average: decay of the running average of the parameters, or 0 for none; see `make_step`.
         trainable: an nnx filter of what is trained.
+        rows: the tables that are trained by rows, if any; see `make_step`.
         on_steps: called with the steps made so far, the mean loss since the last call and the learning rate.
 
     Yields:
@@ -181,17 +200,17 @@ def fit(
         Diverged: the loss is nan or infinite.
         ValueError: no example, or fewer than a batch.
     """
-    count = min((len(rows) for rows in data.values()), default=0)
+    count = min((len(examples) for examples in data.values()), default=0)
     if count == 0:
         raise ValueError("data holds no example to train on")
     if not 1 <= batch_size <= count:
         raise ValueError(f"batch_size must be in [1, {count}], the number of examples, not {batch_size}")
     graphdef, *states = nnx.split(model, trainable, ...)
     params, constants = states
-    state = init_state(params, optimizer, average=average)
-    step = make_step(graphdef, loss, optimizer, jax.random.key(seed), average=average)
+    state = init_state(params, optimizer, average=average, rows=rows)
+    step = make_step(graphdef, loss, optimizer, jax.random.key(seed), average=average, rows=rows)
     rate = jax.jit(schedule)
-    on_device = {name: jnp.asarray(rows) for name, rows in data.items()}
+    on_device = {name: jnp.asarray(examples) for name, examples in data.items()}
     at = 0
     for epoch in range(1, epochs + 1):
         begin, read_at, total = at, at, 0.0

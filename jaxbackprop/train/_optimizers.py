@@ -9,7 +9,7 @@ import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jaxbackprop.optim import cyclic_schedule
+from jaxbackprop.optim import cyclic_schedule, rows
 
 from ._config import Config
 
@@ -86,3 +86,27 @@ def make_optimizer(config: Config, schedule: Schedule) -> optax.GradientTransfor
         case "rmsprop":
             return optax.rmsprop(schedule)
     raise ValueError(f"--optimizer {config.optimizer!r} is unknown")
+
+
+def make_row_optimizer(config: Config, schedule: Schedule) -> optax.GradientTransformation | None:
+    """The optimizer of that name that updates only the rows of a table that a batch looks up.
+
+    sgd and adagrad follow the trajectory of the dense update exactly. adam is lazy: a word that does not
+    occur in a batch keeps its vector and its running means (:func:`jaxbackprop.optim.rows.lazy_adam`).
+
+    Args:
+        config: the settings.
+        schedule: step -> learning rate.
+
+    Returns:
+        A gradient transformation, or None for momentum, radam and rmsprop, which move every row in every
+        step: the table is then updated as a whole.
+    """
+    match config.optimizer:
+        case "sgd":
+            return rows.sgd(schedule)
+        case "adagrad":
+            return rows.adagrad(schedule)
+        case "adam":
+            return rows.lazy_adam(schedule)
+    return None

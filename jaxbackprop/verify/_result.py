@@ -24,8 +24,9 @@ class GradientResult:
         reference: largest distance in float64 from the derivation on paper; None where not asked for.
         jit_ulp: under jit against eager, in float32.
         vmap_ulp: under vmap against a loop, in float32.
-        residual_bytes: what the rule keeps for the backward pass, in float32, first case.
-        autodiff_bytes: what autodiff keeps.
+        residual_bytes: what the rule keeps for the backward pass, in float32, first case: every array that
+            the pullback holds, once; arguments that are kept count like any other array.
+        autodiff_bytes: what autodiff of the plain oracle keeps, counted in the same way.
         kinks: points at which the oracle has no derivative and the rule chose a valid generalised gradient.
         problems: what is wrong, a sentence each; empty where nothing is.
     """

@@ -122,11 +122,16 @@ def _table(results: list[GradientResult]) -> Table:
             "-" if result.reference is None else f"{result.reference:.0e}",
             f"{result.jit_ulp:.1f}",
             f"{result.vmap_ulp:.1f}",
-            f"{result.residual_bytes}/{result.autodiff_bytes}" if first else "",
+            _kept(result) if first else "",
             "[green]right[/]" if result.ok else "[bold red]WRONG[/]",
         )
         previous = result.operator
     return table
+
+
+def _kept(result: GradientResult) -> str:
+    more = "more " if result.residual_bytes > result.autodiff_bytes else ""
+    return f"{more}{result.residual_bytes}/{result.autodiff_bytes}"
 
 
 def _figures(results: list[GradientResult], what: str, count: int, wrong: int) -> dict[str, Any]:

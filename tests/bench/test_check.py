@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from jaxbackprop import cli
 from jaxbackprop.bench import _check
+from jaxbackprop.bench._check_rows import json_rows
 from jaxbackprop.bench._checkers import (
     CHECKERS,
     Failed,
@@ -131,9 +133,19 @@ def test_the_figures_and_the_table(corpus, tmp_path):
     assert us["seconds_right"] > 0 < us["seconds_wrong"]
     jaxs = result["checkers"]["jax.test_util.check_grads"]
     assert (jaxs["caught"], jaxs["false_alarms"], jaxs["missed"]) == (2, 0, [])
-    assert json.loads((tmp_path / "figures.json").read_text())["checkers"] == json.loads(
-        json.dumps(result["checkers"])
-    )
+    lines = json.loads((tmp_path / "figures.json").read_text())
+    assert lines == json.loads(json.dumps(json_rows(result)))
+    kinds = ["1 right rules", "2 wrong rules", "one entry of many: right", "one entry of many: sign flipped"]
+    assert [line["case"] for line in lines if line["peer"] == "jax.test_util.check_grads"] == [
+        *kinds,
+        "gates/right",
+        "gates/factor",
+        "others/factor",
+    ]
+    for line in lines:
+        assert (line["benchmark"], line["bar"]) == ("check", None)
+        assert line["ours_ms"] > 0 < line["peer_ms"]
+        assert len(line["ratio"]) == 3
     assert re.search(r"1/3  passed +\d+\.\d s  \d of \d others  gates/right", shown)
     assert re.search(r"3/3  caught .*  others/factor", shown)
     assert re.search(r"jaxbackprop check_vjp +2 +0 +2 \(100%\) +2 \(100%\) +2 \(100%\) ", shown)
@@ -193,6 +205,18 @@ def test_the_command_says_in_one_line_what_is_amiss(tmp_path):
         [*command, "json", "--json", "no/where"], capture_output=True, text=True, cwd=tmp_path
     )
     assert done.stderr == "jaxbackprop: error: --json no/where: its folder does not exist\n"
+
+
+def test_the_command_refuses_a_figure_of_no_known_kind(corpus, capsys):
+    assert cli.main(["bench", "check", "--corpus", corpus, "--plot", "times.txt"]) == 2
+    assert capsys.readouterr().err == (
+        "jaxbackprop: error: --plot times.txt: the name must end in .png, .svg, .pdf\n"
+    )
+
+
+def test_the_times_are_drawn(corpus, no_work, tmp_path):
+    run(corpus, only=["gates"], plot_path="times.svg")
+    assert "check: 1 wrong rules / jax.test_util.check_grads" in (tmp_path / "times.svg").read_text()
 
 
 def test_a_diagnosis_is_judged_by_the_most_serious_finding_that_has_one():

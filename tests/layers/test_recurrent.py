@@ -95,6 +95,24 @@ def test_no_steps():
     np.testing.assert_array_equal(carry, normal(1, 3, 6))
 
 
+def test_recomputed_states_equal_flax():
+    for checkpoint in ("sqrt", 2):
+        ours, twin = pair()
+        ours.checkpoint = checkpoint
+        agree(ours, twin, X, initial_carry=normal(1, 3, 6), return_carry=True)
+
+
+def test_the_last_outputs_alone():
+    every, _ = pair(return_carry=True)
+    for keywords in ({}, {"reverse": True}, {"time_major": True}):
+        last = layers.RNN(every.cell, checkpoint="sqrt", return_sequences=False, **keywords)
+        x = jnp.moveaxis(X, 1, 0) if "time_major" in keywords else X
+        carry, _ = every(x, seq_lengths=LENGTHS, **keywords)
+        np.testing.assert_allclose(last(x, seq_lengths=LENGTHS), carry, rtol=1e-5, atol=1e-6)
+        for part in last(x, seq_lengths=LENGTHS, return_carry=True):
+            np.testing.assert_allclose(part, carry, rtol=1e-5, atol=1e-6)
+
+
 def test_inside_flax_bidirectional():
     parts = [pair(), pair()]
     ours, twin = (nnx.Bidirectional(a, b, rngs=nnx.Rngs(0)) for a, b in zip(*parts, strict=True))
@@ -143,6 +161,10 @@ def test_bad_input():
         layers.RNN(nnx.GRUCell(4, 6, rngs=nnx.Rngs(0)))
     with pytest.raises(ValueError, match="keep must be 'x', 'y' or None, got 'z'"):
         layers.RNN(cell, keep="z")
+    with pytest.raises(TypeError, match="return_sequences must be a static bool, got 0"):
+        layers.RNN(cell, return_sequences=0)
+    with pytest.raises(ValueError, match="checkpoint must be at least 1, got 0"):
+        layers.RNN(cell, checkpoint=0)(X)
     with pytest.raises(ValueError, match=r"inputs must have an axis of steps .* got \(4,\)"):
         layers.RNN(cell)(jnp.ones(4))
     with pytest.raises(ValueError, match=r"seq_lengths must have shape \(3,\), got \(2,\)"):

@@ -1,4 +1,6 @@
-"""The recurrent layer and the bare loop: masks, no steps, kinks, saturation, and what is kept."""
+"""The recurrent layer and the bare loop: masks, no steps, kinks, saturation, what is kept and recomputed."""
+
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +31,18 @@ def gradients(function, args, dy, **rest):
     """The states, and the cotangents by name."""
     y, pull = jax.vjp(lambda args: function(**args, **rest), args)
     return y, pull(jnp.asarray(dy, y.dtype))[0]
+
+
+def close(got, want, rtol=2e-5, atol=2e-6):
+    jax.tree.map(lambda g, w: np.testing.assert_allclose(g, w, rtol=rtol, atol=atol), got, want)
+
+
+def temporary_bytes(steps, batch=16, units=32, **keywords):
+    """Of a program for all gradients of one number made of the states; nothing is run."""
+    shapes = ((batch, steps, units), (units, units), (units, units), (units,), (batch, units))
+    args = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
+    loss = jax.grad(lambda *args: jnp.sum(jnp.square(ops.rnn(*args, **keywords))), argnums=range(5))
+    return jax.jit(loss).lower(*args).compile().memory_analysis().temp_size_in_bytes
 
 
 def dot_shapes(jaxpr, inside=False):
@@ -188,6 +202,134 @@ def test_weight_gradients_are_one_product_over_all_steps():
     assert forward == [((B, T, M), False), ((B, M), True)]
 
 
+def test_the_loop_turns_no_array_round():
+    args = arguments()
+    pull = jax.vjp(lambda args: ops.rnn(**args), args)[1]
+    for jaxpr in (
+        jax.make_jaxpr(lambda args: ops.rnn(**args))(args),
+        jax.make_jaxpr(pull)(jnp.ones((B, T, M))),
+    ):
+        assert f"[{T},{B},{M}]" not in str(jaxpr)
+
+
+def test_memory_is_under_three_quarters_of_autodiffs():
+    args = [jax.ShapeDtypeStruct(s, jnp.float32) for s in ((16, 64, 32), (32, 32), (32, 32), (32,), (16, 32))]
+
+    def bytes_of(function):
+        gradient = jax.grad(lambda *args: jnp.sum(jnp.square(function(*args))), argnums=range(5))
+        return jax.jit(gradient).lower(*args).compile().memory_analysis().temp_size_in_bytes
+
+    assert bytes_of(ops.rnn) <= 0.75 * bytes_of(plain.rnn)
+
+
+# ---- states that are computed again -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("checkpoint", ["sqrt", 1, 3, 7, 50], ids=str)
+@pytest.mark.parametrize("leading", [(), (2, 1)], ids=str)
+def test_recomputation_changes_nothing(checkpoint, leading):
+    args = arguments(4, leading, 11)
+    mask = np.random.default_rng(5).random((*leading, 11)) < 0.7
+    dy = np.random.default_rng(6).uniform(-1, 1, (*leading, 11, M))
+    for rest in ({"mask": mask}, {"activation": "relu"}, {"keep": "x"}):
+        close(
+            gradients(ops.rnn, args, dy, checkpoint=checkpoint, **rest), gradients(ops.rnn, args, dy, **rest)
+        )
+    small = {name: args[name] for name in ("x", "W_x", "W_h")}
+    close(gradients(ops.rnn, small, dy, checkpoint=checkpoint), gradients(ops.rnn, small, dy))
+
+
+@pytest.mark.parametrize("checkpoint", [None, "sqrt"])
+def test_the_last_state_alone(checkpoint):
+    args = arguments(7)
+    mask = np.arange(T) < np.array([[3], [5]])
+    dlast = np.random.default_rng(8).uniform(-1, 1, (B, M))
+    last = partial(ops.rnn, mask=mask, checkpoint=checkpoint, return_sequences=False)
+    dy = np.zeros((B, T, M))
+    dy[:, -1] = dlast
+    y, want = gradients(ops.rnn, args, dy, mask=mask)
+    close(gradients(last, args, dlast), (y[:, -1], want))
+    close(gradients(plain.rnn, args, dlast, mask=mask, return_sequences=False), (y[:, -1], want))
+
+
+@pytest.mark.parametrize("checkpoint", [None, "sqrt", 2])
+def test_the_last_of_no_steps_is_the_first_state(checkpoint):
+    args = arguments(steps=0)
+    last, got = gradients(ops.rnn, args, np.ones((B, M)), checkpoint=checkpoint, return_sequences=False)
+    np.testing.assert_array_equal(last, args["h0"])
+    np.testing.assert_array_equal(got["h0"], 1)
+    np.testing.assert_array_equal(got["W_h"], 0)
+    without = {name: args[name] for name in ("x", "W_x", "W_h")}
+    np.testing.assert_array_equal(ops.rnn(**without, checkpoint=checkpoint, return_sequences=False), 0)
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_recomputation_in_half_precision(dtype):
+    args = {name: a.astype(dtype) for name, a in arguments(9, (B,), 10).items()}
+    dy = np.random.default_rng(9).uniform(-1, 1, (B, 10, M))
+    y, got = gradients(ops.rnn, args, dy, checkpoint="sqrt")
+    want_y, want = gradients(ops.rnn, args, dy)
+    np.testing.assert_array_equal(y, want_y)
+    assert {a.dtype for a in got.values()} == {jnp.dtype(dtype)}
+    # Sums are in float32 and rounded once: by at most one unit in another order.
+    close(
+        *({name: a.astype(jnp.float32) for name, a in side.items()} for side in (got, want)),
+        rtol=1.01 * float(jnp.finfo(dtype).eps),
+        atol=1e-6,
+    )
+
+
+def test_recomputation_under_jit_vmap_and_scan():
+    args = arguments(10, (3, B), 6)
+    weights = {name: args[name] for name in ("W_x", "W_h", "b")}
+
+    def loss(weights, x, h0, checkpoint):
+        y = ops.rnn(x, **weights, h0=h0, checkpoint=checkpoint)
+        return jnp.sum(jnp.sin(y))
+
+    def over_all(weights, checkpoint):
+        def add(total, given):
+            return total + loss(weights, *given, checkpoint), None
+
+        return jax.lax.scan(add, jnp.zeros(()), (args["x"], args["h0"]))[0]
+
+    want = jax.grad(lambda w: sum(loss(w, args["x"][i], args["h0"][i], None) for i in range(3)))(weights)
+    close(jax.jit(jax.grad(partial(over_all, checkpoint=2)))(weights), want)
+    each = jax.vmap(jax.grad(partial(loss, checkpoint="sqrt")), (None, 0, 0))(weights, args["x"], args["h0"])
+    close(jax.tree.map(lambda g: g.sum(0), each), want)
+
+
+@pytest.mark.parametrize("checkpoint", [None, 2])
+def test_second_derivatives(checkpoint):
+    args = arguments(11)
+
+    def bent(function, W, x):
+        return jnp.sum(jnp.square(function(**args | {"W_h": W, "x": x})))
+
+    def twice(function):
+        slope = jax.grad(partial(bent, function), (0, 1))
+        return jax.grad(lambda W, x: sum(jnp.sum(jnp.sin(g)) for g in slope(W, x)), (0, 1))
+
+    got = twice(partial(ops.rnn, checkpoint=checkpoint))(args["W_h"], args["x"])
+    close(got, twice(plain.rnn)(args["W_h"], args["x"]), rtol=1e-3, atol=1e-4)
+
+
+def test_recomputed_states_are_not_kept():
+    args = arguments(12, (B,), 16)
+    pull = jax.vjp(lambda args: ops.rnn(**args, checkpoint=4, keep="x"), args)[1]
+    given = {id(a) for a in args.values()}
+    kept = [leaf.shape for leaf in jax.tree.leaves(pull) if id(leaf) not in given]
+    assert (B, 4, M) in kept
+    assert not any(np.prod(shape) >= B * 16 * M for shape in kept if shape != args["x"].shape)
+
+
+def test_memory_grows_as_the_root_of_the_steps():
+    last = {"checkpoint": "sqrt", "return_sequences": False}
+    small, large = (temporary_bytes(steps, **last) for steps in (1024, 4096))
+    assert small < 0.1 * temporary_bytes(1024, return_sequences=False)
+    assert 1.8 < large / small < 2.2
+
+
 def test_half_precision_adds_up_in_float32():
     # 4096 steps of 1 add up to 4096 where a sum in bfloat16 would stop at 256.
     ones = jnp.ones((4096, 1), jnp.bfloat16)
@@ -235,6 +377,14 @@ def test_bare_rnn_is_the_lectures_loop():
         ),
         ({"activation": "sigmoid"}, ValueError, "activation must be 'tanh' or 'relu', got 'sigmoid'"),
         ({"keep": "z"}, ValueError, "keep must be 'x', 'y' or None, got 'z'"),
+        (
+            {"checkpoint": "log"},
+            ValueError,
+            "checkpoint must be 'sqrt', a number of steps or None, got 'log'",
+        ),
+        ({"checkpoint": 0}, ValueError, "checkpoint must be at least 1, got 0"),
+        ({"checkpoint": 2.0}, TypeError, "checkpoint must be an integer, got 2.0"),
+        ({"return_sequences": 1}, TypeError, "return_sequences must be a static bool, got 1"),
     ],
 )
 def test_bad_input_names_the_argument(changed, error, message):

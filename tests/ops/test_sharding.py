@@ -93,6 +93,32 @@ CASES = {
         (ROWS, WEIGHTS[:4], BIAS[:4]),
         (P("data"), P("data"), P("data")),
     ),
+    "linear_softmax_cross_entropy, classes split": (
+        lambda x, W, labels, b: ops.linear_softmax_cross_entropy(
+            x, W, labels, b, ignore_label=-1, label_smoothing=0.1, chunk=4
+        ),
+        (ROWS, WEIGHTS, LABELS, BIAS),
+        (P(), P("model"), P(), P("model")),
+    ),
+    "linear_softmax_cross_entropy, tokens and classes split": (
+        lambda x, W, labels, b: ops.linear_softmax_cross_entropy(
+            x, W, labels, b, ignore_label=-1, label_smoothing=0.1, reduction="none", chunk=4
+        ),
+        (ROWS, WEIGHTS, LABELS, BIAS),
+        (P("data"), P("model"), P("data"), P("model")),
+    ),
+    "linear_softmax_cross_entropy, all split on one axis": (
+        lambda x, W, labels: ops.linear_softmax_cross_entropy(x, W, labels, ignore_label=-1, chunk=3),
+        (ROWS, WEIGHTS[:4], LABELS),
+        (P("data"), P("data"), P("data")),
+    ),
+    "linear_softmax_cross_entropy, inputs split": (
+        lambda x, W, labels, b: ops.linear_softmax_cross_entropy(
+            x.reshape(2, 4, 4), W, labels.reshape(2, 4), b, ignore_label=-1, reduction="sum"
+        ),
+        (ROWS, WEIGHTS, LABELS, BIAS),
+        (P(None, "model"), P(None, "model"), P(), P()),
+    ),
     "sigmoid": (ops.sigmoid, (ROWS,), (P("data"),)),
     "tanh": (ops.tanh, (ROWS,), (P("data", "model"),)),
     "hardtanh": (ops.hardtanh, (ROWS,), (P("data"),)),
@@ -257,6 +283,16 @@ SHARD_MAPPED = {
         ops.softmax_cross_entropy,
         (ROWS, SOFT[:1].repeat(8, 0)),
         (P("d"), P("d")),
+    ),
+    "linear_softmax_cross_entropy": (
+        lambda x, W, labels, b: ops.linear_softmax_cross_entropy(x, W, labels, b, label_smoothing=0.1),
+        (ROWS, WEIGHTS, np.abs(LABELS), BIAS),
+        (P("d"), P(), P("d"), P()),
+    ),
+    "linear_softmax_cross_entropy, a loss a token": (
+        lambda x, W, labels: ops.linear_softmax_cross_entropy(x, W, labels, reduction="none"),
+        (UNEVEN, WEIGHTS, np.arange(64, dtype=np.int32) % 6),
+        (P("d"), P(), P("d")),
     ),
     "maximum": (ops.maximum, (ROWS, ROWS[2:3]), (P("d"), P())),
     "multiply": (ops.multiply, (ROWS, ROWS[2:3]), (P("d"), P())),

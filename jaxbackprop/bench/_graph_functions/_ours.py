@@ -44,9 +44,8 @@ def _longer(shape: tuple[int, ...], factor: int) -> tuple[int, ...]:
     return tuple(n if n == 1 else n * factor for n in shape)
 
 
-def _factor(row: Operator, case: Case) -> int:
+def _factor(case: Case, wanted: int) -> int:
     """How many times longer every axis becomes where time is measured: odd, for windows are."""
-    wanted = _ENTRYWISE if row.elementwise else _OTHER
     leaves = jax.tree.leaves(case.arguments, is_leaf=_is_draw)
     shapes = [leaf.shape for leaf in leaves if isinstance(leaf, OpReal | OpInteger)]
     factors = [
@@ -73,8 +72,16 @@ def _drawn(argument: Any, factor: int, rng: np.random.Generator) -> Any:
     return jax.tree.map(draw, argument, is_leaf=_is_draw)
 
 
-def _operator(row: Operator, case: Case, name: str) -> Function:
-    """An operator, called as one of its catalogue's cases does."""
+def operator_function(row: Operator, case: Case, name: str, numbers: int | None = None) -> Function:
+    """An operator, called as one of its catalogue's cases does.
+
+    Args:
+        row: of the catalogue.
+        case: one of its cases.
+        name: of the function; equal names draw equal arguments.
+        numbers: how many its largest argument holds at most where time is measured.
+    """
+    wanted = numbers or (_ENTRYWISE if row.elementwise else _OTHER)
     given = [i for i, argument in enumerate(case.arguments) if _is_given(argument)]
 
     def f(*args: Any) -> Any:
@@ -85,7 +92,7 @@ def _operator(row: Operator, case: Case, name: str) -> Function:
 
     def build(scale: Scale) -> Built:
         rng = generator(name)
-        factor = 1 if scale == "small" else _factor(row, case)
+        factor = 1 if scale == "small" else _factor(case, wanted)
         drawn = tuple(_drawn(case.arguments[i], factor, rng) for i in given)
         return weighted(f, drawn, rng)
 
@@ -100,7 +107,7 @@ def _cases(row: Operator) -> list[Function]:
         masked = any(isinstance(argument, np.ndarray) for argument in case.arguments)
         if number == 0 or masked or case.keywords:
             found.append(
-                _operator(
+                operator_function(
                     row, case, f"ops.{row.name}" if number == 0 else f"ops.{row.name}, case {number + 1}"
                 )
             )

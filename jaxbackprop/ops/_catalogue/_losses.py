@@ -11,6 +11,10 @@ from ._row import Case, Integer, Operator, Real, Spread
 
 _PARAMETERS = {"hidden": {"W": Real((3, 4)), "b": Real((3,))}, "table": Real((5, 2))}
 
+# Seven tokens of four inputs, six classes.
+_INPUTS, _CLASSES = Real((7, 4), -1.0, 1.0), Real((6, 4))
+_AXES = np.array([[1.0, 0.0], [-1.0, 0.5], [0.0, 1.0]])
+
 ROWS: tuple[Operator, ...] = (
     Operator(
         name="softmax_cross_entropy",
@@ -31,6 +35,30 @@ ROWS: tuple[Operator, ...] = (
             Case((Spread((100, 6), offset=1e4), Real((100, 6), 0.0, 1.0))),
         ),
         source='unit 1, "softmax: correct class / incorrect class"',
+    ),
+    Operator(
+        name="linear_softmax_cross_entropy",
+        family="linear_softmax_cross_entropy",
+        op=ops.linear_softmax_cross_entropy,
+        oracle=plain.linear_softmax_cross_entropy,
+        cases=(
+            Case((_INPUTS, _CLASSES, Integer((7,), 0, 6), Real((6,))), {"chunk": 3}),
+            Case((_INPUTS, _CLASSES, Integer((7,), 0, 6)), {"reduction": "none", "chunk": 3}),
+            Case(
+                (Real((2, 5, 4), -1.0, 1.0), _CLASSES, Integer((2, 5), -1, 6), Real((6,))),
+                {"reduction": "none", "ignore_label": -1, "label_smoothing": 0.1, "chunk": 4},
+            ),
+            Case(
+                (Real((2, 5, 4), -1.0, 1.0), _CLASSES, Integer((2, 5), -1, 6), Real((6,))),
+                {"reduction": "sum", "ignore_label": -1, "label_smoothing": 0.1, "chunk": 4},
+            ),
+            Case((_INPUTS, _CLASSES, Integer((7,), 1, 7)), {"ignore_label": 6}),
+        ),
+        special=(
+            (np.array([[1e4, 0.0], [-1e4, 0.0], [0.0, 0.0]]), _AXES, np.array([0, 0, 2], np.int32)),
+            (np.array([[100.0, 1.0], [-100.0, 1.0]]), _AXES, np.array([0, 2], np.int32), np.ones(3)),
+        ),
+        source='unit 1, "softmax" and "Derivative wrt a weight matrix"',
     ),
     Operator(
         name="sigmoid_binary_cross_entropy",

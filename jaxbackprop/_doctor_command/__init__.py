@@ -1,0 +1,1 @@
+"""`jaxbackprop doctor`: what ails anyone's model, or a trained run."""

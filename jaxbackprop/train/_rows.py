@@ -1,0 +1,94 @@
+"""Training tables by the rows that a batch looks up, inside a step whose model looks up by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import optax
+from flax import nnx
+from jaxtyping import Array, Float
+
+from jaxbackprop.optim import gathered_table, value_and_row_grad
+
+Batch = dict[str, Array]
+Path = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RowUpdates:
+    """Which tables are trained by rows, and how.
+
+    The model keeps its lookup: for the time of a step it gets a small table, with a row for each id of the
+    batch, and the places of the ids in it. So nothing else in the loss may read such a table, or its ids.
+
+    Attributes:
+        optimizer: a transformation of :mod:`jaxbackprop.optim.rows`.
+        lookups: path of each table in the parameters -> the entry of the batch that holds its ids.
+        padding_id: an id that is no row, negative, or None.
+    """
+
+    optimizer: optax.GradientTransformation
+    lookups: Mapping[Path, str]
+    padding_id: int | None = None
+
+    def beside(self, optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
+        """The transformation of (the other parameters, the tables)."""
+        return optax.multi_transform({"dense": optimizer, "rows": self.optimizer}, ("dense", "rows"))
+
+    def split(self, params: nnx.State) -> tuple[nnx.State, dict[Path, Float[Array, "V d"]]]:
+        """The other parameters, and the tables by path.
+
+        Raises:
+            ValueError: a path leads to no parameter.
+        """
+        flat = dict(nnx.to_flat_state(params))
+        for path in self.lookups:
+            if path not in flat:
+                known = ", ".join("/".join(map(str, other)) for other in flat)
+                raise ValueError(f"lookups name {'/'.join(path)}, but the parameters are {known}")
+        tables = {path: flat.pop(path)[...] for path in self.lookups}
+        return nnx.from_flat_state(flat), tables
+
+    def join(self, params: nnx.State, others: nnx.State, tables: Mapping[Path, Any]) -> nnx.State:
+        """The state that `split` took apart, with these values."""
+        flat = dict(nnx.to_flat_state(params)) | dict(nnx.to_flat_state(others))
+        return nnx.from_flat_state(flat | {path: flat[path].replace(table) for path, table in tables.items()})
+
+    def step(
+        self,
+        optimizer: optax.GradientTransformation,
+        objective: Callable[[nnx.State, Batch], Float[Array, ""]],
+        params: nnx.State,
+        opt_state: Any,
+        batch: Batch,
+    ) -> tuple[Float[Array, ""], nnx.State, Any]:
+        """One update.
+
+        Args:
+            optimizer: what `beside` gave.
+            objective: (params, batch) -> loss.
+            params: all parameters.
+            opt_state: the optimizer's state.
+            batch: with the ids.
+
+        Returns:
+            The loss, and the new parameters and state.
+        """
+        others, tables = self.split(params)
+        ids = {path: batch[name] for path, name in self.lookups.items()}
+
+        def loss(others: nnx.State, rows: dict[Path, Array]) -> Array:
+            small, places = dict(rows), dict(batch)
+            for path, name in self.lookups.items():
+                small[path], places[name] = gathered_table(rows[path], ids[path], padding_id=self.padding_id)
+            return objective(self.join(params, others, small), places)
+
+        value, grads = value_and_row_grad(loss, padding_id=self.padding_id)(others, tables, ids)
+        # optax multiplies counts by floats, which strict promotion would refuse.
+        with jax.numpy_dtype_promotion("standard"):
+            updates, opt_state = optimizer.update(grads, opt_state, (others, tables))
+        others, tables = optax.apply_updates((others, tables), updates)
+        return value, self.join(params, others, tables), opt_state
