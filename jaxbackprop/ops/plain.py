@@ -260,8 +260,16 @@ def rnn(
     return_sequences: bool = True,
 ) -> Array:
     """See `ops.rnn`."""
-    arguments = (_array(a) for a in (x, W_x, W_h, b, h0, mask))
-    return rnn_plain(*arguments, activation, return_sequences)
+    return rnn_plain(
+        _array(x),
+        _array(W_x),
+        _array(W_h),
+        _array(b),
+        _array(h0),
+        _array(mask),
+        activation,
+        return_sequences,
+    )
 
 
 def bare_rnn(W: ArrayLike, h0: ArrayLike, steps: int) -> Array:

@@ -222,6 +222,15 @@ def test_memory_is_under_three_quarters_of_autodiffs():
     assert bytes_of(ops.rnn) <= 0.75 * bytes_of(plain.rnn)
 
 
+@pytest.mark.parametrize("steps", [6, 7])
+def test_large_states_take_several_steps_a_round(steps):
+    rng = np.random.default_rng(13)
+    shapes = {"x": (128, steps, 3), "W_x": (128, 3), "W_h": (128, 128), "h0": (128, 128)}
+    args = {name: jnp.asarray(rng.uniform(-0.1, 0.1, s), jnp.float32) for name, s in shapes.items()}
+    dy = rng.uniform(-1, 1, (128, steps, 128))
+    close(gradients(ops.rnn, args, dy), gradients(plain.rnn, args, dy), rtol=1e-4, atol=1e-4)
+
+
 # ---- states that are computed again -----------------------------------------------------------------------
 
 
