@@ -37,6 +37,7 @@ from IPython.display import Image, display
 from PIL import Image as Picture
 
 from jaxbackprop import ops
+from jaxbackprop.graph import health
 from reference.initialization import he_normal
 from reference.numerical import central_difference
 from reference.rnn import bare_rnn, bare_rnn_vjp, rnn, rnn_vjp
@@ -271,6 +272,27 @@ with jax.enable_x64(True):
     deltas = jax.device_get(jax.jit(jax.grad(s_of_inputs))(np.zeros((T, units))))
 print(f"largest difference {np.abs(deltas - slopes * g[1:]).max():.0e}")
 np.testing.assert_allclose(deltas, slopes * g[1:], atol=1e-12)
+
+# %% [markdown]
+# You need not write the loop to see this in a network of your own. `jaxbackprop.graph.health` takes any
+# function of JAX arrays, walks its computation graph forward and back, and measures on the way; along a loop
+# it is the growth of the gradient a step. What is ill is a finding, with its place, the figure and a remedy.
+
+
+# %%
+def s_after_a_loop(W, h):
+    h, _ = jax.lax.scan(lambda h, _: (W @ h, None), h, length=T)
+    return jnp.vdot(h, jnp.float32(g_T))
+
+
+for radius in (0.5, 1.0, 1.4):
+    report = health(s_after_a_loop, jnp.float32(radius * orthogonal), jnp.float32(h0))
+    (sequence,) = report.sequences
+    found = [f"{finding.kind}, at {finding.name}" for finding in report.findings]
+    print(f"ρ = {radius}: × {sequence.rate:.2f} a step, × {sequence.total:.0e} in all: {found or 'healthy'}")
+    assert abs(sequence.rate - radius) < 1e-3
+worst = report.findings[0]
+print(f"\n{worst.message}\ntry: {worst.remedy}")
 
 # %% [markdown]
 # ## 3. Where the prediction fails

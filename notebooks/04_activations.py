@@ -35,6 +35,7 @@ from matplotlib.collections import LineCollection
 from PIL import Image as Picture
 
 from jaxbackprop import ops
+from jaxbackprop.graph import health
 from reference import activations as on_paper
 from reference.initialization import he_variance, xavier_variance
 
@@ -374,6 +375,29 @@ print(f"relu: the slope is 1 for {min(ones):.1%} to {max(ones):.1%} of the units
 # vanishes for all that, because the best slope is 1/4. With large weights most tanh units are saturated, and
 # the gradient explodes for all that, carried by the few that are not.
 #
+# `jaxbackprop.graph.health` makes this examination on any function of JAX arrays: it walks the computation
+# graph forward and back and measures every layer on the way.
+
+
+# %%
+def deep(name):
+    def loss(weights, x):
+        for W in weights:
+            x = DEEP[name][0](ops.linear(x, W))
+        return jnp.mean(jnp.square(x))
+
+    return loss
+
+
+for name, start in [("sigmoid", "Xavier"), ("tanh", "Xavier"), ("relu", "He")]:
+    drawn = list(draw(INITIALIZERS[start][0]))
+    report = health(deep(name), drawn, jnp.asarray(inputs))
+    print(f"{name}, {start}: {'healthy' if report.healthy else ''}")
+    for finding in report.findings:
+        print(f"  {finding.kind}, at {finding.name}: {finding.message}\n  try: {finding.remedy}")
+    assert report.healthy == (name != "sigmoid")
+
+# %% [markdown]
 # ## 3. Units that die
 #
 # relu has no slope on the left. A unit with $z \le 0$ on *every* example of the data gets no gradient for its
@@ -576,6 +600,13 @@ for name, activation in {
     table.append(f"with {name:31} {np.mean(of_dead == 0):11.0%} {np.median(np.abs(of_dead)):13.0e}")
     assert (name == "relu") == (not of_dead.any())
 print("\n".join(table))
+
+ill = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), networks)
+finding = health(loss, ill, ops.relu, points, labels).findings[0]
+print(
+    f"\nthe doctor on the first: {finding.kind}, at {finding.name}: {finding.message}\ntry: {finding.remedy}"
+)
+assert finding.kind == "dead"
 
 # %% [markdown]
 # relu passes nothing, exactly; the others pass something to every one of them. Does that help? A trial has to

@@ -332,3 +332,14 @@ def test_the_loss_may_have_more_behind_it_and_a_function_need_be_no_loss():
     report = health(lambda p, x, y: (loss(p, x, y), {"x": x}), params, *batch())
     assert report.value == pytest.approx(float(loss(params, *batch())))
     assert health(lambda p, x: jnp.tanh(x @ p["W"]), {"W": params[0]["W"]}, batch()[0]).value is None
+
+
+def test_a_loop_over_layers_with_weights_of_their_own_is_a_deep_network():
+    def loss(params, x):
+        return jnp.mean(jax.lax.scan(lambda h, W: (jax.nn.sigmoid(h @ W), None), x, params["W"])[0] ** 2)
+
+    keys = jax.random.split(jax.random.key(0), 12)
+    params = {"W": jnp.stack([weights(key, 16, 16) for key in keys])}
+    found = first(health(loss, params, batch(features=16)[0]))
+    assert (found.kind, found.node.name) == ("vanishing", "scan")
+    assert "through the layers of the loop" in found.message

@@ -44,6 +44,7 @@ class Recurrence:
         norms: of the gradient that came to the carried state, behind each step.
         fed: whether the loss looks at every step.
         gated: whether what is carried is multiplied by a sigmoid.
+        layered: whether each step has weights of its own: then the steps are a deep network's layers.
         outer: the node of the whole graph.
     """
 
@@ -54,6 +55,7 @@ class Recurrence:
     norms: tuple[float, ...]
     fed: bool
     gated: bool
+    layered: bool
     outer: Node
 
     @property
@@ -111,7 +113,8 @@ def over_time(found: Sequence[Recurrence]) -> list[Finding]:
 
 
 def _vanishes(sequence: Recurrence) -> bool:
-    if sequence.gated or sequence.log_total > math.log(threshold("vanishing over time")):
+    most = threshold("vanishing by depth" if sequence.layered else "vanishing over time")
+    if sequence.gated or sequence.log_total > math.log(most):
         return False
     # Where every step has a gradient of its own, it is the states themselves that must have faded.
     return not sequence.fed or min(sequence.norms) <= threshold("vanishing over time") * max(sequence.norms)
@@ -119,8 +122,9 @@ def _vanishes(sequence: Recurrence) -> bool:
 
 def _finding(kind: str, verb: str, grows: str, sequence: Recurrence, remedy: str) -> Finding:
     steps = len(sequence.growth)
+    where = "through the layers of the loop" if sequence.layered else "along the sequence"
     message = (
-        f"the gradient {verb} along the sequence: it {grows} by a factor of {number(sequence.rate)} a step, "
+        f"the gradient {verb} {where}: it {grows} by a factor of {number(sequence.rate)} a step, "
         f"{number(sequence.total)} over {steps} steps"
     )
     return Finding(
@@ -159,10 +163,28 @@ def _loop(place: Place) -> list[Recurrence]:
             fed = np.mean(added[:-1] > threshold("fed") * total[:-1]) > 0.5 if len(total) > 1 else False
             found.append(
                 Recurrence(
-                    node, name, inner, growth, tuple(total.tolist()), bool(fed), gated, place.inside[0]
+                    node,
+                    name,
+                    inner,
+                    growth,
+                    tuple(total.tolist()),
+                    bool(fed),
+                    gated,
+                    _is_layered(place),
+                    place.inside[0],
                 )
             )
     return found
+
+
+def _is_layered(place: Place) -> bool:
+    """Whether weights come in with every step."""
+    scan, inputs = place.inside[-1].operation, place.graph.inputs
+    along = {node.index for node in inputs[getattr(scan, "consts", 0) + getattr(scan, "carries", 0) :]}
+    return any(
+        origin(place.graph, layer.node.inputs[layer.weight]).node in along
+        for layer in place.wanted.layers.values()
+    )
 
 
 def _is_store(place: Place, carry: int) -> bool:
@@ -278,4 +300,4 @@ def _written_out(place: Place, layers: Sequence[Layer]) -> Recurrence | None:
     name = "/".join([*(n.name for n in place.inside), node.name])
     carry = graph.nodes[origin(graph, node.inputs[layers[0].state or 0]).node].name
     outer = place.inside[0] if place.inside else node
-    return Recurrence(node, name, carry, growth, tuple(total), bool(fed), gated, outer)
+    return Recurrence(node, name, carry, growth, tuple(total), bool(fed), gated, False, outer)

@@ -49,6 +49,12 @@ THRESHOLDS: dict[str, Threshold] = {
         "a layer of few units has more dead ones by chance: so many standard deviations of n fair coins must "
         "lie between half and the share",
     ),
+    "dead share, first layer": Threshold(
+        0.6,
+        "data are less alike than what deep layers make of them: there hardly a unit is dead by "
+        "chance, and a "
+        "quarter after training that worked",
+    ),
     "examples": Threshold(
         8,
         "a unit is called dead after so many examples: among fewer, half the living ones may happen "
@@ -74,7 +80,7 @@ THRESHOLDS: dict[str, Threshold] = {
         "scale that the author chose, such as a branch that starts at 1e-6 or at 0",
     ),
     "weight gain": Threshold(
-        20.0,
+        12.0,
         "weights that keep the variance multiply the size of a layer's input by 1 to 1.4, training makes "
         "that a few times more",
     ),

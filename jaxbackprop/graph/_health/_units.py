@@ -18,7 +18,7 @@ _SATURATED = {
 
 def dead(healths: Sequence[NodeHealth]) -> list[Finding]:
     """The relu layer with most dead units, if that is too many."""
-    ill = [h for h in healths if h.dead is not None and h.dead >= _most(h.units)]
+    ill = [h for h in healths if h.dead is not None and h.dead >= _most(h)]
     if not ill:
         return []
     ill.sort(key=lambda h: -(h.dead or 0.0))
@@ -37,9 +37,11 @@ def dead(healths: Sequence[NodeHealth]) -> list[Finding]:
     return [_finding("dead", ill, worst.dead, "share of dead units", message, remedy)]
 
 
-def _most(units: int) -> float:
-    """The largest share of dead units that is healthy in a layer of so many."""
-    by_chance = 0.5 + threshold("dead share, deviations") * 0.5 / math.sqrt(max(units, 1))
+def _most(health: NodeHealth) -> float:
+    """From which share of dead units on a layer is ill."""
+    if health.depth is not None and health.depth <= 1:
+        return threshold("dead share, first layer")
+    by_chance = 0.5 + threshold("dead share, deviations") * 0.5 / math.sqrt(max(health.units, 1))
     return min(max(threshold("dead share"), by_chance), 1.0)
 
 
