@@ -36,6 +36,7 @@ ROOMS = {
         "_check_command",
         "_graph_command",
         "_json_file",
+        "check",
         "graph",
         "models",
         "ner",
