@@ -196,6 +196,9 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--arg", action="append", metavar="TEXT", help="an argument, such as 'f32[4,5]'")
     doctor.add_argument("--data", metavar="FILE", help="tagged sentences to examine a run on")
     doctor.add_argument("--plot", metavar="FILE", help="write a picture to FILE")
+    doctor.add_argument(
+        "--html", metavar="FILE", help="write the graph to FILE, a page with the findings at their nodes"
+    )
     doctor.add_argument("--json", metavar="FILE", help="write the findings and all figures to FILE")
     doctor.add_argument("--seed", type=int, default=0, help="of all draws (default: %(default)s)")
 
@@ -418,6 +421,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
             arguments.arg,
             data=arguments.data,
             plot=arguments.plot,
+            html=arguments.html,
             json_path=arguments.json,
             seed=arguments.seed,
             console=make_console(),

@@ -10,6 +10,7 @@ TARGET = (
 _EXAMPLES = (
     "jaxbackprop doctor my_package.models:loss --arg \"{'W': f32[3,4]}\" --arg 'f32[32,3]'",
     "jaxbackprop doctor my_package.models:loss --plot health.png --json health.json",
+    "jaxbackprop doctor my_package.models:loss --html health.html",
     "jaxbackprop doctor runs/20250101-120000",
     "jaxbackprop doctor runs/20250101-120000 --data dev.conll",
 )

@@ -1,4 +1,4 @@
-"""The command: examines a function or a trained run, prints, writes the picture and the figures."""
+"""The command: examines a function or a trained run, prints, writes the picture, the page and the figures."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from rich.console import Console
 from jaxbackprop._check_command._calls import draw, read_call
 from jaxbackprop._check_command._targets import importable_from_here, resolve
 from jaxbackprop._graph_command._trace import trace_call
-from jaxbackprop._json_file import refuse_unwritable, write_json
+from jaxbackprop._json_file import refuse_unwritable, write_json, write_text
 from jaxbackprop.check import CannotCheck
 from jaxbackprop.graph._health import Report
 from jaxbackprop.graph._health._health import examine
+from jaxbackprop.graph._html import page
 from jaxbackprop.graph._names import error_text
 
 from ._trained import examine_run
@@ -35,6 +36,7 @@ def run(
     *,
     data: str | None = None,
     plot: str | None = None,
+    html: str | None = None,
     json_path: str | None = None,
     seed: int = 0,
     console: Console,
@@ -48,6 +50,7 @@ def run(
             annotations.
         data: for a run: a file of tagged sentences; None takes its training data.
         plot: file for the picture, written whole or not at all.
+        html: file for the page of the graph, its nodes marked by the findings, likewise.
         json_path: file for the figures, likewise.
         seed: of the draws.
         console: where to print.
@@ -59,23 +62,26 @@ def run(
         DataError: where data is not what it should be.
         OSError: where a file cannot be read or written.
     """
-    _refuse(plot, json_path)
+    _refuse([("--plot", plot), ("--html", html), ("--json", json_path)])
     if _is_run(target):
         if texts is not None:
             raise CannotExamine(f"--arg is for a function; {target} is a run")
         report = examine_run(target, data, seed, warn)
+        text = None if html is None else _page(report)
     else:
         if data is not None:
             raise CannotExamine(f"--data is for a run; {target} is a function")
-        report = _examine_function(target, texts, seed)
-    # The picture is made before a figure is written: where one cannot be made, neither is there.
+        report, text = _examine_function(target, texts, seed, shown=html is not None)
+    # Page and picture are made before a figure is written: where one cannot be made, none is there.
     if plot is not None:
         _write_picture(report, plot)
+    if html is not None and text is not None:
+        write_text(html, text, "--html")
     if json_path is not None:
         write_json(json_path, report.to_dict())
     # In a pipe as lines of text: rendered, they would be filled up to a width that a pipe does not have.
     console.print(report if console.is_terminal else str(report), soft_wrap=True, markup=False)
-    for flag_path in (plot, json_path):
+    for flag_path in (plot, html, json_path):
         if flag_path is not None:
             console.print(f"wrote {flag_path}", soft_wrap=True, markup=False)
     return 0 if report.healthy else 1
@@ -85,18 +91,23 @@ def _is_run(target: str) -> bool:
     return ":" not in target or Path(target).is_dir()
 
 
-def _refuse(plot: str | None, json_path: str | None) -> None:
-    if plot is not None:
-        refuse_unwritable(plot, "--plot")
-        if Path(plot).suffix.lower() not in _PICTURES:
-            raise CannotExamine(f"--plot {plot}: its name must end in {', '.join(_PICTURES)}")
-    if json_path is not None:
-        refuse_unwritable(json_path)
-    if plot is not None and json_path is not None and os.path.realpath(plot) == os.path.realpath(json_path):
-        raise CannotExamine(f"--plot and --json name the same file, {plot}")
+def _refuse(files: Sequence[tuple[str, str | None]]) -> None:
+    taken: dict[str, str] = {}
+    for flag, path in files:
+        if path is None:
+            continue
+        refuse_unwritable(path, flag)
+        if flag == "--plot" and Path(path).suffix.lower() not in _PICTURES:
+            raise CannotExamine(f"--plot {path}: its name must end in {', '.join(_PICTURES)}")
+        other = taken.setdefault(os.path.realpath(path), flag)
+        if other != flag:
+            raise CannotExamine(f"{other} and {flag} name the same file, {path}")
 
 
-def _examine_function(target: str, texts: Sequence[str] | None, seed: int) -> Report:
+def _examine_function(
+    target: str, texts: Sequence[str] | None, seed: int, *, shown: bool
+) -> tuple[Report, str | None]:
+    """The report, and the page where it is to be shown."""
     try:
         call = None if texts is None else read_call(texts)
         with importable_from_here():
@@ -104,7 +115,8 @@ def _examine_function(target: str, texts: Sequence[str] | None, seed: int) -> Re
             wide = any(argument.wide for argument in found.calls[0])
             with jax.enable_x64(True) if wide else contextlib.nullcontext():
                 args, kwargs = draw(found.calls[0], seed=seed)
-                return _examined(found.function, target, args, kwargs)
+                report = _examined(found.function, target, args, kwargs)
+                return report, _page(report) if shown else None
     except CannotCheck as error:
         raise CannotExamine(str(error)) from None
 
@@ -122,6 +134,14 @@ def _examined(f: Callable[..., Any], target: str, args: Sequence[Any], kwargs: d
     # It may call back to its author's code, and a rule may be its author's too.
     except Exception as error:
         raise CannotExamine(f"{target} cannot be examined: {error_text(error)}") from None
+
+
+def _page(report: Report) -> str:
+    try:
+        return page(report.graph, health=report)
+    # The pass is walked once more, and may call back to its author's code.
+    except Exception as error:
+        raise CannotExamine(f"--html: there is no page of {report.name}: {error_text(error)}") from None
 
 
 def _write_picture(report: Report, path: str) -> None:

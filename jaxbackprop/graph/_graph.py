@@ -11,6 +11,7 @@ import jax
 
 if TYPE_CHECKING:
     from ._cost import Cost
+    from ._health import Report
     from ._operations import Operation
     from ._run import Run
 
@@ -261,7 +262,12 @@ class Graph:
         return to_json(self, run)
 
     def to_html(
-        self, path: str | os.PathLike[str] | None = None, run: Any = None, *, check: bool = True
+        self,
+        path: str | os.PathLike[str] | None = None,
+        run: Any = None,
+        *,
+        check: bool = True,
+        health: Report | None = None,
     ) -> str | None:
         """The graph as one HTML page that steps forward and backward through it.
 
@@ -273,18 +279,21 @@ class Graph:
                 arguments: the forward pass, and the backward pass, beginning with ones.
             check: whether to ask the harness about hand-written VJPs that are not this package's own, about a
                 second each. Where one is wrong the page opens at the step that meets it first.
+            health: the doctor's report of this graph, or of another trace of the same function at the same
+                shapes. The page lists its findings, marks their nodes, and opens at the most serious one; a
+                backward pass that is missing begins as the doctor's does.
 
         Returns:
             The document where path is None.
 
         Raises:
-            TypeError: where path is no file's name, or run is no run.
-            ValueError: where run is of another graph.
+            TypeError: where path is no file's name, run is no run, or health is no report.
+            ValueError: where run or health is of another graph.
             OSError: where the file cannot be written; an older file of that name is then as it was.
         """
         from ._html import to_html
 
-        return to_html(self, path, run, check=check)
+        return to_html(self, path, run, check=check, health=health)
 
     def __repr__(self) -> str:
         failed = f", ends in {type(self.error).__name__}" if self.error else ""

@@ -5,10 +5,12 @@ import subprocess
 import sys
 import textwrap
 
+import jax
 import pytest
 
 from jaxbackprop import ner
 from jaxbackprop.cli import main
+from tests.graph.test_html import Read
 from tests.ner.test_train import quiet, settings, write_corpus
 
 MODELS = """
@@ -96,6 +98,29 @@ def test_files(doctor, tmp_path):
     assert len([path for path in tmp_path.iterdir() if path.is_file()]) == 3
 
 
+def test_the_page_marks_the_findings(doctor, tmp_path):
+    status, out, err = doctor("log", *CALL, "--html", "log.html", "--json", "log.json")
+    assert (status, err) == (1, "")
+    assert out.splitlines()[-2:] == ["wrote log.html", "wrote log.json"]
+    text = (tmp_path / "log.html").read_text(encoding="utf-8")
+    assert "The doctor: 1 finding<" in text
+    index = json.loads((tmp_path / "log.json").read_text())["findings"][0]["index"]
+    data = Read(text).data
+    assert [node["name"] for node in data["nodes"] if "ails" in node] == [data["nodes"][index]["name"]]
+    assert len([path for path in tmp_path.iterdir() if path.is_file()]) == 3
+
+
+def test_the_page_of_wide_numbers(doctor, tmp_path):
+    with jax.numpy_dtype_promotion("standard"):
+        status, _, err = doctor(
+            "mean_square", "--arg", "{'W': f64[3,4]}", "--arg", "f64[5,3]", "--html", "w.html"
+        )
+    assert (status, err) == (0, "")
+    text = (tmp_path / "w.html").read_text(encoding="utf-8")
+    assert "nothing wrong here" in text
+    assert Read(text).data["nodes"][0]["made"] == [["[3,4]", "f64"]]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -107,6 +132,10 @@ def test_files(doctor, tmp_path):
         (("mean_square", *CALL, "--plot", "no/x.png"), "--plot no/x.png: its folder does not exist"),
         (("mean_square", *CALL, "--json", "no/x.json"), "--json no/x.json: its folder does not exist"),
         (("mean_square", *CALL, "--plot", "x.png", "--json", "./x.png"), "name the same file"),
+        # Refused before anything is computed: the function would fail.
+        (("broken", "--arg", "f32[3]", "--html", "no/x.html"), "--html no/x.html: its folder does not exist"),
+        (("mean_square", *CALL, "--html", "."), "--html .: it is a folder"),
+        (("mean_square", *CALL, "--html", "x.json", "--json", "x.json"), "--html and --json name the same"),
         (("mean_square", *CALL, "--data", "x.conll"), "--data is for a run"),
         (("mean_square", *CALL, "--seed", "-1"), "--seed must be at least 0"),
         (("mean_square", "--arg", "f32[3"), "--arg"),
@@ -123,10 +152,11 @@ def test_errors_are_one_line_and_status_2(doctor, tmp_path, arguments, said):
 
 
 def test_a_run_is_examined_on_its_training_data_or_on_other(doctor, run, tmp_path):
-    status, out, err = doctor(str(run), "--json", "run.json")
+    status, out, err = doctor(str(run), "--json", "run.json", "--html", "run.html")
     assert (status, err) == (0, "")
     assert out.splitlines()[0] == f"{run}: healthy"
     assert " tanh " in out
+    assert "nothing wrong here" in (tmp_path / "run.html").read_text(encoding="utf-8")
     found = json.loads((tmp_path / "run.json").read_text())
     updates = {n["name"]: n["update_ratio"] for n in found["nodes"] if n["role"] == "parameter"}
     assert updates["params['hidden']['kernel']"] > 0

@@ -1,5 +1,6 @@
 """The page in Chromium, without a network: it steps, folds, shows the right numbers, and serves everybody."""
 
+import dataclasses
 import json
 import re
 
@@ -10,6 +11,7 @@ import pytest
 from jaxbackprop.graph import trace
 from tests.graph import axe, chromium
 from tests.graph.test_html import HOSTILE, layered, long, renamed, right, slide, wrong
+from tests.graph.test_html_health import AILING
 
 PATH = chromium.find()
 pytestmark = [
@@ -41,7 +43,7 @@ def show(browser, tmp_path):
 
     def show(graph, fragment="", run=None, **options):
         path = tmp_path / f"page{len(opened)}.html"
-        graph.to_html(path, run, check=options.pop("check", True))
+        graph.to_html(path, run, check=options.pop("check", True), health=options.pop("health", None))
         page = browser.open(f"{path.as_uri()}{fragment}", **options)
         opened.append(page)
         return page
@@ -251,6 +253,45 @@ def test_it_opens_at_the_first_wrong_rule(show):
     assert page.evaluate("document.querySelector('#picture .flag').textContent") == "wrong gradient"
 
 
+# ---- findings ---------------------------------------------------------------------------------------------
+
+MARKS = """[...document.querySelectorAll('#picture .box')].filter((e) => e.querySelector('.mark')).map((e) =>
+  [e.querySelector('.label, .sign').textContent, e.querySelector('.mark').getAttribute('class'),
+   e.querySelector('.badge').textContent])"""
+
+
+def test_findings_mark_their_nodes_and_folded_scopes_the_worst_of_them(show):
+    page = show(AILING.graph, health=AILING)
+    # It opens at the most serious, and the panel says what it is and what may help.
+    assert page.evaluate("document.querySelector('#picture [aria-current=step] .badge').textContent") == (
+        "nonfinite"
+    )
+    worst = AILING.findings[0]
+    assert f"nonfinite: {worst.message}. Try {worst.remedy}." in detail(page)
+    page.click("#unfold")
+    assert sorted(page.evaluate(MARKS)) == [
+        ["log", "mark grave", "nonfinite"],
+        ["relu", "mark grave", "dead"],
+        ["tanh", "mark mild", "saturated"],
+    ]
+    page.click("#fold")
+    assert page.evaluate(MARKS) == [
+        ["encoder", "mark mild", "saturated"],
+        ["head", "mark grave", "nonfinite"],
+    ]
+    title = "document.querySelectorAll('#picture .box.scope title')[1].textContent"
+    assert "the worst finding in it nonfinite" in page.evaluate(title)
+
+
+def test_the_list_of_findings_is_walked_by_keys(show):
+    page = show(AILING.graph, health=AILING)
+    page.evaluate("document.querySelector('.findings li:last-child a').focus()")
+    page.press("Enter")
+    node = AILING.findings[-1].node
+    assert state(page).startswith(f"Step {node.index + 1} of")
+    assert detail(page).startswith(node.name)
+
+
 # ---- inert ------------------------------------------------------------------------------------------------
 
 
@@ -293,14 +334,15 @@ PAGES = {
     "untouched": (SLIDE, ""),
     "scopes": (trace(lambda x: layered(x, 4), jnp.ones((6, 7))), "#step-30"),
     "wrong": (trace(lambda x: jnp.sum(wrong(x)), jnp.array([0.3, -0.7])), ""),
+    "findings": (AILING.graph, "", dataclasses.replace(AILING, findings=AILING.findings * 2)),
 }
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1440, False), (1440, True), (390, False), (390, True)])
 @pytest.mark.parametrize("name", PAGES)
 def test_axe_finds_no_violation(show, axe_core, name, width, dark):
-    graph, fragment = PAGES[name]
-    page = show(graph, fragment, width=width, height=844, dark=dark)
+    graph, fragment, *report = PAGES[name]
+    page = show(graph, fragment, width=width, height=844, dark=dark, health=next(iter(report), None))
     page.evaluate("document.querySelectorAll('details').forEach((e) => { e.open = true; })")
     page.evaluate(f"{axe_core}; 0")
     found = json.loads(

@@ -13,6 +13,8 @@ from typing import Any
 import jax.numpy as jnp
 from jax import lax
 
+from jaxbackprop.ops._precision import accumulator
+
 from .._graph import Port
 from .._operations import ScanOperation
 from .._sweep import added, taken
@@ -196,7 +198,8 @@ def norm(x: Any) -> Any:
     x = jnp.asarray(x)
     if x.size == 0:
         return jnp.zeros((), jnp.float32)
-    x = jnp.abs(x).astype(jnp.promote_types(jnp.float32, jnp.real(x).dtype))
+    x = jnp.abs(x)
+    x = x.astype(accumulator(x.dtype))
     largest = jnp.max(x)
     scale = jnp.where((largest > 0) & jnp.isfinite(largest), largest, jnp.ones_like(largest))
     return largest * jnp.sqrt(jnp.sum(jnp.square(x / scale))) if x.ndim else largest

@@ -11,7 +11,12 @@ from ._page import page
 
 
 def to_html(
-    graph: Graph, path: str | os.PathLike[str] | None = None, run: Any = None, *, check: bool = True
+    graph: Graph,
+    path: str | os.PathLike[str] | None = None,
+    run: Any = None,
+    *,
+    check: bool = True,
+    health: Any = None,
 ) -> str | None:
     """A graph as one HTML page; see `page`.
 
@@ -20,17 +25,18 @@ def to_html(
         path: the file to write; None returns the page.
         run: a `Backward`, or a `Run`; what is missing is computed.
         check: whether to ask the harness about hand-written VJPs.
+        health: the doctor's `Report`, whose findings mark their nodes.
 
     Returns:
         The document where path is None.
 
     Raises:
-        TypeError: where path is no file's name, or run is no run.
-        ValueError: where run is of another graph.
+        TypeError: where path is no file's name, run is no run, or health no report.
+        ValueError: where run or health is of another graph.
         OSError: where the file cannot be written; an older file of that name is then as it was.
     """
     if path is None:
-        return page(graph, run, check=check)
+        return page(graph, run, check=check, health=health)
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"path must be a file's name, got {type(path).__name__} (a pass is given as run=...)")
     target = Path(path).absolute()
@@ -38,7 +44,7 @@ def to_html(
         raise IsADirectoryError(f"path {path} is a folder")
     if not target.parent.is_dir():
         raise NotADirectoryError(f"path {path}: its folder does not exist")
-    _write(target, page(graph, run, check=check))
+    _write(target, page(graph, run, check=check, health=health))
     return None
 
 

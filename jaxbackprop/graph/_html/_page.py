@@ -19,19 +19,20 @@ from .._numbers import dimensions_text, dtype_text
 from .._passes import Passes
 from ._complete import complete
 from ._figures import Figures
+from ._findings import finding_list, finding_records, first_step, fitting, legend, marks, upstream_of
 from ._levels import Levels
 from ._story import Step, story
 from ._table import table
 from ._verdicts import Verdict, verdicts
 from ._wording import Wording, code, html_text, where
 
-_SCRIPTS = ("data.js", "place.js", "draw.js", "value.js", "detail.js", "play.js")
+_SCRIPTS = ("data.js", "place.js", "health.js", "draw.js", "value.js", "detail.js", "play.js")
 _NAME_LENGTH, _FORMULA_LENGTH = 80, 400
 # So many paragraphs are laid out only where they are looked at.
 _LONG = 400
 
 
-def page(graph: Graph, run: Any = None, *, check: bool = True) -> str:
+def page(graph: Graph, run: Any = None, *, check: bool = True, health: Any = None) -> str:
     """A graph as one HTML page that steps forward and backward through it.
 
     The page needs nothing beside it, opens no connection and runs no code but its own. Its picture shows at
@@ -45,23 +46,26 @@ def page(graph: Graph, run: Any = None, *, check: bool = True) -> str:
         check: whether to ask the harness about hand-written VJPs that are not this package's own. Where one
             is wrong the page opens at the step of the backward pass that meets it first. About a second a
             rule.
+        health: the doctor's `Report` of this graph, or of another trace of the same function. Its findings
+            mark their nodes. A backward pass that is missing begins as the doctor's does.
 
     Returns:
         The document.
 
     Raises:
-        TypeError: where run is none of these.
-        ValueError: where run is of another graph.
+        TypeError: where run is none of these, or health is no report.
+        ValueError: where run or health is of another graph.
     """
-    passes, remark = complete(graph, run)
+    report = fitting(graph, health)
+    passes, remark = complete(graph, run, upstream_of(graph, report))
     wrong = verdicts(graph, passes.run) if check and passes.run is not None else {}
     wording, figures = Wording(graph), Figures(graph, passes)
     steps = story(graph, passes, figures, wording, wrong)
     levels = Levels(graph, figures.texts, wording).records()
-    first = _first_wrong(steps, wrong)
+    first, ails = _first_wrong(steps, wrong), marks(report)
     data = {
         "name": shortened(graph.name, _NAME_LENGTH),
-        "nodes": [_node(node, figures, wording, wrong) for node in graph.nodes],
+        "nodes": [_node(node, figures, wording, wrong) | _ailing(node, ails) for node in graph.nodes],
         "results": [
             [shortened(name, _NAME_LENGTH), port.node, port.output]
             for name, port in zip(wording.results, graph.outputs, strict=True)
@@ -69,9 +73,10 @@ def page(graph: Graph, run: Any = None, *, check: bool = True) -> str:
         "values": figures.records(),
         "levels": levels,
         "steps": [[int(step.backward), step.node] for step in steps],
-        "opens": first,
+        "findings": finding_records(report),
+        "opens": first or first_step(report, steps),
     }
-    script, style = _script(), _asset("page.css")
+    script, style = _script(), _asset("page.css") + _asset("health.css")
     return _filled(
         {
             "policy": _policy(script, style),
@@ -80,6 +85,8 @@ def page(graph: Graph, run: Any = None, *, check: bool = True) -> str:
             "name": code(graph.name),
             "lede": _lede(graph, passes),
             "alerts": _alerts(graph, wrong, first, remark),
+            "findings": finding_list(report, graph, steps),
+            "legend": legend(report),
             "steps": _told(steps),
             "table": table(graph, figures, wording),
             "version": html_text(__version__),
@@ -117,6 +124,10 @@ def _node(node: Node, figures: Figures, wording: Wording, wrong: Mapping[int, Ve
         "wrong": wrong[node.index].said if node.index in wrong else None,
     }
     return found | {name: value for name, value in optional.items() if value}
+
+
+def _ailing(node: Node, ails: Mapping[int, list[int]]) -> dict[str, Any]:
+    return {"ails": ails[node.index]} if node.index in ails else {}
 
 
 def _first_wrong(steps: Sequence[Step], wrong: Mapping[int, Verdict]) -> int:

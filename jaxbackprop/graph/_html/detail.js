@@ -31,7 +31,7 @@ function showDetail(index, step) {
   if (node.wrong) {
     detail.append(element("p", { class: "alert" }, element("strong", { text: "Wrong gradient. " }), node.wrong));
   }
-  detail.append(section("Forward", "value", forwardParts(index, step)));
+  detail.append(...findingParts(node), section("Forward", "value", forwardParts(index, step)));
   const parts = backwardParts(index, step);
   if (parts.length) detail.append(section("Backward", "gradient", parts));
   else detail.append(element("p", { class: "hint", text: "No gradient flows through it." }));

@@ -55,7 +55,7 @@ function draw(open, { onNode, onScope }) {
   const found = placed(open);
   const updates = [];
   const stops = [];
-  const margin = 12;
+  const margin = findings.length ? 24 : 12;
   picture.setAttribute("viewBox", `${-margin} ${-margin} ${rounded(found.width + 2 * margin)} ${rounded(found.height + 2 * margin)}`);
   picture.replaceChildren();
   for (const frame of found.frames) picture.append(drawFrame(frame, updates, stops, onScope));
@@ -168,13 +168,15 @@ function drawBox(box, updates, stops, onNode, onScope) {
   if (node && node.wrong) {
     group.append(drawn("text", { class: "flag", x: x + width / 2, y: y - 6 }, "wrong gradient"));
   }
+  const ailment = ailmentOf(kind, ref);
+  if (ailment) group.append(drawMark(box, ailment, node && node.wrong));
   if (kind === "node") {
     group.dataset.node = ref;
     stop(group, ref, stops, () => onNode(ref));
   } else if (kind === "scope") {
     group.dataset.level = ref;
     group.setAttribute("aria-expanded", "false");
-    name.textContent = `${levels[ref].name}, a scope of ${levels[ref].nodes} nodes: unfold`;
+    name.textContent = `${levels[ref].name}, a scope of ${levels[ref].nodes} nodes${ailment ? `, the worst finding in it ${ailment.kind}` : ""}: unfold`;
     stop(group, Math.min(...within[ref]) - 0.5, stops, () => onScope(ref));
   }
   const [forward, backward, members] = timesOf(kind, ref);
@@ -228,5 +230,6 @@ function nodeLabel(index, step) {
   if (step >= forwardAt[index] && node.kind !== "copy") parts.push(`value ${node.values.map(valueText).join(", ")}`);
   if (step >= backwardAt[index]) parts.push(`gradient ${node.gradients.map(valueText).filter(Boolean).join(", ")}`);
   if (node.wrong) parts.push("wrong gradient");
+  for (const place of node.ails || []) parts.push(`finding: ${findings[place].kind}`);
   return parts.join("; ");
 }
