@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,25 @@ def refuse_unwritable(path: str, flag: str = "--json") -> None:
         raise IsADirectoryError(f"{flag} {path}: it is a folder")
     if not Path(path).absolute().parent.is_dir():
         raise NotADirectoryError(f"{flag} {path}: its folder does not exist")
+
+
+def refuse_files(files: Iterable[tuple[str, str | None]]) -> None:
+    """Looks at where the files of one command are to be written.
+
+    Args:
+        files: the flag that named each, and its path; None where it was not asked for.
+
+    Raises:
+        OSError: as `refuse_unwritable`, or where two flags name the same file.
+    """
+    taken: dict[str, str] = {}
+    for flag, path in files:
+        if path is None:
+            continue
+        refuse_unwritable(path, flag)
+        other = taken.setdefault(os.path.realpath(path), flag)
+        if other != flag:
+            raise OSError(f"{other} and {flag} name the same file, {path}")
 
 
 def write_json(path: str, figures: Any) -> None:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 from rich.console import Console
 
-from jaxbackprop._check_command._calls import draw, read_call
-from jaxbackprop._check_command._targets import importable_from_here, resolve
-from jaxbackprop._graph_command._trace import trace_call
-from jaxbackprop._json_file import refuse_unwritable, write_json, write_text
+from jaxbackprop._graph_command._trace import drawn_call, trace_call
+from jaxbackprop._json_file import refuse_files, write_json, write_text
 from jaxbackprop.check import CannotCheck
 from jaxbackprop.graph._health import Report
 from jaxbackprop.graph._health._health import examine
@@ -62,7 +57,9 @@ def run(
         DataError: where data is not what it should be.
         OSError: where a file cannot be read or written.
     """
-    _refuse([("--plot", plot), ("--html", html), ("--json", json_path)])
+    refuse_files([("--plot", plot), ("--html", html), ("--json", json_path)])
+    if plot is not None and Path(plot).suffix.lower() not in _PICTURES:
+        raise CannotExamine(f"--plot {plot}: its name must end in {', '.join(_PICTURES)}")
     if _is_run(target):
         if texts is not None:
             raise CannotExamine(f"--arg is for a function; {target} is a run")
@@ -91,32 +88,14 @@ def _is_run(target: str) -> bool:
     return ":" not in target or Path(target).is_dir()
 
 
-def _refuse(files: Sequence[tuple[str, str | None]]) -> None:
-    taken: dict[str, str] = {}
-    for flag, path in files:
-        if path is None:
-            continue
-        refuse_unwritable(path, flag)
-        if flag == "--plot" and Path(path).suffix.lower() not in _PICTURES:
-            raise CannotExamine(f"--plot {path}: its name must end in {', '.join(_PICTURES)}")
-        other = taken.setdefault(os.path.realpath(path), flag)
-        if other != flag:
-            raise CannotExamine(f"{other} and {flag} name the same file, {path}")
-
-
 def _examine_function(
     target: str, texts: Sequence[str] | None, seed: int, *, shown: bool
 ) -> tuple[Report, str | None]:
     """The report, and the page where it is to be shown."""
     try:
-        call = None if texts is None else read_call(texts)
-        with importable_from_here():
-            found = resolve(target, call)
-            wide = any(argument.wide for argument in found.calls[0])
-            with jax.enable_x64(True) if wide else contextlib.nullcontext():
-                args, kwargs = draw(found.calls[0], seed=seed)
-                report = _examined(found.function, target, args, kwargs)
-                return report, _page(report) if shown else None
+        with drawn_call(target, texts, seed) as (function, args, kwargs):
+            report = _examined(function, target, args, kwargs)
+            return report, _page(report) if shown else None
     except CannotCheck as error:
         raise CannotExamine(str(error)) from None
 

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from jaxbackprop._json_file import write_text
 from jaxbackprop.graph import Graph, trace
+from jaxbackprop.graph._html import page
 from jaxbackprop.models import WindowNER, window_ner_loss
 
 _STEPS = 4
@@ -32,11 +33,11 @@ def write_examples(folder: str, console: Console) -> None:
     if Path(folder).exists() and not Path(folder).is_dir():
         raise NotADirectoryError(f"--examples {folder}: it is no folder")
     pages = {"scorer": scorer_graph(), "window_ner": window_ner_graph(), "rnn": rnn_graph()}
-    texts = {name: graph.to_html() for name, graph in pages.items()}
+    texts = {name: page(graph) for name, graph in pages.items()}
     Path(folder).mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
         path = str(Path(folder) / f"{name}.html")
-        write_text(path, text or "", "--examples")
+        write_text(path, text, "--examples")
         console.print(f"wrote {path}: {len(pages[name].nodes):,} nodes", soft_wrap=True)
 
 

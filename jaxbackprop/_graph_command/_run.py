@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,9 +9,7 @@ import jax
 import jax.numpy as jnp
 from rich.console import Console
 
-from jaxbackprop._check_command._calls import draw, read_call
-from jaxbackprop._check_command._targets import importable_from_here, resolve
-from jaxbackprop._json_file import refuse_unwritable, write_text
+from jaxbackprop._json_file import refuse_files, write_text
 from jaxbackprop.check import CannotCheck
 from jaxbackprop.graph import Backward, Graph, Run, UnsupportedPrimitive
 from jaxbackprop.graph._html import page
@@ -21,7 +17,7 @@ from jaxbackprop.graph._names import error_text
 from jaxbackprop.graph._passes import Passes
 
 from ._table import print_cost, print_table
-from ._trace import trace_call
+from ._trace import drawn_call, trace_call
 
 _STARTS_WITH_ONES = "the result is not one floating-point number: the backward pass starts with ones"
 
@@ -60,30 +56,16 @@ def run(
     """
     asked = (("--html", html), ("--svg", svg), ("--dot", dot), ("--json", json_path))
     files = [(flag, path) for flag, path in asked if path]
-    _refuse(files)
+    refuse_files(files)
     try:
-        call = None if texts is None else read_call(texts)
-        with importable_from_here():
-            found = resolve(target, call)
-            wide = any(argument.wide for argument in found.calls[0])
-            with jax.enable_x64(True) if wide else contextlib.nullcontext():
-                args, kwargs = draw(found.calls[0], seed=seed)
-                graph, made, problem, remark = _walked(found.function, target, args, kwargs)
-                _show(graph, made, files, remark, console)
+        with drawn_call(target, texts, seed) as (function, args, kwargs):
+            graph, made, problem, remark = _walked(function, target, args, kwargs)
+            _show(graph, made, files, remark, console)
     except CannotCheck as error:
         raise CannotGraph(str(error)) from None
     if problem is not None:
         raise CannotGraph(problem)
     return 0
-
-
-def _refuse(files: Sequence[tuple[str, str]]) -> None:
-    taken: dict[str, str] = {}
-    for flag, path in files:
-        refuse_unwritable(path, flag)
-        other = taken.setdefault(os.path.realpath(path), flag)
-        if other != flag:
-            raise CannotGraph(f"{other} and {flag} name the same file, {path}")
 
 
 def _walked(

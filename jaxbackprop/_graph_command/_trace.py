@@ -2,17 +2,43 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxbackprop._check_command._calls import draw, read_call
+from jaxbackprop._check_command._targets import importable_from_here, resolve
 from jaxbackprop.check._draws import map_leaves
 from jaxbackprop.graph import Graph, trace
 from jaxbackprop.graph._function import positional_names
+
+
+@contextlib.contextmanager
+def drawn_call(
+    target: str, texts: Sequence[str] | None, seed: int
+) -> Iterator[tuple[Callable[..., Any], Sequence[Any], dict[str, Any]]]:
+    """The function that a command names, and its arguments; in float64 meanwhile where one of them is.
+
+    Args:
+        target: "package.module:function".
+        texts: arguments, each as `check` reads it; None to ask CHECK_ARGUMENTS or the annotations.
+        seed: of the draws.
+
+    Raises:
+        CannotCheck: where there is no such function, or its arguments are not to be had.
+    """
+    call = None if texts is None else read_call(texts)
+    with importable_from_here():
+        found = resolve(target, call)
+        wide = any(argument.wide for argument in found.calls[0])
+        with jax.enable_x64(True) if wide else contextlib.nullcontext():
+            args, kwargs = draw(found.calls[0], seed=seed)
+            yield found.function, args, kwargs
 
 
 def trace_call(f: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Graph:

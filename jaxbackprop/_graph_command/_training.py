@@ -11,6 +11,7 @@ from rich.console import Console
 
 from jaxbackprop._json_file import refuse_unwritable, write_text
 from jaxbackprop.graph import Graph, trace
+from jaxbackprop.graph._html import page
 
 Loss = Callable[[Any, Mapping[str, Any], jax.Array], jax.Array]
 
@@ -33,7 +34,7 @@ def page_of_loss(path: str, console: Console) -> Callable[[Any, Loss, Mapping[st
 
     def write(model: Any, loss: Loss, batch: Mapping[str, Any], key: jax.Array) -> None:
         graph = graph_of_loss(model, loss, batch, key)
-        write_text(path, graph.to_html() or "", "--graph")
+        write_text(path, page(graph), "--graph")
         console.print(f"wrote {path}: {len(graph.nodes):,} nodes", soft_wrap=True)
 
     return write

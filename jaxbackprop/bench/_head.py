@@ -16,7 +16,7 @@ import optax
 
 from jaxbackprop import ops
 
-from ._measure import Curve, Limits, Peer, Row, bytes_row, side_by_side
+from ._measure import Curve, Limits, Peer, Row, bytes_row, side_by_side, waiting
 
 Compiled = Any
 Chunk = Literal["lean", "auto", "fast"]
@@ -147,16 +147,6 @@ def autodiff_loss(x: jax.Array, W: jax.Array, labels: jax.Array) -> jax.Array:
 def compiled(loss: Callable[..., jax.Array], given: Sequence[jax.Array]) -> Compiled:
     """The loss and its gradients by x and W."""
     return jax.jit(jax.value_and_grad(loss, (0, 1))).lower(*given).compile()
-
-
-def waiting(program: Compiled, given: Sequence[jax.Array]) -> Callable[[], Any]:
-    """Runs the program, once already."""
-
-    def call() -> Any:
-        return jax.block_until_ready(program(*given))
-
-    call()
-    return call
 
 
 def temporary_bytes(program: Compiled) -> int | None:

@@ -120,6 +120,17 @@ class Curve:
                 raise ValueError(f"{name} has {len(values)} values but x has {len(self.x)}")
 
 
+def waiting(program: Callable[..., Any], given: Sequence[Any]) -> Callable[[], Any]:
+    """What a `Peer` calls to run a compiled program of JAX to its end; it has run once already."""
+    import jax
+
+    def call() -> Any:
+        return jax.block_until_ready(program(*given))
+
+    call()
+    return call
+
+
 def side_by_side(
     benchmark: str,
     case: str,

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from jaxbackprop._json_file import refuse_unwritable
+from jaxbackprop._json_file import refuse_files
 
 from ._measure import Row
 
@@ -24,18 +24,17 @@ def refuse_bad_paths(json_path: str | None, plot_path: str | None) -> None:
     """Looks at where figures are to be written, before anything is measured.
 
     Raises:
-        CannotBench: the plot's suffix is not one of `SUFFIXES`, or both are the same file.
-        OSError: a file cannot be written there.
+        CannotBench: the plot's suffix is not one of `SUFFIXES`.
+        OSError: a file cannot be written there, or both are the same.
     """
     if plot_path is not None:
         if Path(plot_path).suffix.lower() not in SUFFIXES:
             raise CannotBench(f"--plot {plot_path}: the name must end in {', '.join(SUFFIXES)}")
-        if json_path is not None and Path(json_path).absolute() == Path(plot_path).absolute():
-            raise CannotBench(f"--json and --plot name the same file, {plot_path}")
-    for flag, path in (("--json", json_path), ("--plot", plot_path)):
+    files = (("--json", json_path), ("--plot", plot_path))
+    refuse_files(files)
+    for flag, path in files:
         if path is None:
             continue
-        refuse_unwritable(path, flag)
         try:
             with tempfile.TemporaryFile(dir=Path(path).absolute().parent):
                 pass

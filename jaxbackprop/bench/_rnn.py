@@ -18,7 +18,7 @@ from jax import lax
 
 from jaxbackprop import ops
 
-from ._measure import Curve, Limits, Peer, Row, bytes_row, side_by_side
+from ._measure import Curve, Limits, Peer, Row, bytes_row, side_by_side, waiting
 
 OURS, SCAN, TORCH = "ours", "jax.grad of lax.scan", "torch nn.RNN"
 UNROLLED, TIME_FIRST = "jax.grad of unrolled lax.scan", "jax.grad of lax.scan, time first"
@@ -85,9 +85,9 @@ def at_length(
     unroll, unrolled = _best_unrolled(given)
     say(f"rnn, T = {steps}: of the scans unrolled {', '.join(map(str, _UNROLLS))} times, {unroll} is fastest")
     peers = [
-        Peer(SCAN, _waiting(scan, given), bars.get(SCAN)),
-        Peer(UNROLLED, _waiting(unrolled, given), bars.get(UNROLLED)),
-        Peer(TIME_FIRST, _waiting(time_first, turned), bars.get(TIME_FIRST)),
+        Peer(SCAN, waiting(scan, given), bars.get(SCAN)),
+        Peer(UNROLLED, waiting(unrolled, given), bars.get(UNROLLED)),
+        Peer(TIME_FIRST, waiting(time_first, turned), bars.get(TIME_FIRST)),
     ]
     layer = torch_call(turned)
     if layer is None:
@@ -98,7 +98,7 @@ def at_length(
     operations = 2 * 3 * 2 * steps * sequences * units**2
     case = f"T = {steps}"
     found = side_by_side(
-        *("rnn", f"{case}: all gradients", Peer(OURS, _waiting(ours, given)), peers),
+        *("rnn", f"{case}: all gradients", Peer(OURS, waiting(ours, given)), peers),
         seconds=seconds,
         bound_ms=1e3 * operations / limits.gemm,
     )
@@ -253,8 +253,3 @@ def _best_unrolled(given: Sequence[jax.Array]) -> tuple[int, Any]:
 
 def _compiled(function: Callable[..., Any], given: Sequence[Any]) -> Any:
     return jax.jit(function).lower(*given).compile()
-
-
-def _waiting(compiled: Any, given: Sequence[jax.Array]) -> Callable[[], Any]:
-    jax.block_until_ready(compiled(*given))
-    return lambda: jax.block_until_ready(compiled(*given))

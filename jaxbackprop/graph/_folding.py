@@ -46,7 +46,7 @@ def fold(nodes: Sequence[Node], limit: int) -> list[Group]:
         return groups
     deepest = max((len(node.scope) for node in nodes), default=0)
     for depth in range(deepest, 0, -1):
-        groups = _fold_scopes(nodes, depth)
+        groups = fold_scopes(nodes, depth)
         if len(groups) <= limit:
             return groups
     groups = _fold_arguments(nodes, groups)
@@ -57,7 +57,7 @@ def fold(nodes: Sequence[Node], limit: int) -> list[Group]:
     return [*groups[:first], Group(tuple(middle)), *groups[len(groups) - last :]]
 
 
-def _fold_scopes(nodes: Sequence[Node], depth: int) -> list[Group]:
+def fold_scopes(nodes: Sequence[Node], depth: int) -> list[Group]:
     """One group for each stretch of a topological order with one scope: so the groups form no cycle."""
 
     def scope_of(node: Node) -> _Key:

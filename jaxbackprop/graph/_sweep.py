@@ -13,7 +13,10 @@ Values = list[tuple[Any, ...]]
 
 
 def walk(
-    graph: Graph, inputs: Sequence[Any], known: Mapping[int, tuple[Any, ...]] | None = None
+    graph: Graph,
+    inputs: Sequence[Any],
+    known: Mapping[int, tuple[Any, ...]] | None = None,
+    instead: Mapping[int, Any] | None = None,
 ) -> tuple[Values, list[Any]]:
     """The forward pass: every node's results, and what its operation keeps beside.
 
@@ -21,8 +24,9 @@ def walk(
         graph: what to walk.
         inputs: its arguments, flat.
         known: results of nodes that need not be computed, by the node's index.
+        instead: operations that stand in for nodes' own, by the node's index.
     """
-    known = known or {}
+    known, instead = known or {}, instead or {}
     values: Values = []
     kept: list[Any] = []
     given = iter(inputs)
@@ -39,8 +43,9 @@ def walk(
             if node.kind == "copy":
                 results = (operands[0],) * len(node.outputs)
             else:
-                assert node.operation is not None
-                results, beside = node.operation.forward(operands)
+                operation = instead.get(node.index, node.operation)
+                assert operation is not None
+                results, beside = operation.forward(operands)
         values.append(tuple(results))
         kept.append(beside)
     return values, kept
@@ -57,6 +62,7 @@ def pull_back(
     kept: Sequence[Any],
     dys: Sequence[Any],
     record: dict[Port, Any] | None = None,
+    instead: Mapping[int, Any] | None = None,
 ) -> dict[int, Any]:
     """The backward pass: the gradient of each argument that one flows back to, by its number.
 
@@ -66,7 +72,9 @@ def pull_back(
         kept: of `walk`.
         dys: one upstream gradient a result of the graph; None where none comes.
         record: where to note the gradient that flows back through each port.
+        instead: of `walk`.
     """
+    instead = instead or {}
     # Every port through which a gradient flows is used once: nothing is added up but at copies.
     gradients: dict[Port, Any] = {} if record is None else record
     for port, active, dy in zip(graph.outputs, graph.active, dys, strict=True):
@@ -81,9 +89,10 @@ def pull_back(
         if node.kind == "copy":
             downstream = [added(upstream)]
         else:
-            assert node.operation is not None
+            operation = instead.get(node.index, node.operation)
+            assert operation is not None
             operands = taken(values, node.inputs)
-            downstream = node.operation.backward(operands, values[node.index], kept[node.index], upstream)
+            downstream = operation.backward(operands, values[node.index], kept[node.index], upstream)
         for port, flows, gradient in zip(node.inputs, node.active_inputs, downstream, strict=True):
             if flows and gradient is not None:
                 gradients[port] = gradient

@@ -15,9 +15,10 @@ from jax import lax
 
 from jaxbackprop.ops._precision import accumulator
 
+from .. import _sweep as sweep
 from .._graph import Port
 from .._operations import ScanOperation
-from .._sweep import added, taken
+from .._sweep import taken
 from ._activations import Activation
 from ._structure import uncopied
 from ._thresholds import threshold
@@ -28,34 +29,13 @@ Figures = dict[str, Any]
 
 def walk(wanted: Wanted, inputs: Sequence[Any]) -> tuple[list[Any], list[Any], Figures]:
     """The forward pass: every node's results, what its operation keeps beside, and the figures."""
-    graph = wanted.graph
-    values: list[tuple[Any, ...]] = []
-    kept: list[Any] = []
-    inner: Figures = {}
-    given = iter(inputs)
-    for node in graph.nodes:
-        beside: Any = None
-        if node.kind == "input":
-            results: Sequence[Any] = (next(given),)
-        elif node.kind == "constant":
-            results = (node.value,)
-        else:
-            operands = taken(values, node.inputs)
-            program = wanted.inside.get(node.index)
-            if node.kind == "copy":
-                results = (operands[0],) * len(node.outputs)
-            elif program is not None:
-                results, beside, inner[str(node.index)] = _walk_inside(program, operands)
-            else:
-                assert node.operation is not None
-                results, beside = node.operation.forward(operands)
-        values.append(tuple(results))
-        kept.append(beside)
+    insides = {i: _Measured(program) for i, program in wanted.inside.items()}
+    values, kept = sweep.walk(wanted.graph, inputs, instead=insides)
     figures: Figures = {
         "size": {i: _size(wanted, values[i]) for i in wanted.values if any(map(_is_float, values[i]))},
         "saturated": {},
         "alive": {},
-        "inside": inner,
+        "inside": _figures_of(insides),
     }
     for i, activation in wanted.activations.items():
         if activation.kind == "relu":
@@ -69,40 +49,39 @@ def pull_back(
     wanted: Wanted, values: Sequence[Any], kept: Sequence[Any], dys: Sequence[Any]
 ) -> tuple[dict[int, Any], dict[Port, Any], Figures]:
     """The backward pass: the gradient of each argument, of every port, and the figures."""
-    graph = wanted.graph
     gradients: dict[Port, Any] = {}
-    inner: Figures = {}
-    for port, active, dy in zip(graph.outputs, graph.active, dys, strict=True):
-        if dy is not None and active:
-            gradients[port] = dy
-    for node in reversed(graph.nodes):
-        upstream = [gradients.get(Port(node.index, k)) for k in range(len(node.outputs))]
-        if not any(node.active_inputs) or all(dy is None for dy in upstream):
-            continue
-        operands = taken(values, node.inputs)
-        program = wanted.inside.get(node.index)
-        if node.kind == "copy":
-            downstream = [added(upstream)]
-        elif program is not None:
-            downstream, inner[str(node.index)] = _pull_inside(program, operands, kept[node.index], upstream)
-        else:
-            assert node.operation is not None
-            downstream = node.operation.backward(operands, values[node.index], kept[node.index], upstream)
-        for port, flows, gradient in zip(node.inputs, node.active_inputs, downstream, strict=True):
-            if flows and gradient is not None:
-                gradients[port] = gradient
-    arrived = {
-        i: gradients[Port(node.index, 0)]
-        for i, node in enumerate(graph.inputs)
-        if Port(node.index, 0) in gradients
-    }
+    insides = {i: _Measured(program) for i, program in wanted.inside.items()}
+    arrived = sweep.pull_back(wanted.graph, values, kept, dys, gradients, insides)
     figures: Figures = {
         "gradient": {
             key(port): _size(wanted, (gradients[port],)) for port in wanted.ports if port in gradients
         },
-        "inside": inner,
+        "inside": _figures_of(insides),
     }
     return arrived, gradients, figures
+
+
+class _Measured:
+    """Stands in for the operation of a node that has a program inside; notes the figures of the last pass."""
+
+    def __init__(self, program: Inside):
+        self._program = program
+        self.figures: Figures | None = None
+
+    def forward(self, operands: Sequence[Any]) -> tuple[list[Any], Any]:
+        results, beside, self.figures = _walk_inside(self._program, operands)
+        return results, beside
+
+    def backward(
+        self, operands: Sequence[Any], results: Sequence[Any], kept: Any, dys: Sequence[Any]
+    ) -> list[Any]:
+        downstream, self.figures = _pull_inside(self._program, operands, kept, dys)
+        return downstream
+
+
+def _figures_of(insides: dict[int, _Measured]) -> Figures:
+    """By the node's index, as text; nodes that the pass did not come to have none."""
+    return {str(i): inside.figures for i, inside in insides.items() if inside.figures is not None}
 
 
 def _walk_inside(program: Inside, operands: Sequence[Any]) -> tuple[list[Any], Any, Figures]:

@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Iterator, Sequence
 
-from .._folding import Group, _fold_scopes
+from .._folding import Group, fold_scopes
 from .._graph import Graph, Node, Port
 
 _ITEMS_AT_MOST = 80
@@ -66,7 +66,7 @@ def _groups(graph: Graph, inside: Sequence[int], depth: int) -> list[Group]:
         # What is copied here may come from elsewhere: then the copy depends on it as an operation would.
         kind = "operation" if node.kind == "copy" and not ports else node.kind
         nodes.append(dataclasses.replace(node, index=i, inputs=ports, scope=node.scope[depth:], kind=kind))
-    return _fold_scopes(nodes, 1)
+    return fold_scopes(nodes, 1)
 
 
 def _merged(scope: Scope) -> Scope:
