@@ -2,7 +2,6 @@
 
 import collections
 import contextlib
-import functools
 
 import jax
 import jax.numpy as jnp
@@ -10,11 +9,6 @@ import numpy as np
 import pytest
 
 from tests.check.corpus import CASES, FAMILIES, MISTAKES, RIGHT, WRONG
-
-# An unoptimised program is compiled in a fraction of the time.
-compiled = functools.partial(
-    jax.jit, compiler_options={"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
-)
 
 
 def is_float(leaf):
@@ -140,7 +134,7 @@ class Point:
 
 def at_once(points, compute, floats):
     """One program for many points."""
-    return compiled(lambda every: [compute(p, f) for p, f in zip(points, every, strict=True)])(floats)
+    return jax.jit(lambda every: [compute(p, f) for p, f in zip(points, every, strict=True)])(floats)
 
 
 def in_own_dtype(points, compute):
@@ -170,7 +164,7 @@ def sticks_out(point, gradient):
             x[None] + 1e-6 * np.maximum(1, abs(x)) * rng.uniform(-1, 1, (64, *x.shape))
             for x in as_float64(point.floats)
         ]
-        corners = compiled(jax.vmap(lambda *floats: point.truth(floats)))(*near)
+        corners = jax.jit(jax.vmap(lambda *floats: point.truth(floats)))(*near)
     corners = np.concatenate([np.reshape(c, (64, -1)) for c in corners], 1)
     at = np.concatenate([leaf.reshape(-1) for leaf in as_float64(gradient)])
     axes = np.concatenate([np.eye(at.size), np.ones((1, at.size))])
@@ -326,8 +320,8 @@ def test_what_is_global_in_the_batch_is_right_for_one_example(case):
     point = Point(case)
     with case.setting():
         batch = [point.floats, point.moved(0.5), point.moved(1.0)]
-        together = compiled(jax.vmap(point.gradient))([jnp.stack(leaf) for leaf in zip(*batch, strict=True)])
-        apart = [compiled(point.gradient)(example) for example in batch]
+        together = jax.jit(jax.vmap(point.gradient))([jnp.stack(leaf) for leaf in zip(*batch, strict=True)])
+        apart = [jax.jit(point.gradient)(example) for example in batch]
         apart = [np.stack(leaf) for leaf in zip(*apart, strict=True)]
     (truth,) = in_wide_dtype([point], lambda p, x: p.truth(x))
     assert point.wrong_leaves([leaf[0] for leaf in apart], truth, point.units(truth, 64)) == ()

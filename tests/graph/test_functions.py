@@ -1,6 +1,5 @@
 """The graph's gradients against jax.grad's, on everything that people write."""
 
-import functools
 
 import jax
 import jax.numpy as jnp
@@ -19,18 +18,6 @@ def noise(*dtypes):
     return max(8 * float(jnp.finfo(dtype).eps) for dtype in dtypes if dtype is not None)
 
 
-@functools.cache
-def hasty():
-    """Options of XLA with which a program is compiled three times as fast; none where it lacks them."""
-    options = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
-    try:
-        jax.jit(jnp.negative, compiler_options=options)(1.0)
-    # What an unknown option raises is XLA's own.
-    except Exception:
-        return {}
-    return options
-
-
 def as_dtype(args, dtype):
     def cast(x):
         return jnp.asarray(x, dtype) if jnp.issubdtype(x.dtype, jnp.floating) else jnp.asarray(x)
@@ -46,7 +33,7 @@ def both(function, f):
 
 
 def compiled(function, f):
-    return jax.jit(both(function, f), compiler_options=hasty())
+    return jax.jit(both(function, f))
 
 
 def leaves(tree):
