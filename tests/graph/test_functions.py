@@ -1,6 +1,5 @@
 """The graph's gradients against jax.grad's, on everything that people write."""
 
-
 import jax
 import jax.numpy as jnp
 import numpy as np
