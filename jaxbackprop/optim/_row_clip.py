@@ -12,7 +12,8 @@ from jaxtyping import Array, Float
 
 from jaxbackprop.ops._precision import accumulator
 
-from ._row_gradient import RowGradient, read_rows
+from ._row_blocks import read_rows
+from ._row_gradient import RowGradient
 from ._row_tree import check_range, is_row_gradient, map_rows
 
 

@@ -18,9 +18,7 @@ from jaxbackprop.ops._precision import accumulator
 from jaxbackprop.ops._sharding import explicit_sharding, place
 
 from ._distinct import distinct_ids
-
-# Optimizers walk over the touched rows in blocks of so many.
-BLOCK = 512
+from ._row_blocks import BLOCK, add_rows
 
 
 @jax.tree_util.register_pytree_with_keys_class
@@ -29,7 +27,7 @@ class RowGradient:
 
     It stands for the (V, d) array that is zero but for ``dense[ids[i]] = rows[i]``. The ids are distinct:
     rows given for the same id were added up when it was made. Shapes under jit cannot depend on how many ids
-    are distinct, so there are as many as were given (more than 512 are rounded up to a multiple of it),
+    are distinct, so there are as many as were given (more than 256 are rounded up to a multiple of it),
     distinct ones first; those left over are V, with rows of zeros.
 
     It is a pytree of two leaves that passes through `jax.jit` and `jax.lax.scan`. It is no array: what maps a
@@ -123,9 +121,7 @@ class RowGradient:
         if np.shape(table) != self.shape:
             raise ValueError(f"a gradient of a table of shape {self.shape} was added to {np.shape(table)}")
         whole = jnp.asarray(table)
-        where = explicit_sharding(whole)
-        rows = self.rows.astype(whole.dtype)
-        return whole.at[self.ids].add(rows, mode="drop", unique_indices=True, out_sharding=where)
+        return add_rows(whole, self.ids, self.rows.astype(whole.dtype))
 
     def __add__(self, other: object) -> RowGradient:
         if not isinstance(other, RowGradient):
@@ -172,22 +168,6 @@ class RowGradient:
                 "keep other transformations off it with optax.multi_transform and static labels"
             )
         return cls._of(ids, rows, shape)
-
-
-def read_rows(table: Float[Array, "V d"], ids: Int[Array, " n"]) -> Float[Array, "n d"]:
-    """The rows of a table (an optimizer's state), zeros for ids V."""
-    sharding = explicit_sharding(table)
-    if sharding is not None:
-        sharding = NamedSharding(sharding.mesh, PartitionSpec(None, tuple(sharding.spec)[1]))
-    return table.at[ids].get(mode="fill", fill_value=0, out_sharding=sharding)
-
-
-def write_rows(
-    table: Float[Array, "V d"], ids: Int[Array, " n"], rows: Float[Array, "n d"]
-) -> Float[Array, "V d"]:
-    """The table with these rows at distinct ids; in place where its buffer may be used up."""
-    where = explicit_sharding(table)
-    return table.at[ids].set(rows, mode="drop", unique_indices=True, out_sharding=where)
 
 
 def _table_shape(shape: Sequence[int]) -> tuple[int, int]:
