@@ -144,6 +144,8 @@ def training_in_torch(name: str, size: int, batch: int, device: str) -> Callable
     import torch
     from torch.nn import functional
 
+    # It is the default; said aloud, torch does not warn of it.
+    torch.sparse.check_sparse_tensor_invariants.disable()
     ids, labels = (torch.from_numpy(array).long().to(device) for array in batches(size, batch))
     embedding = torch.nn.Embedding(size, COLUMNS, sparse=True, _weight=torch.from_numpy(_numpy(table(size))))
     params = {key: torch.from_numpy(_numpy(value)).to(device) for key, value in parameters().items()}
