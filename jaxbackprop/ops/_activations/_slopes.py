@@ -1,4 +1,4 @@
-"""Derivatives that do not cancel, themselves differentiable to any order and in both modes.
+"""Derivatives that do not cancel, and what they are made of, differentiable to any order and in both modes.
 
 A backward pass is differentiated by JAX where somebody asks for second derivatives, forward or reverse, so
 these are custom JVPs: their formulas use |x|, whose derivative at 0 autodiff would take for 0.
@@ -12,6 +12,24 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
+
+
+@jax.custom_jvp
+def sigmoids(x: Array) -> tuple[Array, Array]:
+    """σ(x) and σ(-x), of which neither cancels, from one exponential."""
+    exponential = jnp.exp(-jnp.abs(x))
+    larger = 1 / (1 + exponential)
+    smaller = exponential * larger
+    positive = x >= 0
+    return jnp.where(positive, larger, smaller), jnp.where(positive, smaller, larger)
+
+
+@sigmoids.defjvp
+def _sigmoids_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[tuple, tuple]:
+    (x,), (dx,) = primals, tangents
+    y, other = sigmoids(x)
+    dy = y * other * dx
+    return (y, other), (dy, -dy)
 
 
 @jax.custom_jvp

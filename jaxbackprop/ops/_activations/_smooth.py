@@ -17,6 +17,8 @@ from jaxtyping import Array, Float
 from jaxbackprop._shapes import as_floats, as_static_bool
 from jaxbackprop.ops._precision import accumulator
 
+from ._slopes import sigmoids
+
 # ---- softplus ---------------------------------------------------------------------------------------------
 
 
@@ -100,7 +102,8 @@ def _silu_bwd(residuals: tuple[Array], dy: Array) -> tuple[Array]:
     (x,) = residuals
     # Beyond the bounds the slope is 0 or 1 in any dtype; at inf the product would be inf · 0.
     x_in = jnp.clip(x.astype(accumulator(x.dtype)), -1000, 1000)
-    slope = lax.logistic(x_in) * (1 + x_in * lax.logistic(-x_in))
+    y, other = sigmoids(x_in)
+    slope = y * (1 + x_in * other)
     return ((slope * dy.astype(slope.dtype)).astype(x.dtype),)
 
 
@@ -191,9 +194,10 @@ def _gelu_tanh_plain(x: Array) -> Array:
 
 
 def _gelu_tanh_value(x: Array) -> Array:
-    # 1 + tanh(v/2) cancels where x is negative, 2σ(v) does not.
+    # 1 + tanh(v/2) cancels where x is negative, 2σ(v) does not. Compiled together with the backward pass, its
+    # exponential serves both.
     wide = x.astype(accumulator(x.dtype))
-    return (wide * lax.logistic(_gate(wide)[0])).astype(x.dtype)
+    return (wide * sigmoids(_gate(wide)[0])[0]).astype(x.dtype)
 
 
 def _gate(x: Array) -> tuple[Array, Array]:
@@ -216,7 +220,8 @@ def _gelu_tanh_bwd(residuals: tuple[Array], dy: Array) -> tuple[Array]:
     # Beyond the bounds the slope is 0 or 1 in any dtype; x³ may overflow there.
     x_in = jnp.clip(x.astype(accumulator(x.dtype)), -30, 30)
     v, rate = _gate(x_in)
-    slope = lax.logistic(v) * (1 + x_in * rate * lax.logistic(-v))
+    y, other = sigmoids(v)
+    slope = y * (1 + x_in * rate * other)
     return ((slope * dy.astype(slope.dtype)).astype(x.dtype),)
 
 
