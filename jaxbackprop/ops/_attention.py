@@ -14,8 +14,8 @@ from jaxtyping import Array, Bool, Float
 from jaxbackprop._shapes import as_finite, as_floats, as_mask, broadcasts_to
 from jaxbackprop.ops._dropout import as_key, as_rate, drops_all, keep_mask, scale_kept
 from jaxbackprop.ops._exponentials import (
+    at_largest,
     exponential_of_difference,
-    is_first_largest,
     share,
     shifted_exponentials,
 )
@@ -165,7 +165,7 @@ def _attention_bwd(rate: float, scale: float, residuals: tuple, dy: Array) -> tu
     u = _thinned(p, dropout_key, rate).astype(dtype)
     dv = _einsum("...nts,...tnd->...snd", u, dy, at.values)
     dp = _thinned(_einsum("...tnd,...snd->...nts", dy, v, at.scores), dropout_key, rate)
-    dp = dp - _at_largest(dp, z)
+    dp = dp - at_largest(dp, z, -1)
     dz = (p * (dp - jnp.sum(p * dp, -1, keepdims=True))).astype(dtype)
     dq = scale * _einsum("...nts,...snh->...tnh", dz, k, at.queries)
     dk = scale * _einsum("...nts,...tnh->...snh", dz, q, at.keys)
@@ -216,12 +216,6 @@ def _read(query: Array, key: Array, value: Array, mask: Array | None) -> tuple[A
 def _thinned(weights: Array, key: Array | None, rate: float) -> Array:
     """Dropout, or its transpose: the map is linear and its own."""
     return weights if key is None else scale_kept(weights, keep_mask(key, weights, rate), rate)
-
-
-def _at_largest(x: Array, z: Array) -> Array:
-    """The entry of x where z has its first largest one along the last axis, which is kept."""
-    largest = is_first_largest(z, z.ndim - 1)
-    return jnp.sum(jnp.where(largest, x, jnp.zeros((), x.dtype)), -1, keepdims=True)
 
 
 def _einsum(subscripts: str, x: Array, y: Array, sharding: NamedSharding | None = None) -> Array:

@@ -38,6 +38,15 @@ def share(exponentials: Array, total: Array) -> Array:
     return exponentials / jnp.where(total == 0, jnp.ones((), total.dtype), total)
 
 
+def at_largest(x: Array, z: Array, axis: int) -> Array:
+    """The entry of x where z is largest along an axis, which is kept; where z ties, the largest of x there.
+
+    Maxima run several times as fast as jnp.argmax on a CPU.
+    """
+    least = jnp.full((), -jnp.inf, x.dtype)
+    return jnp.max(jnp.where(z == jnp.max(z, axis, keepdims=True), x, least), axis, keepdims=True)
+
+
 def is_first_largest(x: Array, axis: int) -> Bool[Array, "..."]:
     """True at the first of the largest entries along an axis."""
     position = lax.broadcasted_iota(jnp.int32, x.shape, axis, out_sharding=explicit_sharding(x))

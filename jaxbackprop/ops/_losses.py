@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxbackprop._shapes import as_array, as_filled_axis, as_floats
 from jaxbackprop.ops._exponentials import (
-    is_first_largest,
+    at_largest,
     share,
     shifted_exponentials,
 )
@@ -266,8 +266,7 @@ def _softmax_bwd(axis: int, residuals: tuple[Array], dy: Array) -> tuple[Array]:
     (p,) = residuals
     wide = accumulator(p.dtype)
     p_wide, upstream = p.astype(wide), dy.astype(wide)
-    largest = is_first_largest(p, axis)
-    upstream = upstream - jnp.sum(jnp.where(largest, upstream, jnp.zeros((), wide)), axis, keepdims=True)
+    upstream = upstream - at_largest(upstream, p, axis)
     dx = p_wide * (upstream - jnp.sum(p_wide * upstream, axis, keepdims=True))
     return (place(dx.astype(p.dtype), explicit_sharding(p)),)
 
