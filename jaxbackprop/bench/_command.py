@@ -15,7 +15,10 @@ from jaxbackprop._json_file import write_json
 from ._measure import Curve, Limits, Row, limits, wait_until_idle
 from ._plot import write_plot
 from ._report import CannotBench, refuse_bad_paths, summary, table_of
+from ._torch import torch_device, torch_gemm
 
+# Those with peers in torch.
+_BESIDE_TORCH = {"rows", "head", "rnn"}
 NAMES = ("rows", "head", "rnn", "ops", "check", "train", "startup")
 # Of the labelled rules of the corpus where all benchmarks run: the whole takes half an hour by itself.
 _SOME_RULES = 24
@@ -57,9 +60,11 @@ def run(
     found = limits()
     console.print(
         f"its limits: {found.bandwidth / 1e9:.1f} GB/s into an existing buffer, "
-        f"{found.gemm / 1e9:,.0f} GFLOP/s in a product of two 2048 × 2048 matrices (float32)\n",
+        f"{found.gemm / 1e9:,.0f} GFLOP/s in a product of two 2048 × 2048 matrices (float32)"
+        f"{_of_torch(names)}\n",
         markup=False,
         highlight=False,
+        soft_wrap=True,
     )
     every: list[Row] = []
     lines: list[dict[str, Any]] = []
@@ -79,6 +84,12 @@ def run(
     if plot_path is not None:
         write_plot(plot_path, curves, every, machine)
     return lines
+
+
+def _of_torch(names: Sequence[str]) -> str:
+    """How fast torch multiplies the same matrices: a part of every ratio to it that is not ours to win."""
+    device = torch_device(lambda line: None) if _BESIDE_TORCH & set(names) else None
+    return "" if device is None else f"; torch: {torch_gemm(device) / 1e9:,.0f} GFLOP/s"
 
 
 def _one(

@@ -17,6 +17,7 @@ from jaxbackprop import graph as graphs
 from jaxbackprop._json_file import refuse_unwritable, write_json
 
 from ._graph_functions import FUNCTIONS, Function
+from ._memory import temporary_bytes
 
 # A sample is so long that the clock does not matter, and there are so many of them.
 _SAMPLE_SECONDS, _FEWEST, _MOST, _SECONDS = 0.002, 15, 101, 0.5
@@ -132,8 +133,8 @@ def compare(function: Function, scale: Any = "bench", *, seconds: float = _SECON
         us,
         theirs,
         (min(ratios), statistics.median(ratios), max(ratios)),
-        _temporary(ours),
-        _temporary(peer),
+        temporary_bytes(ours),
+        temporary_bytes(peer),
         graphs.trace(moving, *differentiated).cost().ratio,
     )
 
@@ -162,11 +163,6 @@ def _seconds(run: Callable[[], Any], calls: int) -> float:
     for _ in range(calls):
         jax.block_until_ready(run())
     return (time.perf_counter() - began) / calls
-
-
-def _temporary(compiled: Any) -> int | None:
-    analysis = compiled.memory_analysis()
-    return None if analysis is None else int(analysis.temp_size_in_bytes)
 
 
 def _row(found: Comparison) -> dict[str, Any]:

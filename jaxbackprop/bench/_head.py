@@ -17,6 +17,8 @@ import optax
 from jaxbackprop import ops
 
 from ._measure import Curve, Limits, Peer, Row, bytes_row, side_by_side, waiting
+from ._memory import temporary_bytes
+from ._torch import to_its_end, torch_device
 
 Compiled = Any
 Chunk = Literal["lean", "auto", "fast"]
@@ -149,20 +151,14 @@ def compiled(loss: Callable[..., jax.Array], given: Sequence[jax.Array]) -> Comp
     return jax.jit(jax.value_and_grad(loss, (0, 1))).lower(*given).compile()
 
 
-def temporary_bytes(program: Compiled) -> int | None:
-    """What XLA sets aside beside arguments and results; None where it does not say."""
-    analysis = program.memory_analysis()
-    return None if analysis is None else int(analysis.temp_size_in_bytes)
-
-
 def torch_peers(given: Sequence[jax.Array], say: Callable[[str], None]) -> list[Peer]:
-    """Torch as it is usually written, and its own loss in chunks; on the CPU."""
-    try:
-        import torch
-    except ImportError:
-        say("torch is not installed: nothing is measured beside it")
+    """Torch as it is usually written, and its own loss in chunks."""
+    device = torch_device(say)
+    if device is None:
         return []
-    x, W, labels = (torch.from_numpy(np.array(a)) for a in given)
+    import torch
+
+    x, W, labels = (torch.from_numpy(np.array(a)).to(device) for a in given)
     x.requires_grad_()
     W.requires_grad_()
     labels = labels.long()
@@ -173,8 +169,7 @@ def torch_peers(given: Sequence[jax.Array], say: Callable[[str], None]) -> list[
             loss().backward()
             return x.grad, W.grad
 
-        call()
-        return Peer(name, call, _TORCH_BARS[name])
+        return Peer(name, to_its_end(call, device), _TORCH_BARS[name])
 
     functional = torch.nn.functional
     found = [peer(TORCH, lambda: functional.cross_entropy(x @ W.T, labels))]

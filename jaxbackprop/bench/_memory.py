@@ -1,4 +1,4 @@
-"""Peak memory, of a process that does one thing."""
+"""Memory: the peak of a process that does one thing, and what a compiled program sets aside."""
 
 from __future__ import annotations
 
@@ -6,8 +6,15 @@ import importlib
 import os
 import subprocess
 import sys
+from typing import Any
 
 _PROGRAM = "import sys; from jaxbackprop.bench._memory import _report; _report(*sys.argv[1:])"
+
+
+def temporary_bytes(compiled: Any) -> int | None:
+    """What XLA sets aside for a program besides arguments and results; None where it does not say."""
+    analysis = compiled.memory_analysis()
+    return None if analysis is None else int(analysis.temp_size_in_bytes)
 
 
 def peak_memory(target: str, *args: str) -> int:

@@ -18,6 +18,7 @@ from jaxbackprop.verify._residuals import enlarged, kept_bytes
 
 from ._graph_functions._ours import operator_function
 from ._measure import Limits, Peer, Row, bytes_row, side_by_side
+from ._memory import temporary_bytes
 
 AUTODIFF = "jax.grad, usual formula"
 # Numbers in the largest argument: beyond the caches where entries do not mix, else a call of a millisecond or
@@ -76,7 +77,7 @@ def of_operator(
         seconds=seconds,
         bound_ms=_bound_ms((ours, peer), limits),
     )
-    taken, peers = _temporary(ours), _temporary(peer)
+    taken, peers = temporary_bytes(ours), temporary_bytes(peer)
     if taken is not None and peers is not None:
         found.append(bytes_row("ops", f"{said}: temporary memory", AUTODIFF, taken, peers))
     return [*found, kept_row(row)]
@@ -111,11 +112,6 @@ def _compiled(row: Operator, case: Case, name: str, numbers: int) -> tuple[Any, 
     f, args = function.build("bench")
     args = jax.tree.map(jnp.asarray, args)
     return jax.jit(jax.value_and_grad(f, function.argnums)).lower(*args).compile(), args
-
-
-def _temporary(compiled: Any) -> int | None:
-    analysis = compiled.memory_analysis()
-    return None if analysis is None else int(analysis.temp_size_in_bytes)
 
 
 def _bound_ms(programs: tuple[Any, ...], limits: Limits) -> float | None:

@@ -19,6 +19,8 @@ from jax import lax
 from jaxbackprop import ops
 
 from ._measure import Curve, Limits, Peer, Row, bytes_row, side_by_side, waiting
+from ._memory import temporary_bytes
+from ._torch import to_its_end, torch_device
 
 OURS, SCAN, TORCH = "ours", "jax.grad of lax.scan", "torch nn.RNN"
 UNROLLED, TIME_FIRST = "jax.grad of unrolled lax.scan", "jax.grad of lax.scan, time first"
@@ -89,11 +91,9 @@ def at_length(
         Peer(UNROLLED, waiting(unrolled, given), bars.get(UNROLLED)),
         Peer(TIME_FIRST, waiting(time_first, turned), bars.get(TIME_FIRST)),
     ]
-    layer = torch_call(turned)
-    if layer is None:
-        say("torch is not installed: nothing is measured beside it")
-    else:
-        peers.append(Peer(TORCH, layer, bars.get(TORCH)))
+    device = torch_device(say)
+    if device is not None:
+        peers.append(Peer(TORCH, torch_call(turned, device), bars.get(TORCH)))
     # The states' and the inputs' product forwards, each with two backwards.
     operations = 2 * 3 * 2 * steps * sequences * units**2
     case = f"T = {steps}"
@@ -190,14 +190,12 @@ def time_first_states(x: Any, W_x: Any, W_h: Any, b: Any, h0: Any, *, unroll: in
     return lax.scan(step, h0, x, unroll=unroll)[1]
 
 
-def torch_call(turned: Sequence[jax.Array]) -> Callable[[], Any] | None:
-    """The same by torch's layer, from arguments with time first; None without torch."""
-    try:
-        import torch
-    except ImportError:
-        return None
-    x, W_x, W_h, b, h0, dy = (torch.from_numpy(np.array(a)) for a in turned)
-    layer = torch.nn.RNN(x.shape[-1], h0.shape[-1], nonlinearity="tanh")
+def torch_call(turned: Sequence[jax.Array], device: str) -> Callable[[], Any]:
+    """The same by torch's layer, from arguments with time first."""
+    import torch
+
+    x, W_x, W_h, b, h0, dy = (torch.from_numpy(np.array(a)).to(device) for a in turned)
+    layer = torch.nn.RNN(x.shape[-1], h0.shape[-1], nonlinearity="tanh", device=device)
     with torch.no_grad():
         for parameter, value in (
             (layer.weight_ih_l0, W_x),
@@ -213,8 +211,7 @@ def torch_call(turned: Sequence[jax.Array]) -> Callable[[], Any] | None:
     def call() -> Any:
         return torch.autograd.grad(layer(x, h0)[0], wrt, dy)
 
-    call()
-    return call
+    return to_its_end(call, device)
 
 
 def last_state_bytes(steps: int, sequences: int, units: int, name: str) -> int | None:
@@ -227,12 +224,6 @@ def last_state_bytes(steps: int, sequences: int, units: int, name: str) -> int |
     shapes = ((sequences, steps, units), (units, units), (units, units), (units,), (sequences, units))
     given = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in (*shapes, (sequences, units))]
     return temporary_bytes(_compiled(gradients_of(of_all[name]), given))
-
-
-def temporary_bytes(compiled: Any) -> int | None:
-    """What XLA says that a program takes besides arguments and results; None where it does not say."""
-    analysis = compiled.memory_analysis()
-    return None if analysis is None else int(analysis.temp_size_in_bytes)
 
 
 def _best_unrolled(given: Sequence[jax.Array]) -> tuple[int, Any]:

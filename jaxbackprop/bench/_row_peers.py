@@ -14,6 +14,8 @@ import optax
 from jaxbackprop import ops
 from jaxbackprop.optim import rows, value_and_row_grad
 
+from ._torch import to_its_end
+
 COLUMNS, WINDOW, HIDDEN, CLASSES = 100, 5, 100, 9
 OPTIMIZERS = ("sgd", "adagrad", "adam")
 _Made = dict[str, Callable[[float], optax.GradientTransformation]]
@@ -175,12 +177,9 @@ def training_in_torch(name: str, size: int, batch: int, device: str) -> Callable
         for optimizer in optimizers:
             optimizer.step()
         at += 1
-        if device != "cpu":
-            torch.cuda.synchronize()
         return float(value.detach())
 
-    call()
-    return call
+    return to_its_end(call, device)
 
 
 def _numpy(array: jax.Array) -> np.ndarray:

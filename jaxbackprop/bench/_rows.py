@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +23,7 @@ from ._row_peers import (
     training,
     training_in_torch,
 )
+from ._torch import torch_device
 
 _SMALL, _LARGE, _LARGEST = 10_000, 1_000_000, 10_000_000
 _BATCH, _FEW = 1024, 128
@@ -45,7 +45,7 @@ def rows(limits: Limits, say: Callable[[str], None]) -> list[Row]:
         limits: of the machine.
         say: told what cannot be measured.
     """
-    torch = _torch_device(say)
+    torch = torch_device(say)
     found = []
     for size, batch, names in ((_SMALL, _BATCH, OPTIMIZERS), (_LARGE, _BATCH, OPTIMIZERS)):
         for name in names:
@@ -179,7 +179,7 @@ def largest(size: int, say: Callable[[str], None], *, steps: int = 50) -> list[R
 
 def CURVES(limits: Limits, say: Callable[[str], None]) -> list[Curve]:
     """Time against V, for each optimizer."""
-    torch = _torch_device(lambda text: None)
+    torch = torch_device(lambda text: None)
     sizes = (_SMALL, 100_000, _LARGE)
     found = []
     for name in OPTIMIZERS:
@@ -192,21 +192,6 @@ def CURVES(limits: Limits, say: Callable[[str], None]) -> list[Curve]:
             jax.clear_caches()
         found.append(Curve(f"Training step, {_CALLED[name]}", "rows of the table V", sizes, times))
     return found
-
-
-def _torch_device(say: Callable[[str], None]) -> str | None:
-    """Where torch computes as jax does, or None."""
-    if find_spec("torch") is None:
-        say("torch is not installed: its rows are left out")
-        return None
-    if jax.default_backend() == "cpu":
-        return "cpu"
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    say(f"torch has no {jax.default_backend()} device: its rows are left out")
-    return None
 
 
 def _available_memory() -> int | None:

@@ -23,6 +23,7 @@ from jaxbackprop.train import (
 )
 
 from ._measure import Curve, Limits, Peer, Row, bytes_row, side_by_side
+from ._memory import temporary_bytes
 
 FLAX = "plain flax, jax.grad"
 _WORDS, _SHAPES, _AFFIXES, _TAGS, _WORD_DIM = 5_000, 8, 1_000, 21, 50
@@ -157,8 +158,7 @@ class Stepper:
     @property
     def temporary_bytes(self) -> int | None:
         """What XLA takes beside arguments and results; None where it does not say."""
-        analysis = self._step.memory_analysis()
-        return None if analysis is None else int(analysis.temp_size_in_bytes)
+        return temporary_bytes(self._step)
 
     def __call__(self) -> None:
         """Makes a step and waits for its end."""

@@ -109,6 +109,16 @@ def test_without_a_name_all_run_in_order_and_each_row_has_the_keys_of_the_format
     assert "busy: others used the machine meanwhile" in shown
 
 
+def test_torchs_own_product_stands_beside_ours_where_torch_is_a_peer(quick, monkeypatch):
+    monkeypatch.setattr(_command, "torch_device", lambda say: "cpu")
+    monkeypatch.setattr(_command, "torch_gemm", lambda device: 204e9)
+    assert (
+        "440 GFLOP/s in a product of two 2048 × 2048 matrices (float32); torch: 204 GFLOP/s\n"
+        in (benched(["rnn"])[1])
+    )
+    assert "torch: " not in benched(["ops"])[1]
+
+
 def test_a_name_runs_that_one(quick):
     lines, shown = benched("head")
     assert quick == ["head"]

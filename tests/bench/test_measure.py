@@ -1,13 +1,17 @@
 """Measurements: whose time is whose, who comes first, what a process takes, and when a machine is idle."""
 
+import sys
 import time
+import types
 
+import jax
 import numpy as np
 import pytest
 
 from jaxbackprop.bench import _machine, _measure
 from jaxbackprop.bench._machine import Crowd, limits, wait_until_idle
 from jaxbackprop.bench._measure import Curve, Peer, Row, bytes_row, peak_memory, side_by_side
+from jaxbackprop.bench._torch import torch_device, torch_gemm
 
 MEGABYTES = 1 << 20
 
@@ -235,3 +239,22 @@ def test_without_news_of_others_the_load_average_is_asked(monkeypatch, load, idl
     assert wait_until_idle(said.append) is idle
     assert len(said) == (not idle)
     assert Crowd().cores() is None
+
+
+def test_torchs_product_is_plausible():
+    pytest.importorskip("torch")
+    assert 1e6 < torch_gemm("cpu", side=64, repeats=2) < 1e14
+
+
+@pytest.mark.parametrize("platform", ["gpu", "tpu"])
+def test_torch_that_computes_elsewhere_is_no_peer(platform, monkeypatch):
+    cuda = types.SimpleNamespace(is_available=lambda: False)
+    torch = types.ModuleType("torch")
+    torch.cuda, torch.__spec__ = cuda, object()
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    monkeypatch.setattr(jax, "default_backend", lambda: platform)
+    said = []
+    assert torch_device(said.append) is None
+    assert said == [f"torch has no {platform} device: nothing is measured beside it"]
+    cuda.is_available = lambda: True
+    assert torch_device(said.append) == ("cuda" if platform == "gpu" else None)
