@@ -16,7 +16,7 @@ from ._machine import wait_until_idle as wait_until_idle
 from ._memory import peak_memory as peak_memory
 
 # A sample is so long that the clock does not matter, and there are so many of them.
-_SAMPLE_SECONDS, _FEWEST, _MOST = 0.01, 5, 101
+_SAMPLE_SECONDS, _FEWEST, _MOST = 0.05, 5, 101
 # Calls shorter than this come after one that does not count: the last to run left caches and threads as it
 # found best.
 _WARM_SECONDS = 0.05
@@ -144,7 +144,7 @@ def side_by_side(
 
     In every round each runs once, one right after the other; who comes first takes turns. A ratio is that of
     two times of one round, so what disturbs the machine for longer than a round disturbs both. Short calls
-    are repeated until a sample takes ten milliseconds, after one that does not count.
+    are repeated until a sample takes fifty milliseconds, after one that does not count.
 
     Args:
         benchmark: see `Row`.

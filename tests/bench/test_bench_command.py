@@ -114,9 +114,9 @@ def test_torchs_own_product_stands_beside_ours_where_torch_is_a_peer(quick, monk
     monkeypatch.setattr(_command, "torch_gemm", lambda device: 204e9)
     assert (
         "440 GFLOP/s in a product of two 2048 × 2048 matrices (float32); torch: 204 GFLOP/s\n"
-        in (benched(["rnn"])[1])
+        in (benched("rnn")[1])
     )
-    assert "torch: " not in benched(["ops"])[1]
+    assert "torch: " not in benched("ops")[1]
 
 
 def test_a_name_runs_that_one(quick):

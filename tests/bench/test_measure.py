@@ -102,7 +102,7 @@ def test_short_calls_are_repeated_and_warmed_up_and_long_ones_are_not(monkeypatc
 
     monkeypatch.setattr(_measure, "_seconds", seconds)
     _measure._rounds([short, long], 0.0)
-    assert set(seen[4:]) == {("short", 10), ("long", 1)}
+    assert set(seen[4:]) == {("short", 50), ("long", 1)}
     # Only those that are not timed get here.
     assert set(calls) == {"short"}
 
