@@ -10,7 +10,7 @@ from collections.abc import Callable
 # Others may use so many cores of an idle machine, over a look of so many seconds.
 _IDLE_CORES, _LOOK_SECONDS = 0.15, 0.5
 # Beyond the caches of the machines at hand; 64 Mi float32.
-_STREAMED, _SIDE = 64 << 20, 2048
+_STREAMED, SIDE = 64 << 20, 2048
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Limits:
     gemm: float
 
 
-def limits(*, elements: int = _STREAMED, side: int = _SIDE, repeats: int = 9) -> Limits:
+def limits(*, elements: int = _STREAMED, side: int = SIDE, repeats: int = 9) -> Limits:
     """Measures the machine's limits: the best of some runs.
 
     Args:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ._measure import Curve, Limits, Peer, Row, bytes_row, peak_memory, side_by_side
+from ._memory import temporary_bytes
 from ._row_peers import (
     CLASSES,
     COLUMNS,
@@ -124,15 +125,14 @@ def memory(name: str, size: int, batch: int) -> list[Row]:
     """What a step takes beside its arguments, and how much of table and state it copies."""
     case = f"{_CALLED[name]}, V = {size:,}, batch {batch}"
     found = []
-    ours, peer = (
-        step.lower(*abstract(optimizer, size, batch)).compile().memory_analysis()
+    taken, others = (
+        temporary_bytes(step.lower(*abstract(optimizer, size, batch)).compile())
         for optimizer, step in (by_rows(name), dense(name))
     )
-    if ours is not None and peer is not None:
-        taken = ours.temp_size_in_bytes
+    if taken is not None and others is not None:
         said = f"{case}: temporary memory"
         found.append(bytes_row("rows", said, "10 MB allowed", taken, _TEMPORARIES, 1.0))
-        found.append(bytes_row("rows", said, "optax dense", taken, peer.temp_size_in_bytes))
+        found.append(bytes_row("rows", said, "optax dense", taken, others))
     copied, whole = not_in_place(name, size, batch)
     found.append(bytes_row("rows", f"{case}: not updated in place", "table and state", copied, whole, whole))
     return found

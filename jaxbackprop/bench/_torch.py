@@ -7,7 +7,9 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
-_SIDE, _REPEATS = 2048, 10
+from ._machine import SIDE
+
+_REPEATS = 10
 
 
 def torch_device(say: Callable[[str], None]) -> str | None:
@@ -34,20 +36,19 @@ def torch_device(say: Callable[[str], None]) -> str | None:
 
 def to_its_end(call: Callable[[], Any], device: str) -> Callable[[], Any]:
     """The call, and then what it started on the device has ended; it has run once already."""
+    import torch
 
-    def whole() -> Any:
+    def synchronized() -> Any:
         result = call()
-        if device != "cpu":
-            import torch
-
-            torch.cuda.synchronize()
+        torch.cuda.synchronize()
         return result
 
+    whole = call if device == "cpu" else synchronized
     whole()
     return whole
 
 
-def torch_gemm(device: str, *, side: int = _SIDE, repeats: int = _REPEATS) -> float:
+def torch_gemm(device: str, *, side: int = SIDE, repeats: int = _REPEATS) -> float:
     """Operations a second in torch's product of two side x side matrices, float32: the best of some runs."""
     import torch
 

@@ -47,15 +47,16 @@ def add_rows(
         return table.at[ids].add(rows, mode="drop", unique_indices=True, out_sharding=where)
 
     def by_blocks(table: Array, ids: Array, rows: Array) -> Array:
-        def add(at: Array, table: Array) -> Array:
+        def add_block(at: Array, table: Array) -> Array:
             here = block_of(ids, at)
             # A place left over reads the last row, and writes none.
             present = table.at[here].get(mode="clip")
             return write_rows(table, here, present + block_of(rows, at))
 
-        return over_blocks(ids, table.shape[0], add, table)
+        return over_blocks(ids, table.shape[0], add_block, table)
 
-    return on_cpu(by_blocks, at_once, len(ids) if where is None else 0)(table, ids, rows)
+    add = at_once if where is not None else on_cpu(by_blocks, at_once, len(ids))
+    return add(table, ids, rows)
 
 
 def on_cpu(by_blocks: Callable[..., Any], at_once: Callable[..., Any], count: int) -> Callable[..., Any]:
