@@ -2,6 +2,6 @@
 
 import sys
 
-from jaxbackprop.cli import main
+from jaxbackprop.commands import main
 
 sys.exit(main())

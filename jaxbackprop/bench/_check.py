@@ -14,9 +14,9 @@ import jax
 from rich.console import Console
 from rich.table import Table
 
-from jaxbackprop._check_command._targets import import_module, importable_from_here
-from jaxbackprop._json_file import write_json
+from jaxbackprop._output import write_json
 from jaxbackprop.check import Report
+from jaxbackprop.commands._targets import import_module, importable_from_here
 
 from ._check_rows import json_rows, rows_of
 from ._checkers import CHECKERS, Case, Checker, Failed

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from jaxbackprop._json_file import write_json
+from jaxbackprop._output import write_json
 
 from ._measure import Curve, Limits, Row, limits, wait_until_idle
 from ._plot import write_plot

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxbackprop import graph as graphs
-from jaxbackprop._json_file import refuse_unwritable, write_json
+from jaxbackprop._output import refuse_unwritable, write_json
 
 from ._graph_functions import FUNCTIONS, Function
 from ._memory import temporary_bytes

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxbackprop.ops._catalogue import CATALOGUE, Case, Operator, Real
+from jaxbackprop.ops.catalogue import CATALOGUE, Case, Operator, Real
 from jaxbackprop.verify._residuals import enlarged, kept_bytes
 
 from ._graph_functions._ours import operator_function

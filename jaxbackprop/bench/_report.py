@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from jaxbackprop._json_file import refuse_files
+from jaxbackprop._output import refuse_files
 
 from ._measure import Row
 

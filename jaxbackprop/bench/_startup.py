@@ -18,7 +18,7 @@ from ._measure import Limits, Row
 HELP_BAR_MS, TRAIN_BAR_MS = 300.0, 2500.0
 _HELPS, _TRAININGS = 9, 5
 _DONE = "the first training step is done"
-_COMMAND = "import sys; from jaxbackprop.cli import main; sys.exit(main())"
+_COMMAND = "import sys; from jaxbackprop.commands._main import main; sys.exit(main())"
 _UNTIL_FIRST_STEP = f"from jaxbackprop.bench._startup import end_after_a_step; end_after_a_step(); {_COMMAND}"
 
 

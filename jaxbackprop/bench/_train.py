@@ -13,14 +13,7 @@ import optax
 from flax import nnx
 
 from jaxbackprop.models import WindowNER, window_ner_loss
-from jaxbackprop.train import (
-    Config,
-    RowUpdates,
-    init_state,
-    make_optimizer,
-    make_row_optimizer,
-    make_step,
-)
+from jaxbackprop.train import Config, RowUpdates, init_state, make_optimizer, make_row_optimizer, make_step
 
 from ._measure import Curve, Limits, Peer, Row, bytes_row, side_by_side
 from ._memory import temporary_bytes

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from jaxbackprop._float64 import to_numpy64
+
 from . import _kinks
-from ._machine import Spot
+from ._evaluator import Spot
 from ._rounding import jittered
-from ._trial import LARGE, Look, Trial
-from ._truth import to_numpy64
+from ._session import LARGE, Look, Trial
 
 # Differences move entry by entry; beyond so many entries a hull of them takes too long.
 _MOST_BY_DIFFERENCES = 256

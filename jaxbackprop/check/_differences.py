@@ -10,9 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._machine import Spot
+from jaxbackprop._float64 import Arrays, float64_on_cpu
+
+from ._evaluator import Spot
 from ._subject import Layout
-from ._truth import Arrays, Estimate, extrapolate, float64_on_cpu
+from ._truth import Estimate, extrapolate
 
 # A tenth of the argument's size, halved each time: fine enough for logits of 1e4.
 STEP = 2.0**-27

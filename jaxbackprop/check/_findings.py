@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from jaxbackprop._output import first_line
+
 from ._report import Finding
-from ._subject import first_line
-from ._trial import Trial
+from ._session import Trial
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ._truth import Arrays
+from jaxbackprop._float64 import Arrays
 
 # Gradients at several displaced points at once: rows of entries to rows of entries.
 Nearby = Callable[[list[np.ndarray]], np.ndarray]

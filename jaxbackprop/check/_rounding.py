@@ -8,9 +8,10 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from ._machine import Answer, Spot
+from jaxbackprop._float64 import Arrays, to_numpy64
+
+from ._evaluator import Answer, Spot
 from ._subject import Layout
-from ._truth import Arrays, to_numpy64
 
 EPS = float(np.finfo(np.float64).eps)
 

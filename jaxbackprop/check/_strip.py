@@ -1,20 +1,22 @@
 """A function without the custom VJPs inside it, and what else its program shows.
 
 A function built on custom VJPs brings no oracle of its own, but each of them carries the plain forward it was
-written for: with these in their places autodiff has nothing but its own rules to follow. The shape of a jaxpr
-is no promise of jax; this module reads it, and runs where a custom VJP hides anywhere in a program.
+written for: with these in their places autodiff has nothing but its own rules to follow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-_INLINE = {"jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoint", "custom_vjp_call"}
+from jaxbackprop._jaxpr import CALLS, all_equations, binder, bodies, call_body, interpret, is_jaxpr, opened
+
+# A custom JVP is autodiff's own matter.
+_INLINE = CALLS - {"custom_jvp_call"}
 
 
 def strip(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -45,60 +47,26 @@ def strip(f: Callable[..., Any]) -> Callable[..., Any]:
 
 def stops_gradients(jaxpr: Any) -> bool:
     """Whether a program has a stop_gradient: what it says of a derivative is then no difference quotient."""
-    return any(
-        equation.primitive.name == "stop_gradient" or any(map(stops_gradients, _inner(equation)))
-        for equation in _open(jaxpr)[0].eqns
-    )
-
-
-def _open(jaxpr: Any) -> tuple[Any, tuple[Any, ...]]:
-    return getattr(jaxpr, "jaxpr", jaxpr), tuple(getattr(jaxpr, "consts", ()))
-
-
-def _is_jaxpr(value: Any) -> bool:
-    return hasattr(value, "eqns")
-
-
-def _inner(equation: Any) -> Iterator[Any]:
-    for value in equation.params.values():
-        for one in value if isinstance(value, tuple | list) else (value,):
-            if _is_jaxpr(one):
-                yield one
+    return any(equation.primitive.name == "stop_gradient" for equation in all_equations(jaxpr))
 
 
 def _has_custom_vjp(jaxpr: Any) -> bool:
-    return any(
-        equation.primitive.name == "custom_vjp_call" or any(map(_has_custom_vjp, _inner(equation)))
-        for equation in jaxpr.eqns
-    )
+    return any(equation.primitive.name == "custom_vjp_call" for equation in all_equations(jaxpr))
 
 
-def _evaluate(jaxpr: Any, args: list[Any]) -> list[Any]:
-    opened, consts = _open(jaxpr)
-    known: dict[Any, Any] = dict(zip(opened.constvars, consts, strict=True))
-    known.update(zip(opened.invars, args, strict=True))
+def _evaluate(jaxpr: Any, args: Sequence[Any]) -> list[Any]:
+    return interpret(jaxpr, args, _results, lambda value, dtype: value)
 
-    def read(atom: Any) -> Any:
-        return atom.val if hasattr(atom, "val") else known[atom]
 
-    for equation in opened.eqns:
-        inputs = [read(atom) for atom in equation.invars]
-        inner = list(_inner(equation))
-        if equation.primitive.name in _INLINE and len(inner) == 1:
-            outputs = _evaluate(inner[0], inputs)
-        elif equation.primitive.name == "shard_map" and any(map(_has_custom_vjp, inner)):
-            outputs = _sharded(equation, inner[0])(*inputs)
-        else:
-            params = equation.params
-            if any(map(_has_custom_vjp, inner)):
-                params = {name: _stripped(value) for name, value in params.items()}
-            # Functions among the parameters are arguments of bind; older releases give them apart.
-            given = equation.primitive.get_bind_params(params)
-            functions, params = given if isinstance(given, tuple) else ((), given)
-            bound = equation.primitive.bind(*functions, *inputs, **params)
-            outputs = bound if equation.primitive.multiple_results else [bound]
-        known.update(zip(equation.outvars, outputs, strict=True))
-    return [read(atom) for atom in opened.outvars]
+def _results(equation: Any, operands: list[Any]) -> Sequence[Any]:
+    name = equation.primitive.name
+    if name in _INLINE:
+        return _evaluate(call_body(equation), operands)
+    hidden = any(map(_has_custom_vjp, bodies(equation)))
+    if name == "shard_map" and hidden:
+        return _sharded(equation, next(bodies(equation)))(*operands)
+    changed = {name: _stripped(value) for name, value in equation.params.items()} if hidden else {}
+    return binder(equation, **changed)(*operands)
 
 
 def _sharded(equation: Any, inner: Any) -> Callable[..., Any]:
@@ -106,7 +74,7 @@ def _sharded(equation: Any, inner: Any) -> Callable[..., Any]:
     params = equation.params
     mesh = params["mesh"]
     return jax.shard_map(
-        lambda *args: tuple(_evaluate(inner, list(args))),
+        lambda *args: tuple(_evaluate(inner, args)),
         mesh=mesh,
         in_specs=tuple(params["in_specs"]),
         out_specs=tuple(params["out_specs"]),
@@ -117,57 +85,39 @@ def _sharded(equation: Any, inner: Any) -> Callable[..., Any]:
 
 def _stripped(value: Any) -> Any:
     if isinstance(value, tuple | list):
-        return type(value)(map(_stripped, value)) if any(map(_is_jaxpr, value)) else value
-    if not _is_jaxpr(value):
+        return type(value)(map(_stripped, value)) if any(map(is_jaxpr, value)) else value
+    if not is_jaxpr(value):
         return value
-    opened, _ = _open(value)
-    shapes = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in opened.invars]
-    return jax.make_jaxpr(lambda *args: _evaluate(value, list(args)))(*shapes)
+    shapes = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in opened(value)[0].invars]
+    return jax.make_jaxpr(lambda *args: _evaluate(value, args))(*shapes)
 
 
 def coarsest(jaxpr: Any) -> Any:
     """The coarsest float dtype to which a program of float64 arguments rounds on its way; None if none."""
-    found: list[Any] = []
-
-    def walk(part: Any) -> None:
-        for equation in _open(part)[0].eqns:
-            if any(_is_wide(atom) for atom in equation.invars):
-                found.extend(
-                    v.aval.dtype
-                    for v in equation.outvars
-                    if hasattr(v.aval, "dtype")
-                    and jnp.issubdtype(v.aval.dtype, jnp.floating)
-                    and jnp.finfo(v.aval.dtype).bits < 64
-                )
-            for inner in _inner(equation):
-                walk(inner)
-
-    walk(jaxpr)
+    found = (
+        v.aval.dtype
+        for equation in all_equations(jaxpr)
+        if any(_is_wide(atom) for atom in equation.invars)
+        for v in equation.outvars
+        if hasattr(v.aval, "dtype")
+        and jnp.issubdtype(v.aval.dtype, jnp.floating)
+        and jnp.finfo(v.aval.dtype).bits < 64
+    )
     return max(found, key=lambda dtype: float(jnp.finfo(dtype).eps), default=None)
 
 
 def tolerance(jaxpr: Any) -> float:
     """The largest tolerance at which a loop of a program stops; 0 where none depends on floats."""
     found = [0.0]
-
-    def of_condition(part: Any) -> None:
-        for equation in _open(part)[0].eqns:
+    for loop in all_equations(jaxpr):
+        if loop.primitive.name != "while":
+            continue
+        for equation in all_equations(loop.params["cond_jaxpr"]):
             if equation.primitive.name in ("lt", "le", "gt", "ge") and jnp.issubdtype(
                 equation.invars[0].aval.dtype, jnp.floating
             ):
                 bounds = [float(a.val) for a in equation.invars if hasattr(a, "val") and np.ndim(a.val) == 0]
                 found.extend(b for b in bounds or [1e-6] if 0 < b < 0.1)
-            for inner in _inner(equation):
-                of_condition(inner)
-
-    def walk(part: Any) -> None:
-        for equation in _open(part)[0].eqns:
-            if equation.primitive.name == "while":
-                of_condition(equation.params["cond_jaxpr"])
-            for inner in _inner(equation):
-                walk(inner)
-
-    walk(jaxpr)
     return max(found)
 
 

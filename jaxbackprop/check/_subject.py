@@ -31,12 +31,6 @@ class CannotCheck(ValueError):
     """An operator or its arguments leave nothing to judge; the message says why."""
 
 
-def first_line(error: BaseException | None) -> str:
-    """An exception's type and the first line of what it says."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0] if lines else ''}"
-
-
 def is_array(leaf: Any) -> bool:
     """Whether a leaf is an array or a NumPy scalar."""
     return isinstance(leaf, jax.Array | np.ndarray | np.generic) and np.dtype(object) != leaf.dtype

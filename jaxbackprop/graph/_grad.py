@@ -9,8 +9,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ._function import build_from
-from ._jaxpr import is_array_leaf
+from jaxbackprop._jaxpr import is_array_leaf
+
+from .tracing._function import build_from
 
 
 def grad(

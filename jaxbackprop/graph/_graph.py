@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import jax
 
 if TYPE_CHECKING:
-    from ._cost import Cost
-    from ._health import Report
-    from ._operations import Operation
-    from ._run import Run
+    from jaxbackprop.doctor import Report
+
+    from .passes._cost import Cost
+    from .passes._run import Run
+    from .tracing.operations import Operation
 
 Kind = Literal["input", "constant", "operation", "copy"]
 
@@ -233,31 +234,31 @@ class Graph:
             TypeError: where an argument differs in structure, shape or dtype from what was traced, or where
                 shapes alone were traced and no arguments came.
         """
-        from ._run import forward
+        from .passes._run import forward
 
         return forward(self, args or self.arguments)
 
     def cost(self) -> Cost:
         """Multiplications of the forward and the backward pass, a node and in all."""
-        from ._cost import cost
+        from .passes._cost import cost
 
         return cost(self)
 
     def to_svg(self, run: Any = None) -> str:
         """A picture; see `jaxbackprop.graph.to_svg`."""
-        from ._svg import to_svg
+        from .render._svg import to_svg
 
         return to_svg(self, run)
 
     def to_dot(self, run: Any = None) -> str:
         """The graph in Graphviz's language; see `jaxbackprop.graph.to_dot`."""
-        from ._dot import to_dot
+        from .render._dot import to_dot
 
         return to_dot(self, run)
 
     def to_json(self, run: Any = None) -> str:
         """The graph and its numbers as JSON; see `jaxbackprop.graph.to_json`."""
-        from ._json import to_json
+        from .render._json import to_json
 
         return to_json(self, run)
 
@@ -291,7 +292,7 @@ class Graph:
             ValueError: where run or health is of another graph.
             OSError: where the file cannot be written; an older file of that name is then as it was.
         """
-        from ._html import to_html
+        from .render.html import to_html
 
         return to_html(self, path, run, check=check, health=health)
 
@@ -300,7 +301,7 @@ class Graph:
         return f"Graph({self.name}: {len(self.nodes)} nodes, {len(self.edges)} edges{failed})"
 
     def _repr_html_(self) -> str | None:
-        from ._html import in_notebook
+        from .render.html import in_notebook
 
         return in_notebook(self)
 

@@ -10,11 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxbackprop._jaxpr import spec
+from jaxbackprop._output import first_line
 from jaxbackprop.check import CannotCheck, Report, check_pair
-from jaxbackprop.check._subject import first_line
 
-from ._jaxpr import spec
-from ._rules import BLOCKED, RULES, Local, Rule
+from .rules import BLOCKED, RULES, Local, Rule
 
 _SHAPE = (2, 3)
 _MOST_OPERANDS = 4

@@ -12,8 +12,9 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
 from jaxbackprop import ops
-from jaxbackprop.layers._layer_norm import LayerNorm
-from jaxbackprop.layers._linear_general import LinearGeneral
+
+from ._layer_norm import LayerNorm
+from ._linear_general import LinearGeneral
 
 
 class MultiHeadAttention(nnx.Module):

@@ -13,7 +13,8 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
 from jaxbackprop import ops
-from jaxbackprop.layers._parameters import optional_param
+
+from ._parameters import optional_param
 
 
 class BatchNorm(nnx.Module):

@@ -10,7 +10,8 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxbackprop import ops
-from jaxbackprop.layers._parameters import optional_param
+
+from ._parameters import optional_param
 
 
 class LayerNorm(nnx.Module):

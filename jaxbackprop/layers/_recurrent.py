@@ -17,7 +17,8 @@ from jaxtyping import Array, Float, Int
 
 from jaxbackprop import ops
 from jaxbackprop._shapes import as_static_bool
-from jaxbackprop.layers._linear import Linear
+
+from ._linear import Linear
 
 _ACTIVATIONS = {
     "tanh": (ops.tanh, nnx.tanh, jnp.tanh, lax.tanh),

@@ -11,16 +11,12 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
+from jaxbackprop._precision import accumulator
 from jaxbackprop._shapes import as_finite, as_floats, as_mask, broadcasts_to
-from jaxbackprop.ops._dropout import as_key, as_rate, drops_all, keep_mask, scale_kept
-from jaxbackprop.ops._exponentials import (
-    at_largest,
-    exponential_of_difference,
-    share,
-    shifted_exponentials,
-)
-from jaxbackprop.ops._precision import accumulator
-from jaxbackprop.ops._sharding import explicit_sharding, place, unless_used, vary_together
+from jaxbackprop._sharding import explicit_sharding, place, unless_used, vary_together
+
+from ._dropout import as_key, as_rate, drops_all, keep_mask, scale_kept
+from ._exponentials import at_largest, exponential_of_difference, share, shifted_exponentials
 
 
 def attention(

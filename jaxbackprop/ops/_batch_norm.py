@@ -12,10 +12,11 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
+from jaxbackprop._precision import accumulator
 from jaxbackprop._shapes import as_floats, as_mask, as_static_float
-from jaxbackprop.ops._broadcast import unbroadcast
-from jaxbackprop.ops._precision import accumulator
-from jaxbackprop.ops._sharding import Like, explicit_sharding, last_axis_sharding, place, vary_together
+from jaxbackprop._sharding import Like, explicit_sharding, last_axis_sharding, place, vary_together
+
+from ._broadcast import unbroadcast
 
 # ---- training ---------------------------------------------------------------------------------------------
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from jaxbackprop.ops._precision import accumulator
-from jaxbackprop.ops._sharding import Like, place
+from jaxbackprop._precision import accumulator
+from jaxbackprop._sharding import Like, place
 
 
 def unbroadcast(dy: Array, like: Like) -> Array:

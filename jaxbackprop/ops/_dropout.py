@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
 from jaxbackprop._shapes import as_floats, as_static_bool, as_static_float
-from jaxbackprop.ops._sharding import Like, explicit_sharding, vary_together
+from jaxbackprop._sharding import Like, explicit_sharding, vary_together
 
 
 def dropout(

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
+from jaxbackprop._precision import accumulator
 from jaxbackprop._shapes import as_floats, as_ids, as_other_id
-from jaxbackprop.ops._precision import accumulator
-from jaxbackprop.ops._sharding import Like, rows_sharding, vary_together, witness, zeros_split_as
+from jaxbackprop._sharding import Like, rows_sharding, vary_together, witness, zeros_split_as
 
 
 def embedding(

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool
 
-from jaxbackprop.ops._sharding import explicit_sharding
+from jaxbackprop._sharding import explicit_sharding
 
 
 def shifted_exponentials(x: Array, axis: int) -> tuple[Array, Array]:

@@ -7,10 +7,11 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from jaxbackprop._precision import accumulator
 from jaxbackprop._shapes import as_floats, as_static_int, check_broadcast
-from jaxbackprop.ops._broadcast import unbroadcast
-from jaxbackprop.ops._precision import accumulator
-from jaxbackprop.ops._sharding import Like, vary_together
+from jaxbackprop._sharding import Like, vary_together
+
+from ._broadcast import unbroadcast
 
 # ---- add --------------------------------------------------------------------------------------------------
 

@@ -11,9 +11,9 @@ from jax.tree_util import KeyPath
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from jaxbackprop._precision import accumulator
 from jaxbackprop._shapes import as_floats
-from jaxbackprop.ops._precision import accumulator
-from jaxbackprop.ops._sharding import vary_together
+from jaxbackprop._sharding import vary_together
 
 _BIAS = re.compile(r"(b|bias|beta|gamma|scale|offset)|.*_(b|bias)")
 _WEIGHT = re.compile(r"(w|u|v|kernel|weights?)|.*_(w|kernel|weight)")

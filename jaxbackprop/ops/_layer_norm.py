@@ -8,10 +8,11 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jaxbackprop.ops._batch_norm import affine, as_epsilon, as_features, vary_all
-from jaxbackprop.ops._broadcast import unbroadcast
-from jaxbackprop.ops._precision import accumulator
-from jaxbackprop.ops._sharding import Like, explicit_sharding, place
+from jaxbackprop._precision import accumulator
+from jaxbackprop._sharding import Like, explicit_sharding, place
+
+from ._batch_norm import affine, as_epsilon, as_features, vary_all
+from ._broadcast import unbroadcast
 
 
 def layer_norm(

@@ -8,10 +8,9 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from jaxbackprop._precision import accumulator
 from jaxbackprop._shapes import as_floats
-from jaxbackprop.ops._broadcast import unbroadcast
-from jaxbackprop.ops._precision import accumulator
-from jaxbackprop.ops._sharding import (
+from jaxbackprop._sharding import (
     Like,
     explicit_sharding,
     last_axis_sharding,
@@ -19,6 +18,8 @@ from jaxbackprop.ops._sharding import (
     product_sharding,
     vary_together,
 )
+
+from ._broadcast import unbroadcast
 
 
 def linear(

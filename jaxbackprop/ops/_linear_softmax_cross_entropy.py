@@ -18,10 +18,9 @@ from jax.sharding import NamedSharding, PartitionSpec, auto_axes
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxbackprop._precision import accumulator
 from jaxbackprop._shapes import as_floats, as_ids, as_other_id, as_static_float, as_static_int
-from jaxbackprop.ops._linear import linear_plain
-from jaxbackprop.ops._precision import accumulator
-from jaxbackprop.ops._sharding import (
+from jaxbackprop._sharding import (
     Like,
     explicit_sharding,
     vary_together,
@@ -29,7 +28,9 @@ from jaxbackprop.ops._sharding import (
     witness,
     zeros_split_as,
 )
-from jaxbackprop.ops._softmax_cross_entropy import softmax_cross_entropy_plain
+
+from ._linear import linear_plain
+from ._softmax_cross_entropy import softmax_cross_entropy_plain
 
 Reduction = Literal["none", "sum", "mean"]
 # Tokens of a chunk, and the logits that a chunk has at least (few classes would make it a trifle). A chunk

@@ -9,14 +9,11 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
+from jaxbackprop._precision import accumulator
 from jaxbackprop._shapes import as_array, as_filled_axis, as_floats
-from jaxbackprop.ops._exponentials import (
-    at_largest,
-    share,
-    shifted_exponentials,
-)
-from jaxbackprop.ops._precision import accumulator
-from jaxbackprop.ops._sharding import Like, explicit_sharding, place, vary_together
+from jaxbackprop._sharding import Like, explicit_sharding, place, vary_together
+
+from ._exponentials import at_largest, share, shifted_exponentials
 
 # ---- sigmoid and binary cross-entropy ---------------------------------------------------------------------
 

@@ -13,9 +13,9 @@ from jax.sharding import NamedSharding
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
+from jaxbackprop._precision import accumulator
 from jaxbackprop._shapes import as_floats, as_static_int
-from jaxbackprop.ops._precision import accumulator
-from jaxbackprop.ops._sharding import Like, explicit_sharding, place, with_axis, without_axis
+from jaxbackprop._sharding import Like, explicit_sharding, place, with_axis, without_axis
 
 
 def max_pool(x: Float[ArrayLike, "... T d"], window: int, stride: int = 1) -> Float[Array, "... P d"]:

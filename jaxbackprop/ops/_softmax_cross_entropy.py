@@ -8,10 +8,11 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
+from jaxbackprop._precision import accumulator
 from jaxbackprop._shapes import as_array, as_floats, as_ids, as_other_id
-from jaxbackprop.ops._exponentials import exponential_of_difference, is_first_largest, shifted_exponentials
-from jaxbackprop.ops._precision import accumulator
-from jaxbackprop.ops._sharding import explicit_sharding, place, vary_together
+from jaxbackprop._sharding import explicit_sharding, place, vary_together
+
+from ._exponentials import exponential_of_difference, is_first_largest, shifted_exponentials
 
 
 def softmax_cross_entropy(

@@ -6,8 +6,9 @@ import jax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
-from jaxbackprop.ops._embedding import add_to_rows, check_lookup, lookup_plain, lookup_residuals
-from jaxbackprop.ops._sharding import place, whole_rows
+from jaxbackprop._sharding import place, whole_rows
+
+from ._embedding import add_to_rows, check_lookup, lookup_plain, lookup_residuals
 
 
 def window_lookup(

@@ -16,26 +16,27 @@ from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from jaxbackprop._shapes import as_floats
-from jaxbackprop.ops._activations import _maxima, _rectifiers, _smooth, _squashing
-from jaxbackprop.ops._attention import attention_plain
-from jaxbackprop.ops._batch_norm import batch_norm_inference_plain, batch_norm_plain
-from jaxbackprop.ops._dropout import as_key, dropout_plain, drops_all
-from jaxbackprop.ops._embedding import lookup_plain
-from jaxbackprop.ops._gates import add_plain, copy_plain, multiply_plain
-from jaxbackprop.ops._l2 import is_penalised, l2_plain
-from jaxbackprop.ops._layer_norm import layer_norm_plain
-from jaxbackprop.ops._linear import linear_plain
-from jaxbackprop.ops._linear_softmax_cross_entropy import linear_softmax_cross_entropy_plain
-from jaxbackprop.ops._losses import (
+
+from ._activations import _maxima, _rectifiers, _smooth, _squashing
+from ._attention import attention_plain
+from ._batch_norm import batch_norm_inference_plain, batch_norm_plain
+from ._dropout import as_key, dropout_plain, drops_all
+from ._embedding import lookup_plain
+from ._gates import add_plain, copy_plain, multiply_plain
+from ._l2 import is_penalised, l2_plain
+from ._layer_norm import layer_norm_plain
+from ._linear import linear_plain
+from ._linear_softmax_cross_entropy import linear_softmax_cross_entropy_plain
+from ._losses import (
     logsumexp_plain,
     mean_squared_error_plain,
     sigmoid_binary_cross_entropy_plain,
     softmax_plain,
 )
-from jaxbackprop.ops._pooling import max_pool_plain
-from jaxbackprop.ops._rnn import bare_rnn_plain, rnn_plain
-from jaxbackprop.ops._softmax_cross_entropy import softmax_cross_entropy_plain
-from jaxbackprop.ops._window import window_lookup_plain
+from ._pooling import max_pool_plain
+from ._rnn import bare_rnn_plain, rnn_plain
+from ._softmax_cross_entropy import softmax_cross_entropy_plain
+from ._window import window_lookup_plain
 
 # ---- linear maps, lookups, dropout, penalty ---------------------------------------------------------------
 

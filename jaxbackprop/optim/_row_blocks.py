@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int
 
-from jaxbackprop.ops._sharding import explicit_sharding
+from jaxbackprop._sharding import explicit_sharding
 
 # Few enough rows to stay in the cache, enough that the rounds of a loop cost little.
 BLOCK = 256

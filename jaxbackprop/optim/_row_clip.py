@@ -10,7 +10,7 @@ import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jaxbackprop.ops._precision import accumulator
+from jaxbackprop._precision import accumulator
 
 from ._row_blocks import read_rows
 from ._row_gradient import RowGradient

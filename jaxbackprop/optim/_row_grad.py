@@ -12,8 +12,8 @@ from jaxtyping import Array, Float, Int
 
 from jaxbackprop import ops
 from jaxbackprop._shapes import as_other_id
+from jaxbackprop._sharding import explicit_sharding
 from jaxbackprop.ops._embedding import check_lookup
-from jaxbackprop.ops._sharding import explicit_sharding
 
 from ._row_gradient import RowGradient
 

@@ -13,9 +13,9 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
+from jaxbackprop._precision import accumulator
 from jaxbackprop._shapes import as_floats, as_ids
-from jaxbackprop.ops._precision import accumulator
-from jaxbackprop.ops._sharding import explicit_sharding, place
+from jaxbackprop._sharding import explicit_sharding, place
 
 from ._distinct import distinct_ids
 from ._row_blocks import BLOCK, add_rows

@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxbackprop._output import first_line
 from jaxbackprop.check import Compared, Examination, Point, Program, examine
-from jaxbackprop.check._subject import first_line
-from jaxbackprop.ops._catalogue import Case, Operator
+from jaxbackprop.ops.catalogue import Case, Operator
 
 from ._result import GradientResult
 

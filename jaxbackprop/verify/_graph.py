@@ -10,14 +10,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxbackprop._output import first_line
+from jaxbackprop._sharding import Like
 from jaxbackprop.check import Point, Program, float64_on_cpu
-from jaxbackprop.check._subject import first_line
 from jaxbackprop.graph import Graph, trace
-from jaxbackprop.graph._catalogue import ROWS, Row
-from jaxbackprop.graph._plan import Plan
-from jaxbackprop.graph._rules._rule import operand_names
-from jaxbackprop.ops._catalogue import Case, Operator
-from jaxbackprop.ops._sharding import Like
+from jaxbackprop.graph.passes._plan import Plan
+from jaxbackprop.graph.rules._rule import operand_names
+from jaxbackprop.graph.rules.cases import ROWS, Row
+from jaxbackprop.ops.catalogue import Case, Operator
 
 from ._checks import verify_operator
 from ._operators import CannotVerify, side_by_side

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 from typing import TypeVar
 
-from jaxbackprop.ops._catalogue import Operator, operators
+from jaxbackprop.ops.catalogue import Operator, operators
 
 from ._checks import verify_operator
 from ._result import GradientResult

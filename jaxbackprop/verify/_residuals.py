@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxbackprop.check._residuals import held_bytes
-from jaxbackprop.ops._catalogue import Case, Integer, Key, Operator, Real, Spread
+from jaxbackprop.ops.catalogue import Case, Integer, Key, Operator, Real, Spread
 
 # How many times longer every axis becomes in `enlarged`: odd, for windows are.
 _LONGER = 7

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from jaxbackprop._json_file import refuse_unwritable, write_json
+from jaxbackprop._output import refuse_unwritable, write_json
 
 from ._operators import verify
 from ._output import as_cannot_verify, widen_to

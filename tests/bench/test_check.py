@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from jaxbackprop import cli
 from jaxbackprop.bench import _check
 from jaxbackprop.bench._check_rows import json_rows
 from jaxbackprop.bench._checkers import (
@@ -29,6 +28,7 @@ from jaxbackprop.bench._checkers import (
 )
 from jaxbackprop.bench._one_entry import OneEntry
 from jaxbackprop.check import Finding, Report
+from jaxbackprop.commands import _main as cli
 from tests.check.corpus import MISTAKES
 from tests.check.corpus._case import Case
 

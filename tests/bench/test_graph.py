@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from jaxbackprop import cli
 from jaxbackprop.bench import _graph
 from jaxbackprop.bench._graph import compare, graph
 from jaxbackprop.bench._graph_functions import FUNCTIONS, Function
+from jaxbackprop.commands import _main as cli
 
 
 def tanh_layer(scale):

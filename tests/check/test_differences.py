@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxbackprop.check._differences import Differences, Directions
-from jaxbackprop.check._machine import Spot
+from jaxbackprop.check._evaluator import Spot
 from jaxbackprop.check._subject import Layout
 
 

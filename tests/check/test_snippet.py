@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from jaxbackprop.check import check_pair, check_vjp
-from jaxbackprop.check._snippet import TooLong, literal, snippet
+from jaxbackprop.check._reproducer._snippet import TooLong, literal, snippet
 from tests.check.rules import doubled_bias, normal, product, scaled, sine
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import mlir
 
 from jaxbackprop.graph import UnsupportedPrimitive, WrongRule, grad, register_rule, trace
-from jaxbackprop.graph._rules import RULES
+from jaxbackprop.graph.rules import RULES
 
 
 @pytest.fixture(autouse=True)

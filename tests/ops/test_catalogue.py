@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from jaxbackprop import ops
+from jaxbackprop._precision import accumulator
 from jaxbackprop.check import Point
-from jaxbackprop.ops._catalogue import CATALOGUE, operators
-from jaxbackprop.ops._precision import accumulator
+from jaxbackprop.ops.catalogue import CATALOGUE, operators
 
 CASES = [
     pytest.param(row, case, id=f"{row.name}-{i}") for row in CATALOGUE for i, case in enumerate(row.cases)

@@ -9,7 +9,7 @@ import pytest
 
 from jaxbackprop import ops
 from jaxbackprop.ops import plain
-from jaxbackprop.ops._catalogue import CATALOGUE
+from jaxbackprop.ops.catalogue import CATALOGUE
 
 
 def test_every_operator_has_a_plain_twin_that_is_its_oracle():

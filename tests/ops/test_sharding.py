@@ -8,7 +8,7 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxbackprop import ops
-from jaxbackprop.ops._catalogue import CATALOGUE
+from jaxbackprop.ops.catalogue import CATALOGUE
 
 ROWS = np.linspace(-2, 2, 8 * 4, dtype=np.float32).reshape(8, 4)
 WEIGHTS = np.linspace(-1, 1, 6 * 4, dtype=np.float32).reshape(6, 4)

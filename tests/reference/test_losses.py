@@ -19,11 +19,7 @@ from reference.losses import (
     softmax,
     softmax_vjp,
 )
-from reference.softmax_cross_entropy import (
-    softmax_cross_entropy,
-    softmax_cross_entropy_vjp,
-    softmax_jacobian,
-)
+from reference.softmax_cross_entropy import softmax_cross_entropy, softmax_cross_entropy_vjp, softmax_jacobian
 from tests.reference import exact
 from tests.reference.opinions import check_against_autodiff, check_against_differences, normal, values
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from jaxbackprop import cli, ner, train
+from jaxbackprop import ner, train
+from jaxbackprop.commands import _main as cli
 from jaxbackprop.train._compilation_cache import OFF, cache_folder, use_compilation_cache
 
 PROGRAM = """

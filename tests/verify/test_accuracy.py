@@ -11,9 +11,10 @@ import pytest
 from jax import lax
 from rich.console import Console
 
-from jaxbackprop import cli, verify
+from jaxbackprop import verify
+from jaxbackprop.commands import _main as cli
 from jaxbackprop.ops import plain
-from jaxbackprop.ops._catalogue import CATALOGUE, Case, Real, operators
+from jaxbackprop.ops.catalogue import CATALOGUE, Case, Real, operators
 from jaxbackprop.verify import _accuracy
 from jaxbackprop.verify._accuracy import DTYPES, measure_operator
 from jaxbackprop.verify._accuracy._points import rounded, sweep_points

@@ -9,7 +9,7 @@ from jax import lax
 
 from jaxbackprop.check import Point, Program
 from jaxbackprop.ops import plain
-from jaxbackprop.ops._catalogue import CATALOGUE
+from jaxbackprop.ops.catalogue import CATALOGUE
 from jaxbackprop.verify._exact import ExactProgram, NoExactRule, Truth, evaluate, from_exact, to_exact
 
 LONG = mpmath.mp.clone()

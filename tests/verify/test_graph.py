@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from jaxbackprop import verify as room
-from jaxbackprop.cli import main
+from jaxbackprop.commands._main import main
 from jaxbackprop.graph import grad, trace
-from jaxbackprop.graph._catalogue import ROWS
-from jaxbackprop.graph._rules import BLOCKED, RULES
+from jaxbackprop.graph.rules import BLOCKED, RULES
+from jaxbackprop.graph.rules.cases import ROWS
 from jaxbackprop.verify import CannotVerify
 from jaxbackprop.verify._graph import verify_row, verify_rules
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from jaxbackprop import verify
 from jaxbackprop.ops import _linear, _softmax_cross_entropy, _window
 from jaxbackprop.ops._activations import _squashing
-from jaxbackprop.ops._catalogue import CATALOGUE
+from jaxbackprop.ops.catalogue import CATALOGUE
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ from flax import nnx
 
 from jaxbackprop import layers
 from jaxbackprop.models import WindowNER, window_ner_loss
-from jaxbackprop.ops._catalogue import CATALOGUE, Case, Operator
-from jaxbackprop.ops._catalogue import Integer as OpInteger
-from jaxbackprop.ops._catalogue import Key as OpKey
-from jaxbackprop.ops._catalogue import Real as OpReal
+from jaxbackprop.ops.catalogue import CATALOGUE, Case, Operator
+from jaxbackprop.ops.catalogue import Integer as OpInteger
+from jaxbackprop.ops.catalogue import Key as OpKey
+from jaxbackprop.ops.catalogue import Real as OpReal
 
 from ._function import Built, Fixed, Function, Integer, Real, Scale, generator, weighted
 from ._modules import module, size, split

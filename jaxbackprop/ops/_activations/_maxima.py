@@ -9,8 +9,9 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxbackprop._shapes import as_filled_axis, as_floats, check_broadcast
-from jaxbackprop.ops._broadcast import unbroadcast
-from jaxbackprop.ops._sharding import Like, vary_together
+from jaxbackprop._sharding import Like, vary_together
+
+from .._broadcast import unbroadcast
 
 # ---- max along an axis ------------------------------------------------------------------------------------
 

@@ -14,8 +14,8 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from jaxbackprop._precision import accumulator
 from jaxbackprop._shapes import as_floats, as_static_bool
-from jaxbackprop.ops._precision import accumulator
 
 from ._slopes import sigmoids
 

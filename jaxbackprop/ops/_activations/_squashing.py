@@ -8,9 +8,9 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
+from jaxbackprop._precision import accumulator
 from jaxbackprop._shapes import as_floats
-from jaxbackprop.ops._precision import accumulator
-from jaxbackprop.ops._sharding import Like
+from jaxbackprop._sharding import Like
 
 from ._slopes import sigmoid_slope, tanh_slope
 

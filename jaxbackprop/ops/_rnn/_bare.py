@@ -8,10 +8,11 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from jaxbackprop._precision import accumulator
 from jaxbackprop._shapes import as_floats, as_static_int
-from jaxbackprop.ops._precision import accumulator
-from jaxbackprop.ops._rnn._steps import error_signals, nothing_behind, states, states_before, weight_gradient
-from jaxbackprop.ops._sharding import explicit_sharding, place, product_sharding, vary_together
+from jaxbackprop._sharding import explicit_sharding, place, product_sharding, vary_together
+
+from ._steps import error_signals, nothing_behind, states, states_before, weight_gradient
 
 
 def bare_rnn(

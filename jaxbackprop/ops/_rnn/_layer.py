@@ -11,10 +11,12 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
+from jaxbackprop._precision import accumulator
 from jaxbackprop._shapes import as_floats, as_mask, as_static_bool, as_static_int
-from jaxbackprop.ops._precision import accumulator
-from jaxbackprop.ops._rnn._loops import cut, filled, no_steps_yet, over_segments, put
-from jaxbackprop.ops._rnn._steps import (
+from jaxbackprop._sharding import Like, explicit_sharding, place, vary_together
+
+from ._loops import cut, filled, no_steps_yet, over_segments, put
+from ._steps import (
     cotangent_at_end,
     error_signals,
     input_products,
@@ -26,7 +28,6 @@ from jaxbackprop.ops._rnn._steps import (
     weight_gradient,
     whole_in_time,
 )
-from jaxbackprop.ops._sharding import Like, explicit_sharding, place, vary_together
 
 
 def rnn(

@@ -12,7 +12,7 @@ from jax import lax
 from jax.sharding import NamedSharding
 from jaxtyping import Array
 
-from jaxbackprop.ops._sharding import explicit_sharding, vary_together, with_axis
+from jaxbackprop._sharding import explicit_sharding, vary_together, with_axis
 
 # Steps a round of the loop, and from how many numbers in a state on. Measured on a CPU: with 64 sequences of
 # 256 units 1 to 8 steps are equally fast; with small states more than 1 are up to a sixth slower.

@@ -10,10 +10,8 @@ from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array
 
-from jaxbackprop.ops._activations._slopes import tanh_slope
-from jaxbackprop.ops._precision import accumulator
-from jaxbackprop.ops._rnn._loops import filled, over_time
-from jaxbackprop.ops._sharding import (
+from jaxbackprop._precision import accumulator
+from jaxbackprop._sharding import (
     explicit_sharding,
     last_axis_sharding,
     place,
@@ -22,6 +20,9 @@ from jaxbackprop.ops._sharding import (
     with_axis,
     without_axis,
 )
+
+from .._activations._slopes import tanh_slope
+from ._loops import filled, over_time
 
 # ---- before the first step --------------------------------------------------------------------------------
 

@@ -15,9 +15,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxbackprop._output import first_line
 from jaxbackprop.check import Point, Program
-from jaxbackprop.check._subject import first_line
-from jaxbackprop.ops._catalogue import Case, Operator, operators
+from jaxbackprop.ops.catalogue import Case, Operator, operators
 
 from .._exact import ExactProgram, Truth, from_exact, to_exact
 from .._operators import CannotVerify, side_by_side

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxbackprop.check import Point
-from jaxbackprop.ops._catalogue import Case, Operator
+from jaxbackprop.ops.catalogue import Case, Operator
 
 # Factors on the first argument, with how many draws of each.
 SCALES = ((2.0**-8, 2), (1.0, 3), (2.0**5, 2))

@@ -1,7 +1,4 @@
-"""A program of JAX, evaluated with long numbers.
-
-The shape of a jaxpr is no promise of jax; this module reads it.
-"""
+"""A program of JAX, evaluated with long numbers."""
 
 from __future__ import annotations
 
@@ -12,24 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxbackprop._jaxpr import CALLS, binder, call_body, function_name, interpret, opened, scan_layout
 from jaxbackprop.check import Point, float64_on_cpu
-from jaxbackprop.graph._jaxpr import binder, is_literal, opened, scan_layout
 
 from ._moves import MOVES, NOTHING, SHAPES, SUMS, moved, summed
 from ._numbers import LOCK, arithmetic, each, is_exact, literals_to_exact, to_exact
 from ._rules import RULES
-
-_INLINE = {
-    "jit",
-    "pjit",
-    "closed_call",
-    "core_call",
-    "remat",
-    "remat2",
-    "checkpoint",
-    "custom_jvp_call",
-    "custom_vjp_call",
-}
 
 
 class NoExactRule(NotImplementedError):
@@ -99,18 +84,7 @@ def _is_key(value: Any) -> bool:
 
 
 def _evaluate(jaxpr: Any, args: Sequence[Any]) -> list[Any]:
-    # Closed ones have their constants beside them, or hold them as arguments.
-    program, consts = opened(jaxpr)
-    known: dict[Any, Any] = dict(zip(program.constvars, map(_constant, consts), strict=True))
-    known.update(zip(program.invars, args, strict=True))
-
-    def read(atom: Any) -> Any:
-        return _constant(atom.val, atom.aval.dtype) if is_literal(atom) else known[atom]
-
-    for equation in program.eqns:
-        outputs = _results(equation, [read(atom) for atom in equation.invars])
-        known.update(zip(equation.outvars, outputs, strict=True))
-    return [read(atom) for atom in program.outvars]
+    return interpret(jaxpr, args, _results, _constant)
 
 
 def _constant(value: Any, dtype: Any = None) -> Any:
@@ -123,9 +97,9 @@ def _constant(value: Any, dtype: Any = None) -> Any:
 
 def _results(equation: Any, operands: list[Any]) -> Sequence[Any]:
     name = equation.primitive.name
-    if name in _INLINE:
-        (inner,) = (value for value in equation.params.values() if hasattr(value, "eqns"))
-        function = _APPROXIMATED.get(_name_of(inner))
+    if name in CALLS:
+        inner = call_body(equation)
+        function = _APPROXIMATED.get(function_name(opened(inner)[0]))
         return _evaluate(inner, operands) if function is None else [each(function(), *operands)]
     if name in _STRUCTURES:
         return _STRUCTURES[name](equation, operands)
@@ -147,13 +121,9 @@ def _results(equation: Any, operands: list[Any]) -> Sequence[Any]:
 
 
 # Functions whose float64 program is exact to float64 alone.
-_APPROXIMATED: dict[str | None, Callable[[], Callable[..., Any]]] = {
+_APPROXIMATED: dict[str, Callable[[], Callable[..., Any]]] = {
     "exp_neg_sq": lambda: lambda x: arithmetic().exp(-x * x)
 }
-
-
-def _name_of(jaxpr: Any) -> str | None:
-    return getattr(getattr(opened(jaxpr)[0], "debug_info", None), "func_name", None)
 
 
 # ---- loops and branches -----------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 They stand on their own: plain JAX, nothing of jaxbackprop.
 """
 
-from . import (
+from tests.check.corpus import (
     attention,
     convolution,
     dense,
@@ -17,7 +17,7 @@ from . import (
     reductions,
     softmax_cross_entropy,
 )
-from ._case import Case as Case
+from tests.check.corpus._case import Case as Case
 
 # The vocabulary of mistakes. Several may fit one rule; a case's own comes first in `Case.mistakes`.
 MISTAKES = (

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._case import Operator, draw, over_the_whole_batch
+from tests.check.corpus._case import Operator, draw, over_the_whole_batch
 
 
 def _softmax(s):

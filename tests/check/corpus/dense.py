@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._case import Case, Operator, draw
+from tests.check.corpus._case import Case, Operator, draw
 
 # ---- y = x Wᵀ + b, square so that a transpose hides in the shapes -----------------------------------------
 

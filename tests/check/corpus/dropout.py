@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._case import Operator, draw
+from tests.check.corpus._case import Operator, draw
 
 # ---- the mask as an argument ------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import erf
 
-from ._case import Case, Operator, draw
+from tests.check.corpus._case import Case, Operator, draw
 
 
 def _of_input(name, f, derivative, scale=1.5, shift=0.0):

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from ._case import Operator, draw, ids
+from tests.check.corpus._case import Operator, draw, ids
 
 
 def _rows(table, where, dy):

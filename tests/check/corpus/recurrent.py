@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ._case import Case, Operator, draw
+from tests.check.corpus._case import Case, Operator, draw
 
 # ---- h_t = tanh(W h_{t-1} + U x_t + b), every state returned ----------------------------------------------
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._case import Operator, draw, ids, over_the_whole_batch
+from tests.check.corpus._case import Operator, draw, ids, over_the_whole_batch
 
 
 def _softmax(z):

@@ -8,16 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reference import activations
-from reference.activations import (
-    elu,
-    elu_vjp,
-    leaky_relu,
-    leaky_relu_vjp,
-    prelu,
-    prelu_vjp,
-    relu,
-    relu_vjp,
-)
+from reference.activations import elu, elu_vjp, leaky_relu, leaky_relu_vjp, prelu, prelu_vjp, relu, relu_vjp
 from tests.reference.exact import exact
 from tests.reference.opinions import check_against_autodiff, check_against_differences, normal, values
 

@@ -1,1 +1,0 @@
-"""`jaxbackprop check`: finds hand-written rules in anyone's modules, gives them arguments and judges them."""

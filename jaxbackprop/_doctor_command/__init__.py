@@ -1,1 +1,0 @@
-"""`jaxbackprop doctor`: what ails anyone's model, or a trained run."""

@@ -1,0 +1,173 @@
+"""The one reader of jaxprs: calls, what differs between releases, a walk with a handler an equation.
+
+The shape of a jaxpr is no promise of JAX. What the rest of the package must know of it stands here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+# Calls: one program stands for the equation.
+JITTED = frozenset({"jit", "pjit", "closed_call", "core_call"})
+CHECKPOINTED = frozenset({"remat", "remat2", "checkpoint"})
+CUSTOM = frozenset({"custom_jvp_call", "custom_vjp_call"})
+CALLS = JITTED | CHECKPOINTED | CUSTOM
+
+Handler = Callable[[Any, list[Any]], Sequence[Any]]
+
+
+def opened(jaxpr: Any) -> tuple[Any, Sequence[Any]]:
+    """A jaxpr, closed or not, and the values of its constants."""
+    return getattr(jaxpr, "jaxpr", jaxpr), getattr(jaxpr, "consts", ())
+
+
+def is_literal(atom: Any) -> bool:
+    """Whether an operand is written into the equation."""
+    return hasattr(atom, "val")
+
+
+def literal(atom: Any) -> Any:
+    """The value of an operand that is written into the equation."""
+    return np.asarray(atom.val, atom.aval.dtype)
+
+
+def read(known: dict[Any, Any], atom: Any) -> Any:
+    """The value of an operand."""
+    return literal(atom) if is_literal(atom) else known[atom]
+
+
+def call_body(equation: Any) -> Any | None:
+    """The program that stands for a call; None where the equation is none."""
+    if equation.primitive.name not in CALLS:
+        return None
+    params = equation.params
+    return params["jaxpr"] if "jaxpr" in params else params["call_jaxpr"]
+
+
+def bodies(equation: Any) -> Iterator[Any]:
+    """Every program among an equation's parameters: a call's, a loop's, all branches."""
+    for value in equation.params.values():
+        for one in value if isinstance(value, tuple | list) else (value,):
+            if is_jaxpr(one):
+                yield one
+
+
+def is_jaxpr(value: Any) -> bool:
+    """Whether a parameter is a program, closed or not."""
+    return hasattr(value, "eqns")
+
+
+def all_equations(jaxpr: Any) -> Iterator[Any]:
+    """Every equation of a program and of the programs inside it, outer ones first."""
+    for equation in opened(jaxpr)[0].eqns:
+        yield equation
+        for body in bodies(equation):
+            yield from all_equations(body)
+
+
+def interpret(
+    jaxpr: Any,
+    arguments: Sequence[Any],
+    handle: Handler,
+    constant: Callable[[Any, Any], Any] = lambda value, dtype: np.asarray(value, dtype),
+) -> list[Any]:
+    """Walks a program in order, handing each equation on.
+
+    Args:
+        jaxpr: closed or not.
+        arguments: whatever the handler computes with, one for each of the program's.
+        handle: (equation, operands) -> results.
+        constant: (value, dtype) -> what stands for a number written into the program, and for its constants
+            (dtype None).
+
+    Returns:
+        What stands for the program's results.
+    """
+    program, consts = opened(jaxpr)
+    known: dict[Any, Any] = {
+        var: constant(value, None) for var, value in zip(program.constvars, consts, strict=True)
+    }
+    known.update(zip(program.invars, arguments, strict=True))
+
+    def operand(atom: Any) -> Any:
+        return constant(atom.val, atom.aval.dtype) if is_literal(atom) else known[atom]
+
+    for equation in program.eqns:
+        results = handle(equation, [operand(atom) for atom in equation.invars])
+        known.update(zip(equation.outvars, results, strict=True))
+    return [operand(atom) for atom in program.outvars]
+
+
+def scan_layout(equation: Any) -> tuple[int, int]:
+    """Of a loop with a known number of steps: how many operands all steps share, and how many are carried.
+
+    The ranks tell: releases of JAX differ in the parameters. What comes step by step has one axis more
+    outside.
+    """
+    body, _ = opened(equation.params["jaxpr"])
+
+    def whole(outer: Iterable[Any], inner: Iterable[Any]) -> int:
+        return sum(len(a.aval.shape) == len(b.aval.shape) for a, b in zip(outer, inner, strict=True))
+
+    carried = whole(equation.outvars, body.outvars)
+    return whole(equation.invars, body.invars) - carried, carried
+
+
+def binder(equation: Any, **changed: Any) -> Callable[..., list[Any]]:
+    """What computes an equation's results from its operands, with some parameters changed."""
+    # Functions among the parameters are arguments of bind; older releases give them apart.
+    given = equation.primitive.get_bind_params({**equation.params, **changed})
+    functions, params = given if isinstance(given, tuple) else ((), given)
+    context = getattr(equation, "ctx", None)
+
+    def bind(*operands: Any) -> list[Any]:
+        with contextlib.nullcontext() if context is None else context.manager:
+            results = equation.primitive.bind(*functions, *operands, **params)
+        return list(results) if equation.primitive.multiple_results else [results]
+
+    return bind
+
+
+def evaluate(equations: Sequence[Any], known: dict[Any, Any]) -> None:
+    """Computes equations one after another, from known values and into them."""
+    for equation in equations:
+        operands = [read(known, atom) for atom in equation.invars]
+        known.update(zip(equation.outvars, binder(equation)(*operands), strict=True))
+
+
+def live(equations: Sequence[Any], wanted: set[Any]) -> list[Any]:
+    """The equations that lead to the wanted variables, in order."""
+    wanted, kept = set(wanted), []
+    for equation in reversed(equations):
+        if wanted.intersection(equation.outvars):
+            kept.append(equation)
+            wanted.update(atom for atom in equation.invars if not is_literal(atom))
+    return kept[::-1]
+
+
+def spec(aval: Any) -> jax.ShapeDtypeStruct:
+    """Shape and dtype of an abstract value."""
+    return jax.ShapeDtypeStruct(tuple(aval.shape), aval.dtype)
+
+
+def is_array_leaf(leaf: Any) -> bool:
+    """Whether a leaf of a function's arguments is traced; else the function gets it as it is."""
+    return isinstance(leaf, bool | int | float | complex) or (
+        hasattr(leaf, "shape") and hasattr(leaf, "dtype")
+    )
+
+
+def function_name(jaxpr: Any) -> str:
+    """Name of the function that a jaxpr was traced from."""
+    return getattr(getattr(jaxpr, "debug_info", None), "func_name", "") or ""
+
+
+def function_file(jaxpr: Any) -> str:
+    """The file of the function that a jaxpr was traced from."""
+    said = getattr(getattr(jaxpr, "debug_info", None), "func_src_info", "") or ""
+    return said.rpartition(" at ")[2].rpartition(":")[0]

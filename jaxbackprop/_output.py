@@ -1,0 +1,93 @@
+"""A file that a command writes: whole or not at all, refused beforehand where it cannot be."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+
+def first_line(error: BaseException | None) -> str:
+    """An exception's type and the first line of what it says."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else ''}"
+
+
+def refuse_unwritable(path: str, flag: str = "--json") -> None:
+    """Looks at where a file is to be written.
+
+    Args:
+        path: of the file.
+        flag: the flag that named it, for the error.
+
+    Raises:
+        OSError: where its folder does not exist, or the path is a folder.
+    """
+    if Path(path).is_dir():
+        raise IsADirectoryError(f"{flag} {path}: it is a folder")
+    if not Path(path).absolute().parent.is_dir():
+        raise NotADirectoryError(f"{flag} {path}: its folder does not exist")
+
+
+def refuse_files(files: Iterable[tuple[str, str | None]]) -> None:
+    """Looks at where the files of one command are to be written.
+
+    Args:
+        files: the flag that named each, and its path; None where it was not asked for.
+
+    Raises:
+        OSError: as `refuse_unwritable`, or where two flags name the same file.
+    """
+    taken: dict[str, str] = {}
+    for flag, path in files:
+        if path is None:
+            continue
+        refuse_unwritable(path, flag)
+        other = taken.setdefault(os.path.realpath(path), flag)
+        if other != flag:
+            raise OSError(f"{other} and {flag} name the same file, {path}")
+
+
+def write_json(path: str, figures: Any) -> None:
+    """Writes figures; what JSON cannot hold (nan, infinity) becomes its text.
+
+    Raises:
+        OSError: where it cannot be written; an older file of that name is then as it was.
+    """
+    write_text(path, json.dumps(_plain(figures), indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def write_text(path: str, text: str, flag: str = "--json") -> None:
+    """Writes a text.
+
+    Args:
+        path: of the file.
+        text: all that will be in it.
+        flag: the flag that named it, for the error.
+
+    Raises:
+        OSError: where it cannot be written; an older file of that name is then as it was.
+    """
+    target = Path(path).absolute()
+    beside = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        try:
+            beside.write_text(text, encoding="utf-8")
+            os.replace(beside, target)
+        finally:
+            beside.unlink(missing_ok=True)
+    except OSError as error:
+        raise type(error)(f"{flag} {path}: {error.strerror or error}") from None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return repr(value)
+    return value

@@ -1,0 +1,1 @@
+"""Arguments that are said rather than given: what is drawn, and the text that says so."""

@@ -1,0 +1,1 @@
+"""The smallest point at which a mistake shows, and the code that shows it."""

@@ -1,0 +1,1 @@
+"""What must hold of a right rule: a small function each."""

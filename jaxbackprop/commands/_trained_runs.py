@@ -1,0 +1,79 @@
+"""A trained run, examined with the loss of its training on a batch of its data."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from jaxbackprop.data import DataError, Sentence, default_corpus, read_conll
+from jaxbackprop.doctor import Report
+from jaxbackprop.graph import health
+from jaxbackprop.models import window_ner_loss
+from jaxbackprop.ner import load_tagger
+from jaxbackprop.ner._build import as_batch
+from jaxbackprop.train import Config, make_optimizer, make_schedule
+
+# Enough for every unit to meet an example that it is for; the time is that of a training step of this size.
+_WINDOWS = 2048
+_SENTENCES_AT_MOST = 2000
+
+
+def examine_run(
+    folder: str | os.PathLike[str], data: str | None, seed: int, warn: Callable[[str], None]
+) -> Report:
+    """The report of a run's model at the parameters of its checkpoint.
+
+    The loss is that of training, without dropout. Updates are those of the first step that the run's
+    optimizer would make from here.
+
+    Args:
+        folder: that `jaxbackprop train` made.
+        data: a file of tagged sentences; None takes those the run was trained on.
+        seed: of the choice of words, where there are many.
+        warn: told, in one line, when word vectors of training are missing.
+
+    Raises:
+        RunError: where the folder is no run, or is damaged.
+        DataError: where the sentences cannot be read, or hold no word.
+        MissingExtra: where the run's data is the built-in corpus, which is not installed.
+        OSError: where a file cannot be read.
+    """
+    tagger = load_tagger(folder, warn)
+    config = tagger.config
+    encoder, model = tagger.encoder, tagger.model
+    sentences = _sentences(config, data)
+    if not sentences:
+        raise DataError(f"{data or config.train}: there is no sentence")
+    windows = dict(as_batch(encoder.encode(sentences)))
+    count = len(windows["labels"])
+    if not count:
+        raise DataError(f"{data or config.train}: there is no word")
+    chosen = np.sort(np.random.default_rng(seed).permutation(count)[:_WINDOWS])
+    batch = {name: jnp.asarray(rows[chosen]) for name, rows in windows.items()}
+    trainable: Any = nnx.Param
+    if not config.tune_vectors:
+        trainable = nnx.All(nnx.Param, nnx.Not(nnx.PathContains("words")))
+    graphdef, *states = nnx.split(model, trainable, ...)
+    params, constants = states
+
+    def loss(params: Any, batch: Any) -> Any:
+        return window_ner_loss(nnx.merge(graphdef, params, constants), batch, config.l2)
+
+    loss.__name__ = str(folder)
+    schedule = make_schedule(config, max(1.0, count / config.batch_size))
+    return health(loss, params, batch, argnums=0, optimizer=make_optimizer(config, schedule))
+
+
+def _sentences(config: Config, data: str | None) -> Sequence[Sentence]:
+    if data is not None:
+        found: Sequence[Sentence] = read_conll(data)
+    elif config.train is not None:
+        found = read_conll(config.train)
+    else:
+        found = default_corpus().train
+    return found[:_SENTENCES_AT_MOST]

@@ -1,0 +1,200 @@
+"""What the doctor found, and how it says so."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from typing import TYPE_CHECKING, Any, Literal
+
+from jaxbackprop.graph._graph import Graph, Node
+
+from ._findings import Finding, number, percent
+from ._measures import NodeHealth
+from ._sequences import Recurrence
+from ._thresholds import THRESHOLDS
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+Severity = Literal["healthy", "finding"]
+_ROWS_AT_MOST = 60
+
+
+@dataclasses.dataclass(frozen=True)
+class Diagnosis:
+    """What is known of a node.
+
+    Attributes:
+        node: which.
+        severity: "finding" where a finding names it or something inside it; else "healthy".
+        findings: those.
+        measures: what was measured of it and of what is inside it; empty where nothing was.
+    """
+
+    node: Node
+    severity: Severity
+    findings: tuple[Finding, ...]
+    measures: tuple[NodeHealth, ...]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Report:
+    """How a model is, at one point and on one batch.
+
+    Attributes:
+        name: of the function.
+        graph: its computation graph.
+        findings: what is wrong, most serious first; empty where nothing is.
+        nodes: what was measured of every parameter, layer and activation, in the order of the computation.
+        sequences: the growth of the gradient along each recurrent sequence.
+        notes: what is remarkable but may well be meant.
+        value: the function's result, where it is one number.
+    """
+
+    name: str
+    graph: Graph = dataclasses.field(repr=False)
+    findings: tuple[Finding, ...]
+    nodes: tuple[NodeHealth, ...] = dataclasses.field(repr=False)
+    sequences: tuple[Recurrence, ...] = dataclasses.field(repr=False)
+    notes: tuple[str, ...] = ()
+    value: float | None = None
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.findings
+
+    def of(self, node: Node | int | str) -> Diagnosis:
+        """What is known of a node.
+
+        Args:
+            node: of the graph, or its index or name (the same in every trace of the function).
+
+        Raises:
+            KeyError: where the graph has no such node.
+        """
+        at = self.graph.nodes[node.index] if isinstance(node, Node) else self.graph.node(node)
+        if isinstance(node, Node) and at.name != node.name:
+            raise KeyError(f"{node.name} is a node of another graph than {self.name}")
+        findings = tuple(f for f in self.findings if any(at is each for each in (*f.nodes, *f.outer)))
+        measures = tuple(h for h in self.nodes if (h.inside[0] if h.inside else h.node) is at)
+        return Diagnosis(at, "finding" if findings else "healthy", findings, measures)
+
+    @property
+    def severities(self) -> dict[str, Severity]:
+        """For the name of every node of the graph, whether a finding concerns it."""
+        return {node.name: self.of(node).severity for node in self.graph.nodes}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON holds it: nan and infinities as text."""
+        found: dict[str, Any] = _plain(
+            {
+                "name": self.name,
+                "healthy": self.healthy,
+                "value": self.value,
+                "findings": [finding.to_dict() for finding in self.findings],
+                "notes": list(self.notes),
+                "nodes": [health.to_dict() for health in self.nodes],
+                "sequences": [sequence.to_dict() for sequence in self.sequences],
+                "thresholds": {n: {"value": t.value, "reason": t.reason} for n, t in THRESHOLDS.items()},
+            }
+        )
+        return found
+
+    def to_json(self) -> str:
+        """The report as strict JSON."""
+        return json.dumps(self.to_dict(), allow_nan=False) + "\n"
+
+    def plot(self, path: Any = None) -> Any:
+        """A picture: norms by depth and by time step, saturated and dead units; see `draw`.
+
+        Args:
+            path: file to write, in the format of its ending; None writes none.
+
+        Returns:
+            matplotlib's figure.
+        """
+        from ._plot import draw
+
+        return draw(self, path)
+
+    @property
+    def _verdict(self) -> str:
+        if self.healthy:
+            return "healthy"
+        count = len(self.findings)
+        return f"{count} finding{'s' * (count != 1)}"
+
+    def __str__(self) -> str:
+        lines = [f"{self.name}: {self._verdict}"]
+        lines += [f"  {line}" for finding in self.findings for line in finding.lines()]
+        lines += [f"  note: {note}" for note in self.notes]
+        return "\n".join([*lines, *self._table()])
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        rows: list[tuple[str, ...]] = []
+        for health in self.nodes:
+            if health.role == "parameter":
+                continue
+            rows.append(
+                (
+                    health.name,
+                    health.kind or health.role,
+                    _figure(health.activation_norm),
+                    _figure(health.gradient_norm),
+                    "" if health.saturated is None else percent(health.saturated),
+                    "" if health.dead is None else percent(health.dead),
+                )
+            )
+        return rows
+
+    def _table(self) -> list[str]:
+        title = ("node", "what", "activation", "gradient", "saturated", "dead")
+        rows = self._rows()
+        if not rows:
+            return []
+        left_out = len(rows) - _ROWS_AT_MOST
+        rows = [title, *rows[:_ROWS_AT_MOST]]
+        widths = [max(len(row[i]) for row in rows) for i in range(len(title))]
+        lines = [
+            "  " + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows
+        ]
+        lines += [f"  and {left_out} more"] * (left_out > 0)
+        for sequence in self.sequences:
+            lines.append(
+                f"  along {sequence.name} ({sequence.carry}): the gradient grows "
+                f"{number(sequence.rate)}-fold a "
+                f"step, {number(sequence.total)}-fold over {len(sequence.growth)} steps"
+            )
+        return lines
+
+    def __rich__(self) -> RenderableType:
+        from rich.text import Text
+
+        style = "green" if self.healthy else "bold red"
+        text = Text.assemble((self.name, "bold"), ": ", (self._verdict, style))
+        for finding in self.findings:
+            first, *rest = finding.lines()
+            text.append(f"\n  {finding.kind}", "bold red").append(first[len(finding.kind) :])
+            for line in rest:
+                text.append(f"\n  {line}", "yellow")
+        for note in self.notes:
+            text.append(f"\n  note: {note}", "dim")
+        for i, line in enumerate(self._table()):
+            text.append(f"\n{line}", "dim" if i else "bold")
+        return text
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else number(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return repr(value)
+    return value

@@ -1,0 +1,288 @@
+"""How many multiplications a program does."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+
+from jaxbackprop._jaxpr import is_literal, literal, opened, scan_layout
+
+ELEMENTARY = 8
+"""Multiplications in an elementary function: about what the polynomials take that compute it."""
+
+SPECIAL = 20
+"""In a special function: XLA's erf takes 13 in float32 and above 40 in float64."""
+
+Needed = list[bool]
+
+
+def multiplications(jaxpr: Any, *, live: bool = False) -> int:
+    """Counts a program's multiplications of floating-point numbers, from its shapes alone.
+
+    - A product, quotient or remainder is 1 an entry of the result; 0 by a known power of 2, which moves the
+      exponent alone.
+    - A square is 1 an entry; a whole power what repeated squaring takes, and 1 more where it is negative.
+    - An elementary function (exp, log, tanh, sin, sqrt, ...) is `ELEMENTARY` an entry, a special one (erf,
+      lgamma, a Bessel function, ...) `SPECIAL`; a power, being exp(b log a), 2 `ELEMENTARY` + 1; an entry of
+      a cumulative logsumexp 2 `ELEMENTARY`.
+    - A product of matrices is batch m n k.
+    - A convolution is 1 for each pair of an output and a tap that meet an entry of the input, neither padding
+      nor a hole of its dilation: so that it and both its gradients are the same.
+    - A product over an axis, a cumulative and a scattered one are 1 for each entry that is multiplied.
+    - A Cholesky factor and a triangular solve are what the textbook's loops take.
+    - A reduction by a program is that program for each entry that it takes in.
+    - A call (jit, remat, custom_jvp, custom_vjp) is its plain body, a scan its length times its body, a cond
+      its dearest branch, a while its body once, since its length is not known.
+    - Everything else, and all arithmetic of integers, is 0.
+
+    What is written twice counts once. A number is known where it is written into the program, or is a
+    converted or broadcast copy of one.
+
+    Args:
+        jaxpr: a jaxpr, closed or not.
+        live: counts only what a result of the program depends on.
+
+    Returns:
+        Their number.
+    """
+    wanted = [True] * len(opened(jaxpr)[0].outvars)
+    return _program(jaxpr, (), wanted if live else None)
+
+
+def _program(jaxpr: Any, arguments: Sequence[float | None], wanted: Needed | None) -> int:
+    """Counts a program, given its known arguments, and the results that matter; None counts every step."""
+    program = opened(jaxpr)[0]
+    steps = [(equation, None) for equation in program.eqns] if wanted is None else _needed(program, wanted)[0]
+    known: dict[Any, float | None] = dict(zip(program.invars, arguments, strict=False))
+    total = 0
+    first: dict[Any, Sequence[Any]] = {}
+    same: dict[Any, Any] = {}
+    for equation, needed in steps:
+        # XLA computes once what is written twice.
+        key = _key(equation, same)
+        if key is not None and key in first:
+            same.update(zip(equation.outvars, first[key], strict=True))
+            continue
+        first[key] = equation.outvars
+        operands = [_number(a) if is_literal(a) else known.get(a) for a in equation.invars]
+        total += _equation(equation, operands, needed)
+        if equation.primitive.name in _COPIES:
+            known[equation.outvars[0]] = operands[0]
+    return total
+
+
+def _key(equation: Any, same: dict[Any, Any]) -> Any:
+    """The same for two equations that compute the same; None where nothing is said of that."""
+    if _called(equation) is not None or "branches" in equation.params or getattr(equation, "effects", None):
+        return None
+    operands = (
+        (literal(a).tobytes(), str(a.aval)) if is_literal(a) else same.get(a, a) for a in equation.invars
+    )
+    return equation.primitive.name, tuple(operands), str(sorted(equation.params.items(), key=str))
+
+
+def _number(atom: Any) -> float | None:
+    """What is written into an equation, where it is one real number."""
+    value = literal(atom)
+    return float(value) if value.shape == () and value.dtype.kind in "biuf" else None
+
+
+def _equation(equation: Any, operands: Sequence[float | None], needed: Needed | None) -> int:
+    name, params = equation.primitive.name, equation.params
+    if name == "scan":
+        # A constant stays known through the loop; what is carried changes.
+        wanted, _, constants = _round(equation, needed)
+        return int(params["length"]) * _program(params["jaxpr"], operands[:constants], wanted)
+    if name == "cond":
+        return max(_program(branch, operands[1:], needed) for branch in params["branches"])
+    if name == "while":
+        return _program(params["body_jaxpr"], (), None)
+    if name == "reduce":
+        return _size(equation.invars[0]) * _program(params["jaxpr"], (), None)
+    if name == "reduce_window":
+        taken = _size(equation.outvars[0]) * math.prod(params["window_dimensions"])
+        return taken * _program(params["jaxpr"], (), None)
+    body = _called(equation)
+    if body is not None:
+        return _program(body, operands, needed)
+    if not equation.outvars or not jnp.issubdtype(equation.outvars[0].aval.dtype, jnp.inexact):
+        return 0
+    if name in ("mul", "div", "rem"):
+        factors = operands if name == "mul" else operands[1:]
+        return 0 if any(map(_is_power_of_2, factors)) else _size(equation.outvars[0])
+    if name in _AN_ENTRY:
+        return _AN_ENTRY[name] * _size(equation.outvars[0])
+    return _WHOLE[name](equation) if name in _WHOLE else 0
+
+
+def _called(equation: Any) -> Any:
+    """The body of a call, if it is one."""
+    for name in ("jaxpr", "call_jaxpr"):
+        body = equation.params.get(name)
+        if hasattr(opened(body)[0], "eqns"):
+            return body
+    return None
+
+
+# Which equations a result depends on.
+
+
+def _needed(program: Any, wanted: Needed) -> tuple[list[tuple[Any, Needed]], Needed]:
+    """The steps that lead to the wanted results, what is needed of each; and the arguments needed."""
+    variables = {v for v, want in zip(program.outvars, wanted, strict=True) if want and not is_literal(v)}
+    steps = []
+    for equation in reversed(program.eqns):
+        needed = [v in variables for v in equation.outvars]
+        if any(needed):
+            steps.append((equation, needed))
+            operands = zip(equation.invars, _operands_needed(equation, needed), strict=True)
+            variables.update(v for v, need in operands if need and not is_literal(v))
+    return steps[::-1], [v in variables for v in program.invars]
+
+
+def _operands_needed(equation: Any, needed: Needed) -> Needed:
+    name = equation.primitive.name
+    if name == "scan":
+        return _round(equation, needed)[1]
+    if name == "cond":
+        branches = [_needed(opened(branch)[0], needed)[1] for branch in equation.params["branches"]]
+        return [True, *(any(uses) for uses in zip(*branches, strict=True))]
+    body = None if name in ("while", "reduce", "reduce_window") else _called(equation)
+    if body is None or len(opened(body)[0].invars) != len(equation.invars):
+        return [True] * len(equation.invars)
+    return _needed(opened(body)[0], needed)[1]
+
+
+def _round(equation: Any, needed: Needed | None) -> tuple[Needed | None, Needed, int]:
+    """Of a scan: the results of its body that are needed, its operands that are, the number of constants."""
+    body = opened(equation.params["jaxpr"])[0]
+    constants, carried = scan_layout(equation)
+    if needed is None:
+        return None, [True] * len(equation.invars), constants
+    while True:
+        # A carried value is needed after the last round, or by the next one.
+        operands = _needed(body, needed)[1]
+        passed = operands[constants : constants + carried]
+        grown = [a or b for a, b in zip(needed, passed, strict=False)] + needed[carried:]
+        if grown == needed:
+            # What a round needs of the carried values, the first needs of the initial ones.
+            return needed, operands, constants
+        needed = grown
+
+
+# What one equation takes.
+
+
+def _size(atom: Any) -> int:
+    return math.prod(atom.aval.shape)
+
+
+def _is_power_of_2(value: float | None) -> bool:
+    return value is not None and abs(math.frexp(value)[0]) == 0.5
+
+
+def _integer_pow(equation: Any) -> int:
+    exponent = equation.params["y"]
+    squarings = max(abs(exponent).bit_length() - 1, 0)
+    products = max(abs(exponent).bit_count() - 1, 0)
+    return (squarings + products + (exponent < 0)) * _size(equation.outvars[0])
+
+
+def _dot_general(equation: Any) -> int:
+    contracted = equation.params["dimension_numbers"][0][0]
+    summed = math.prod(equation.invars[0].aval.shape[axis] for axis in contracted)
+    return _size(equation.outvars[0]) * summed
+
+
+def _conv_general_dilated(equation: Any) -> int:
+    params = equation.params
+    specs = params["dimension_numbers"]
+    x, w, y = (
+        [atom.aval.shape[axis] for axis in spec]
+        for atom, spec in zip((*equation.invars, *equation.outvars), specs, strict=True)
+    )
+    names = ("window_strides", "padding", "lhs_dilation", "rhs_dilation")
+    settings = zip(*(params[name] for name in names), strict=True)
+    pairs = [
+        _pairs(outputs, taps, entries, stride, hole, apart, low)
+        for outputs, taps, entries, (stride, (low, _), hole, apart) in zip(
+            y[2:], w[2:], x[2:], settings, strict=True
+        )
+    ]
+    return y[0] * y[1] * w[1] * math.prod(pairs)
+
+
+def _pairs(outputs: int, taps: int, entries: int, stride: int, hole: int, apart: int, low: int) -> int:
+    """Along an axis, the pairs (o, t) for which o stride + t apart = j hole + low for an entry j."""
+    if outputs < taps:
+        outputs, stride, taps, apart = taps, apart, outputs, stride
+    common = math.gcd(stride, hole)
+    period = hole // common
+    inverse = pow(stride // common, -1, period)
+    count = 0
+    for t in range(taps):
+        ahead = low - t * apart
+        if ahead % common:
+            continue
+        # o stride - ahead must be one of 0, hole, ..., (entries - 1) hole: every period-th o.
+        least = max(0, -(-ahead // stride))
+        most = min(outputs - 1, (ahead + (entries - 1) * hole) // stride)
+        first = least + (ahead // common * inverse - least) % period
+        count += max(0, (most - first) // period + 1)
+    return count
+
+
+def _argument(equation: Any) -> int:
+    return _size(equation.invars[0])
+
+
+def _scatter_mul(equation: Any) -> int:
+    return _size(equation.invars[2])
+
+
+def _cholesky(equation: Any) -> int:
+    *batch, n, _ = equation.outvars[0].aval.shape
+    # Column j: j squares and a root on the diagonal; j products and a quotient in each entry below.
+    return math.prod(batch) * sum(j + ELEMENTARY + (n - 1 - j) * (j + 1) for j in range(n))
+
+
+def _triangular_solve(equation: Any) -> int:
+    n = equation.invars[0].aval.shape[-1]
+    # Entry j: j products with those before it, and a quotient.
+    each = (n - 1) / 2 if equation.params["unit_diagonal"] else (n + 1) / 2
+    return int(_size(equation.outvars[0]) * each)
+
+
+_COPIES = {"convert_element_type", "broadcast_in_dim", "reshape", "copy"}
+
+_ELEMENTARY = (
+    "acos acosh asin asinh atan atan2 atanh cbrt cos cosh exp exp2 expm1 log log1p logistic rsqrt sin sinh "
+    "sqrt tan tanh"
+)
+
+_SPECIAL = (
+    "bessel_i0e bessel_i1e digamma erf erf_inv erfc igamma igamma_grad_a igammac lgamma polygamma "
+    "random_gamma_grad regularized_incomplete_beta zeta"
+)
+
+_AN_ENTRY: dict[str, int] = {
+    "square": 1,
+    "pow": 2 * ELEMENTARY + 1,
+    "cumlogsumexp": 2 * ELEMENTARY,
+    **dict.fromkeys(_ELEMENTARY.split(), ELEMENTARY),
+    **dict.fromkeys(_SPECIAL.split(), SPECIAL),
+}
+
+_WHOLE: dict[str, Callable[[Any], int]] = {
+    "integer_pow": _integer_pow,
+    "dot_general": _dot_general,
+    "conv_general_dilated": _conv_general_dilated,
+    "reduce_prod": _argument,
+    "cumprod": _argument,
+    "scatter-mul": _scatter_mul,
+    "cholesky": _cholesky,
+    "triangular_solve": _triangular_solve,
+}

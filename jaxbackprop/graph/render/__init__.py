@@ -1,0 +1,1 @@
+"""A structure as text that people look at: SVG, DOT, JSON, HTML."""

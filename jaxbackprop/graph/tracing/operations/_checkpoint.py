@@ -1,0 +1,87 @@
+"""A checkpointed function."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+from jax import lax
+
+from ..._graph import Graph, numbered_names
+from ...passes._sweep import pull_back, taken, walk
+from ._inside import refuse_step
+from ._primitive import PrimitiveOperation
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class RematOperation:
+    """A checkpointed function: its values are computed again on the way back, but for those its policy saves.
+
+    Attributes:
+        body: its program.
+        flows: which operands a gradient flows back to.
+        policy: jax.checkpoint's: whether to save what a primitive computes.
+        prevent_cse: whether XLA must be kept from using the forward pass's values after all.
+    """
+
+    body: Graph
+    flows: tuple[bool, ...]
+    policy: Callable[..., Any] | None
+    prevent_cse: bool
+
+    @property
+    def bodies(self) -> tuple[Graph, ...]:
+        return (self.body,)
+
+    @property
+    def active(self) -> tuple[bool, ...]:
+        return self.body.active
+
+    @cached_property
+    def _saved(self) -> tuple[int, ...]:
+        """The nodes whose values the policy saves."""
+        if self.policy is None:
+            return ()
+        chosen = []
+        for node in self.body.nodes:
+            if isinstance(node.operation, PrimitiveOperation):
+                primitive = node.operation
+                said = self.policy(primitive.primitive, *primitive.operands, **primitive.params)
+                # False, or an object that stands for computing again; saved on a host counts as saved.
+                if said and type(said).__name__ != "RecomputeType":
+                    chosen.append(node.index)
+        return tuple(chosen)
+
+    def forward(self, operands: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        values, _ = walk(self.body, operands)
+        return taken(values, self.body.outputs), [values[i] for i in self._saved]
+
+    def backward(
+        self, operands: Sequence[Any], results: Sequence[Any], kept: list[Any], dys: Sequence[Any]
+    ) -> list[Any]:
+        inputs, saved, upstream = list(operands), kept, list(dys)
+        if self.prevent_cse:
+            # With the upstream gradients, or else all would be computed again at once, before it is needed.
+            inputs, saved, upstream = lax.optimization_barrier((inputs, saved, upstream))
+        values, beside = walk(self.body, inputs, dict(zip(self._saved, saved, strict=True)))
+        found = pull_back(self.body, values, beside, upstream)
+        return [found.get(i) for i in range(len(operands))]
+
+    def residuals(
+        self, operands: Sequence[Any], results: Sequence[Any], kept: list[Any], dys: Sequence[Any]
+    ) -> dict[str, Any]:
+        found = dict(zip(numbered_names(len(operands)), operands, strict=True))
+        for i, values in zip(self._saved, kept, strict=True):
+            found[self.body.nodes[i].name] = values[0]
+        return found
+
+    def inside(self, operands: Sequence[Any], step: int | None) -> tuple[Graph, list[Any]]:
+        refuse_step(step)
+        return self.body, list(operands)
+
+    def inside_upstream(
+        self, operands: Sequence[Any], kept: Any, dys: Sequence[Any], step: int | None
+    ) -> list[Any]:
+        return list(dys)

@@ -1,0 +1,40 @@
+"""What operations with a program inside have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from ..._errors import UnsupportedPrimitive
+from ..._graph import Graph
+from ...passes._plan import Plan
+from ...passes._sweep import taken, walk
+
+
+def results_of(graph: Graph, operands: Sequence[Any]) -> list[Any]:
+    """A program's results."""
+    values, _ = walk(graph, operands)
+    return taken(values, graph.outputs)
+
+
+def planned(
+    body: Graph, active: Sequence[bool], invariant: Collection[int] = (), carried: Collection[int] = ()
+) -> Plan | UnsupportedPrimitive:
+    """How to walk a body forward and back; what is missing where the way back is not known.
+
+    Forward it goes all the same, and who wants to come back is told then.
+    """
+    try:
+        return Plan(body, active, invariant, carried)
+    except UnsupportedPrimitive as error:
+        return error
+
+
+def refuse_step(step: int | None) -> None:
+    """Refuses the number of a step where there are no steps.
+
+    Raises:
+        ValueError: where one came.
+    """
+    if step is not None:
+        raise ValueError(f"step is for loops alone, got {step}")

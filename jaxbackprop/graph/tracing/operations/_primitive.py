@@ -1,0 +1,93 @@
+"""A primitive of JAX, with the rule of its name."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ..._errors import UnsupportedPrimitive
+from ..._graph import Graph, Source
+from ...rules import RULES, Local
+
+Shape = jax.ShapeDtypeStruct
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PrimitiveOperation:
+    """A primitive, with the rule of its name."""
+
+    name: str
+    primitive: Any
+    bind: Callable[..., list[Any]]
+    params: Mapping[str, Any]
+    operands: Sequence[Shape]
+    results: Sequence[Shape]
+    flows: tuple[bool, ...]
+    source: Source | None
+
+    bodies: tuple[Graph, ...] = ()
+
+    def forward(self, operands: Sequence[Any]) -> tuple[list[Any], None]:
+        rule = RULES.get(self.name) if any(self.flows) else None
+        if rule is not None and rule.forward is not None:
+            return rule.forward(self.params, *operands), None
+        return self.bind(*operands), None
+
+    def backward(
+        self, operands: Sequence[Any], results: Sequence[Any], kept: None, dys: Sequence[Any]
+    ) -> list[Any]:
+        return self._pulled(operands, results, dys)[1]
+
+    def residuals(
+        self, operands: Sequence[Any], results: Sequence[Any], kept: None, dys: Sequence[Any]
+    ) -> dict[str, Any]:
+        return self._pulled(operands, results, dys)[0].residuals
+
+    def _pulled(
+        self, operands: Sequence[Any], results: Sequence[Any], dys: Sequence[Any]
+    ) -> tuple[Local, list[Any]]:
+        rule = RULES.get(self.name)
+        if rule is None:
+            raise UnsupportedPrimitive(self.name, self.source)
+        at = Local(operands, results, self.params, self.operands, self.results)
+        given = [_or_zeros(dy, shape) for dy, shape in zip(dys, self.results, strict=True)]
+        return at, [
+            _fitted(rule.pull(at, i, *given), shape, self.name) if flows else None
+            for i, (flows, shape) in enumerate(zip(self.flows, self.operands, strict=True))
+        ]
+
+
+def _or_zeros(dy: Any, shape: Shape) -> Any:
+    if dy is not None or not jnp.issubdtype(shape.dtype, jnp.inexact):
+        return dy
+    return jnp.zeros(shape.shape, shape.dtype)
+
+
+def _fitted(gradient: Any, shape: Shape, name: str) -> Any:
+    """A gradient summed over the copies that broadcasting made of an operand."""
+    if gradient is None:
+        return None
+    if gradient.dtype != shape.dtype:
+        raise TypeError(
+            f"the rule of {name} gives a gradient of dtype {gradient.dtype} to an operand of {shape.dtype}"
+        )
+    if gradient.shape == shape.shape:
+        return gradient
+    if shape.shape == ():
+        return jnp.sum(gradient, dtype=shape.dtype)
+    if len(shape.shape) == len(gradient.shape):
+        copied = [
+            axis
+            for axis, (got, want) in enumerate(zip(gradient.shape, shape.shape, strict=True))
+            if got != want and want == 1
+        ]
+        summed = jnp.sum(gradient, tuple(copied), keepdims=True, dtype=shape.dtype)
+        if summed.shape == shape.shape:
+            return summed
+    raise ValueError(
+        f"the rule of {name} gives a gradient of shape {gradient.shape} to an operand of {shape.shape}"
+    )

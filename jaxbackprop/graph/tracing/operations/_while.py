@@ -1,0 +1,37 @@
+"""A loop whose number of steps is not known beforehand."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..._errors import UnsupportedPrimitive
+from ..._graph import Graph, Source
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class WhileOperation:
+    """A loop whose number of steps is not known beforehand: there is no way back through it."""
+
+    bind: Callable[..., list[Any]]
+    bodies: tuple[Graph, ...]
+    source: Source | None
+
+    def forward(self, operands: Sequence[Any]) -> tuple[list[Any], None]:
+        return self.bind(*operands), None
+
+    def backward(
+        self, operands: Sequence[Any], results: Sequence[Any], kept: None, dys: Sequence[Any]
+    ) -> list[Any]:
+        raise UnsupportedPrimitive(
+            "while",
+            self.source,
+            "how many steps it takes is not known beforehand, so nothing can be kept for the way back; use "
+            "jax.lax.scan, or jax.lax.fori_loop with bounds that are Python numbers",
+        )
+
+    def residuals(
+        self, operands: Sequence[Any], results: Sequence[Any], kept: None, dys: Sequence[Any]
+    ) -> dict[str, Any]:
+        return {}

@@ -1,0 +1,145 @@
+"""Entrywise non-linearities and the two maxima."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from jaxbackprop import ops
+
+from .. import plain
+from ._row import Case, Operator, Real
+
+_TAILS = np.array([-88.0, -20.0, -1.0, -1e-3, 0.0, 1e-3, 1.0, 20.0, 88.0])
+_KINKS = np.array([-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0])
+_TIES = np.array([[1.0, 3.0, 3.0, -1.0], [2.0, 2.0, 2.0, 2.0], [0.0, 0.0, -1.0, -1.0]])
+
+
+def _entrywise(
+    name: str,
+    cases: tuple[Case, ...],
+    special: tuple[tuple[Any, ...], ...],
+    source: str = 'unit 3, "Activation Function"',
+) -> Operator:
+    """The row of a function of one number, measured over its tails too."""
+    return Operator(
+        name=name,
+        family="activations",
+        op=getattr(ops, name),
+        oracle=getattr(plain, name),
+        cases=cases,
+        special=special,
+        elementwise=True,
+        sweep=(-100.0, 100.0),
+        source=source,
+    )
+
+
+ROWS: tuple[Operator, ...] = (
+    _entrywise(
+        "sigmoid",
+        cases=(Case((Real((4, 5), -4.0, 4.0),), bar=4.0), Case((Real((), -4.0, 4.0),))),
+        special=((_TAILS,),),
+        source='unit 2, "sigmoid"',
+    ),
+    _entrywise(
+        "tanh",
+        cases=(Case((Real((4, 5)),), bar=4.0), Case((Real(()),))),
+        special=((_TAILS / 2,),),
+    ),
+    _entrywise(
+        "hardtanh",
+        cases=(Case((Real((4, 5)),)), Case((Real(()),))),
+        special=((_KINKS,),),
+    ),
+    _entrywise(
+        "relu",
+        cases=(
+            Case((Real((4, 5)),)),
+            Case((Real(()),)),
+        ),
+        special=((_KINKS,),),
+        source='unit 3, "Activation Function", "Dying ReLU"',
+    ),
+    _entrywise(
+        "leaky_relu",
+        cases=(
+            Case((Real((4, 5)),)),
+            Case((Real((4, 5)), 0.2)),
+        ),
+        special=((_KINKS,),),
+    ),
+    Operator(
+        name="prelu",
+        family="activations",
+        op=ops.prelu,
+        oracle=plain.prelu,
+        cases=(
+            Case((Real((4, 5)), Real((), 0.1, 0.5))),
+            Case((Real((4, 5)), Real((5,), 0.1, 0.5))),
+            Case((Real((2, 4, 5)), Real((4, 1), -0.5, 0.5))),
+        ),
+        special=((_KINKS, np.array(0.25)),),
+        elementwise=True,
+        source='unit 3, "Activation Function"',
+    ),
+    _entrywise(
+        "elu",
+        cases=(
+            Case((Real((4, 5)),), bar=4.0),
+            Case((Real((4, 5)), 1.5)),
+        ),
+        special=(
+            (_TAILS,),
+            (_TAILS, 0.5),
+        ),
+    ),
+    _entrywise(
+        "softplus",
+        cases=(
+            Case((Real((4, 5)),), bar=4.0),
+            Case((Real(()),)),
+        ),
+        special=((_TAILS,),),
+    ),
+    _entrywise(
+        "silu",
+        cases=(
+            Case((Real((4, 5)),), bar=8.0, least=0.1),
+            Case((Real(()),)),
+        ),
+        special=((_TAILS,),),
+    ),
+    _entrywise(
+        "gelu",
+        cases=(
+            Case((Real((4, 5)),), bar=12.0, least=0.1),
+            Case((Real((4, 5)),), {"approximate": False}, bar=8.0, least=0.1),
+        ),
+        special=((_TAILS,),),
+    ),
+    Operator(
+        name="max",
+        family="activations",
+        op=ops.max,
+        oracle=plain.max,
+        cases=(Case((Real((4, 5)), 1)), Case((Real((3, 4, 5)), -3)), Case((Real((5,)), 0))),
+        special=((_TIES, 1), (_TIES, 0)),
+        elementwise=True,
+        source='unit 2, "max"',
+    ),
+    Operator(
+        name="maximum",
+        family="activations",
+        op=ops.maximum,
+        oracle=plain.maximum,
+        cases=(
+            Case((Real((4, 3)), Real((4, 3)))),
+            Case((Real((4, 3)), Real((1, 3)))),
+            Case((Real((4, 3)), Real(()))),
+        ),
+        special=((_TIES, _TIES[:, ::-1].copy()),),
+        source='unit 2, "max gate: gradient router"',
+    ),
+)

@@ -1,0 +1,62 @@
+"""Linear maps, lookups and dropout."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from jaxbackprop import ops
+
+from .. import plain
+from ._row import Case, Integer, Key, Operator, Real
+
+ROWS: tuple[Operator, ...] = (
+    Operator(
+        name="linear",
+        family="linear",
+        op=ops.linear,
+        oracle=plain.linear,
+        cases=(
+            Case((Real((5, 4)), Real((3, 4)), Real((3,)))),
+            Case((Real((2, 5, 4)), Real((4, 4)))),
+            Case((Real((4,)), Real((3, 4)), Real((3,)))),
+        ),
+        source='unit 1, "Derivative wrt a weight matrix"',
+    ),
+    Operator(
+        name="window_lookup",
+        family="window",
+        op=ops.window_lookup,
+        oracle=plain.window_lookup,
+        cases=(
+            Case((Real((7, 4)), Integer((6, 5), 0, 7))),
+            Case((Real((7, 4)), Integer((2, 6, 3), -1, 7)), {"padding_id": -1}),
+            Case((Real((7, 4)), Integer((2, 6, 3), 0, 7)), {"padding_id": 3}),
+        ),
+        special=((np.linspace(-1, 1, 28).reshape(7, 4), np.array([[2, 2, 2], [0, 6, 0]], np.int32)),),
+        source='unit 1, "Deriving gradient wrt words"',
+    ),
+    Operator(
+        name="embedding",
+        family="embedding",
+        op=ops.embedding,
+        oracle=plain.embedding,
+        cases=(
+            Case((Real((7, 4)), Integer((6, 2), 0, 7))),
+            Case((Real((7, 4)), Integer((9,), -1, 7)), {"padding_id": -1}),
+            Case((Real((7, 4)), Integer((9,), 0, 7)), {"padding_id": 3}),
+        ),
+        special=((np.linspace(-1, 1, 28).reshape(7, 4), np.full((3, 2), 5, np.int32)),),
+        source='unit 1, "Deriving gradient wrt words"',
+    ),
+    Operator(
+        name="dropout",
+        family="dropout",
+        op=ops.dropout,
+        oracle=plain.dropout,
+        cases=(
+            Case((Real((6, 5)), Key(), 0.4)),
+            Case((Real((6, 5)), Key(), 0.4), {"deterministic": True}),
+        ),
+        source='unit 3, "Overfitting -> Regularization, Dropout"',
+    ),
+)

@@ -1,0 +1,72 @@
+"""Normalisation: over a batch and over the features of one example."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from jaxbackprop import ops
+
+from .. import plain
+from ._row import Case, Operator, Real
+
+# A usual feature beside a constant one, and two far from 0, where float32 has steps of 2^-10.
+_CONSTANT = np.array([[-1.0, 3.0], [0.5, 3.0], [2.0, 3.0], [-0.25, 3.0]])
+_FAR = np.array([[16384.25, 16384.0], [16383.75, 16384.5], [16384.25, 16383.0], [16383.75, 16384.25]])
+_SCALE, _BIAS = np.array([0.5, -1.0]), np.array([0.0, 1.0])
+_MASK = np.array([[True, True, False, True, True], [False, True, True, True, False]])
+
+ROWS: tuple[Operator, ...] = (
+    Operator(
+        name="batch_norm",
+        family="batch_norm",
+        op=ops.batch_norm,
+        oracle=plain.batch_norm,
+        cases=(
+            Case((Real((6, 4)), Real((4,), 0.5, 2.0), Real((4,)))),
+            Case((Real((2, 5, 4)), Real((4,), 0.5, 2.0), Real((4,)), _MASK)),
+            Case((Real((6, 4)),), {"epsilon": 0.1}),
+            Case((Real((2, 5, 3)), None, Real((3,)))),
+            Case((Real((2, 5, 3)), Real((3,), 0.5, 2.0), None, _MASK)),
+        ),
+        special=(
+            (_CONSTANT, _SCALE, _BIAS),
+            (_CONSTANT, _SCALE, _BIAS, np.array([False, True, False, False])),
+            (_FAR, _SCALE, _BIAS),
+        ),
+        source='unit 3, "Too slow"',
+    ),
+    Operator(
+        name="batch_norm_inference",
+        family="batch_norm",
+        op=ops.batch_norm_inference,
+        oracle=plain.batch_norm_inference,
+        cases=(
+            Case((Real((6, 4)), Real((4,)), Real((4,), 0.5, 2.0), Real((4,)), Real((4,)))),
+            Case((Real((2, 3, 4)), Real((4,)), Real((4,), 0.5, 2.0), Real((4,))), {"epsilon": 0.1}),
+            Case((Real((4,)), Real((4,)), Real((4,), 0.5, 2.0), None, Real((4,)))),
+        ),
+        special=(
+            (_CONSTANT, np.array([0.25, 3.0]), np.array([1.0, 0.0]), _SCALE, _BIAS),
+            (_FAR, np.array([16384.0, 16384.0]), np.array([0.0625, 0.25]), _SCALE, _BIAS),
+        ),
+        source='unit 3, "Too slow"',
+    ),
+    Operator(
+        name="layer_norm",
+        family="layer_norm",
+        op=ops.layer_norm,
+        oracle=plain.layer_norm,
+        cases=(
+            Case((Real((5, 6)), Real((6,), 0.5, 2.0), Real((6,)))),
+            Case((Real((2, 3, 6)),), {"epsilon": 0.1}),
+            Case((Real((6,)), Real((6,), 0.5, 2.0))),
+            Case((Real((5, 6)), None, Real((6,)))),
+        ),
+        special=(
+            (_CONSTANT.T, np.array([0.5, -1.0, 2.0, 1.0]), np.array([0.0, 1.0, -2.0, 3.0])),
+            (_FAR.T, np.array([0.5, -1.0, 2.0, 1.0]), np.array([0.0, 1.0, -2.0, 3.0])),
+            (_CONSTANT[:, :1], np.array([2.0]), np.array([1.0])),
+        ),
+        source='unit 3, "Too slow"',
+    ),
+)

@@ -1,0 +1,118 @@
+"""What runs over time steps: recurrence, pooling, attention."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from jaxbackprop import ops
+
+from .. import plain
+from ._row import Case, Key, Operator, Real
+
+# Weights that let a state neither explode nor die over a few steps.
+_W_X, _W_H, _B = Real((3, 4), -0.5, 0.5), Real((3, 3), -0.6, 0.6), Real((3,), -0.5, 0.5)
+# A whole sequence, one with a gap, one that is all padding.
+_RUNS = np.array([[True] * 5, [True, False, True, True, False]])
+_FILLS = np.array([[True] * 5, [False] * 5])
+_EYE = np.eye(3)
+
+_QUERIES, _KEYS, _VALUES = Real((3, 2, 4), -1.0, 1.0), Real((5, 2, 4), -1.0, 1.0), Real((5, 2, 3))
+_CAUSAL = np.tril(np.ones((4, 4), np.bool_))
+_PADDED = np.array([[[[True, True, True, False, True]]], [[[False, True, True, False, False]]]])
+# Scores of ±1e4, ties, and a query that looks nowhere.
+_SATURATED = np.array([[[2e4, 0.0], [-1.0, 1.0]], [[1e4, 1e4], [0.0, 0.0]], [[-1e4, 0.0], [1.0, 1.0]]])
+_SCORED = np.array(
+    [
+        [[1.0, 0.0], [1.0, 2.0]],
+        [[-1.0, 0.5], [1.0, 2.0]],
+        [[1.0, 0.0], [0.5, 1.0]],
+        [[0.0, 1.0], [-2e4, 0.0]],
+    ]
+)
+_VALUED = np.linspace(-1, 1, 4 * 2 * 3).reshape(4, 2, 3)
+_NOWHERE = np.array([[True] * 4, [False] * 4, [True, False, False, True]])
+
+ROWS: tuple[Operator, ...] = (
+    Operator(
+        name="rnn",
+        family="rnn",
+        op=ops.rnn,
+        oracle=plain.rnn,
+        cases=(
+            Case((Real((2, 5, 4), -1.0, 1.0), _W_X, _W_H, _B, Real((2, 3), -0.5, 0.5))),
+            Case((Real((5, 4), -1.0, 1.0), _W_X, _W_H)),
+            Case((Real((2, 5, 4), -1.0, 1.0), _W_X, _W_H, _B, None, _RUNS)),
+            Case(
+                (Real((2, 5, 4), -1.0, 1.0), _W_X, _W_H, None, Real((2, 3)), _FILLS), {"activation": "relu"}
+            ),
+            Case((Real((2, 2, 3, 4), -1.0, 1.0), _W_X, _W_H, _B), {"activation": "relu"}),
+        ),
+        special=(
+            (np.array([[20.0] * 4, [-20.0] * 4, [0.0] * 4]), np.ones((3, 4)), _EYE, np.zeros(3)),
+            (np.ones((2, 5, 4)), np.ones((3, 4)) / 4, _EYE, np.ones(3), np.ones((2, 3)), _FILLS),
+            (np.zeros((5, 4)), np.ones((3, 4)), 3 * _EYE, None, np.zeros(3)),
+        ),
+        source='unit 3, "Exploding Gradients in vanilla RNNs"',
+    ),
+    Operator(
+        name="bare_rnn",
+        family="rnn",
+        op=ops.bare_rnn,
+        oracle=plain.bare_rnn,
+        cases=(
+            Case((Real((3, 3), -0.2, 0.8), Real((3,), 0.0, 1.0), 5)),
+            Case((Real((3, 3), -0.2, 0.8), Real((2, 4, 3), 0.0, 1.0), 3)),
+        ),
+        special=(
+            (_EYE, np.array([0.0, 1.0, -1.0]), 4),
+            (-2 * _EYE, np.ones(3), 4),
+            (np.array([[1.0, -1.0, 0.0], [0.5, 0.5, -1.0], [0.0, 0.0, 1.0]]), np.ones(3), 3),
+        ),
+        source='unit 3, "Exploding Gradients in vanilla RNNs"',
+    ),
+    Operator(
+        name="max_pool",
+        family="pooling",
+        op=ops.max_pool,
+        oracle=plain.max_pool,
+        cases=(
+            Case((Real((7, 3)), 3)),
+            Case((Real((2, 7, 3)), 3, 2)),
+            Case((Real((2, 1, 8, 2)), 2, 3)),
+            Case((Real((2, 6, 3)), 6)),
+        ),
+        special=(
+            (np.zeros((4, 2)), 4),
+            (np.array([[0.0, 1.0], [0.0, 1.0], [0.0, -1.0], [-1.0, -1.0]]), 3),
+            (np.array([[1.0, 2.0], [3.0, 2.0], [3.0, 2.0], [3.0, 0.0], [-1.0, 2.0]]), 2),
+        ),
+        source='unit 2, "max gate: gradient router"',
+    ),
+    Operator(
+        name="attention",
+        family="attention",
+        op=ops.attention,
+        oracle=plain.attention,
+        cases=(
+            Case((_QUERIES, _KEYS, _VALUES)),
+            Case((Real((2, 4, 1, 3), -1.0, 1.0), Real((2, 4, 1, 3), -1.0, 1.0), Real((2, 4, 1, 2)), _CAUSAL)),
+            Case(
+                (
+                    Real((2, 3, 2, 4), -1.0, 1.0),
+                    Real((2, 5, 2, 4), -1.0, 1.0),
+                    Real((2, 5, 2, 3)),
+                    _PADDED,
+                ),
+                {"scale": 0.3},
+            ),
+            Case((_QUERIES, _KEYS, _VALUES, None, Key()), {"dropout_rate": 0.3}),
+            Case((_QUERIES, _KEYS, _VALUES, _PADDED[0], Key()), {"dropout_rate": 0.5, "scale": 0.7}),
+        ),
+        special=(
+            (_SATURATED, _SCORED, _VALUED),
+            (_SATURATED, _SCORED, _VALUED, _NOWHERE),
+            (np.zeros((3, 2, 2)), _SCORED, _VALUED, _NOWHERE),
+        ),
+        source='"Google\'s BERT"',
+    ),
+)
