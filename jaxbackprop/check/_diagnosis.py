@@ -1,19 +1,15 @@
-"""Which mistake a wrong rule looks like: the numbers are asked first, then the programs are edited."""
+"""The evidence against a wrong rule, and its findings with the mistakes that it looks like."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from jaxbackprop._float64 import Arrays, to_numpy64
-from jaxbackprop.diagnose._evidence import Evidence, Sample, Suspicion
-from jaxbackprop.diagnose.by_mutation import mutations
-from jaxbackprop.diagnose.by_values import structure
+from jaxbackprop.diagnose import Evidence, Mistake, Sample, Suspicion, diagnose
 
 from ._evaluator import Machine, Spot
 from ._findings import leaf_of
@@ -35,8 +31,6 @@ _PLAIN = (
     "saturated",
 )
 _SAMPLES = 6
-# From this cost on the numbers only guess, and a program that one edit makes wrong in this way knows more.
-_GUESS = 0.45
 
 
 def diagnosed(
@@ -47,7 +41,7 @@ def diagnosed(
     if all(found.property != "value" or found.mistakes for found in findings):
         return findings
     evidence = gather(trial, looks, shown)
-    suspicions = [] if evidence is None else suspect(evidence, quick=trial.quick and trial.traced)
+    suspicions = [] if evidence is None else diagnose(evidence, quick=trial.quick and trial.traced)
     # A mistake upstream of several arguments is plainest at one of them, and that one speaks first.
     return sorted(
         (_explained(trial, found, suspicions) for found in findings),
@@ -73,25 +67,10 @@ def _overflown(trial: Trial, found: Finding, looks: Sequence[Look]) -> Finding:
     where = ", ".join(dict.fromkeys(look.kind for look in wrong if look.redrawn))
     at = "" if any(not look.redrawn for look in wrong) else f" at redrawn arguments ({where})"
     message = f"{trial.names[leaf]} is not finite where it should be{at}"
-    mistakes = ("numerically unstable", "partly wrong")
+    mistakes = (Mistake.UNSTABLE.value, Mistake.PARTLY_WRONG.value)
     # Far out it is a matter of range; at the caller's own arguments the value is simply wrong.
     what = "precision" if at else "value"
     return dataclasses.replace(found, property=what, mistakes=mistakes, message=message)
-
-
-def suspect(evidence: Evidence, *, quick: bool = False) -> list[Suspicion]:
-    """What explains the evidence, likeliest first."""
-    numbers = _found(partial(structure, budget_s=0.3 if quick else 1.5), evidence)
-    programs = [] if quick else _found(mutations, evidence)
-    sure = [s for s in numbers if s.cost < _GUESS]
-    return [*sure, *programs, *(s for s in numbers if s.cost >= _GUESS)]
-
-
-def _found(search: Callable[[Evidence], list[Suspicion]], evidence: Evidence) -> list[Suspicion]:
-    # A strange program may break a search for its mistake; that it is wrong has been said already.
-    with contextlib.suppress(Exception):
-        return search(evidence)
-    return []
 
 
 def _explained(trial: Trial, found: Finding, suspicions: Sequence[Suspicion]) -> Finding:
@@ -100,7 +79,7 @@ def _explained(trial: Trial, found: Finding, suspicions: Sequence[Suspicion]) ->
     mine = [s for s in suspicions if s.leaf in (None, leaf_of(trial, found))]
     if not mine:
         return found
-    labels = tuple(dict.fromkeys(s.label for s in mine))
+    labels = tuple(dict.fromkeys(Mistake(s.label).value for s in mine))
     return dataclasses.replace(found, mistakes=labels[:5], named_by=mine[0].stage, message=mine[0].message)
 
 

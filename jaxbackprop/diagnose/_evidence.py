@@ -8,6 +8,8 @@ from typing import Any
 
 from jaxbackprop._float64 import Arrays
 
+from .mistakes import Mistake
+
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
@@ -63,17 +65,19 @@ class Suspicion:
     """A mistake that explains the evidence.
 
     Attributes:
-        label: from the vocabulary of mistakes.
+        label: the mistake.
         message: a sentence that says the discrepancy as structure: "dW is the transpose of what it should
             be".
         leaf: which differentiable leaf it was seen in; None where all.
         cost: lower is likelier, among suspicions of one stage.
         stage: "numbers", "rule" (one edit of the rule's own program makes it right) or "autodiff" (one edit
             of the right program makes it wrong in this way).
+        found_by: the detector or the edit that found it.
     """
 
-    label: str
+    label: Mistake
     message: str
     leaf: int | None
     cost: float
     stage: str
+    found_by: str = ""

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxbackprop.diagnose._evidence import Evidence, Sample
+from jaxbackprop.diagnose import Evidence, Sample
 from jaxbackprop.diagnose.by_values import structure
 
 
