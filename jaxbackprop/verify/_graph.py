@@ -93,7 +93,7 @@ def _as_operator(row: Row) -> Operator:
 
     called.__signature__ = _signature(row)  # type: ignore[attr-defined]
     case = Case(row.arguments)
-    return Operator(row.name, "graph", called, row.f, (case,), "jax.lax", row.special)
+    return Operator(row.name, "graph", "gate", "", called, row.f, (case,), "jax.lax", row.special)
 
 
 def _signature(row: Row) -> inspect.Signature:

@@ -68,6 +68,12 @@ def test_every_public_operator_has_a_row():
     assert all(row.op is getattr(ops, row.name) for row in CATALOGUE)
 
 
+@pytest.mark.parametrize("row", CATALOGUE, ids=lambda row: row.name)
+def test_the_formula_stands_in_the_docstring(row):
+    assert "d" in row.formula
+    assert row.formula in " ".join(inspect.getdoc(row.op).split())
+
+
 def test_an_unknown_name_is_refused():
     with pytest.raises(ValueError, match="no operator 'sigmoit'; the operators are linear, window_lookup"):
         operators(["sigmoid", "sigmoit"])

@@ -15,6 +15,7 @@ from ._norms import ROWS as _NORMS
 from ._row import Case as Case
 from ._row import Integer as Integer
 from ._row import Key as Key
+from ._row import Kind as Kind
 from ._row import Operator as Operator
 from ._row import Real as Real
 from ._row import Spread as Spread

@@ -18,6 +18,7 @@ _TIES = np.array([[1.0, 3.0, 3.0, -1.0], [2.0, 2.0, 2.0, 2.0], [0.0, 0.0, -1.0, 
 
 def _entrywise(
     name: str,
+    formula: str,
     cases: tuple[Case, ...],
     special: tuple[tuple[Any, ...], ...],
     source: str = 'unit 3, "Activation Function"',
@@ -26,6 +27,8 @@ def _entrywise(
     return Operator(
         name=name,
         family="activations",
+        kind="activation",
+        formula=formula,
         op=getattr(ops, name),
         oracle=getattr(plain, name),
         cases=cases,
@@ -39,22 +42,26 @@ def _entrywise(
 ROWS: tuple[Operator, ...] = (
     _entrywise(
         "sigmoid",
+        formula="dx = y (1 - y) dy on paper",
         cases=(Case((Real((4, 5), -4.0, 4.0),), bar=4.0), Case((Real((), -4.0, 4.0),))),
         special=((_TAILS,),),
         source='unit 2, "sigmoid"',
     ),
     _entrywise(
         "tanh",
+        formula="dx = (1 - y²) dy on paper",
         cases=(Case((Real((4, 5)),), bar=4.0), Case((Real(()),))),
         special=((_TAILS / 2,),),
     ),
     _entrywise(
         "hardtanh",
+        formula="dx = dy where -1 <= x <= 1, else 0",
         cases=(Case((Real((4, 5)),)), Case((Real(()),))),
         special=((_KINKS,),),
     ),
     _entrywise(
         "relu",
+        formula="dx = dy where x > 0, else 0",
         cases=(
             Case((Real((4, 5)),)),
             Case((Real(()),)),
@@ -64,6 +71,7 @@ ROWS: tuple[Operator, ...] = (
     ),
     _entrywise(
         "leaky_relu",
+        formula="dx = dy where x > 0, else slope · dy",
         cases=(
             Case((Real((4, 5)),)),
             Case((Real((4, 5)), 0.2)),
@@ -73,6 +81,11 @@ ROWS: tuple[Operator, ...] = (
     Operator(
         name="prelu",
         family="activations",
+        kind="activation",
+        formula=(
+            "dx = dy where x > 0, else slope · dy; dslope = x dy where x <= 0, else 0, summed over "
+            "what shares the slope"
+        ),
         op=ops.prelu,
         oracle=plain.prelu,
         cases=(
@@ -86,6 +99,7 @@ ROWS: tuple[Operator, ...] = (
     ),
     _entrywise(
         "elu",
+        formula="dx = dy where x > 0, else alpha exp(x) dy",
         cases=(
             Case((Real((4, 5)),), bar=4.0),
             Case((Real((4, 5)), 1.5)),
@@ -97,6 +111,7 @@ ROWS: tuple[Operator, ...] = (
     ),
     _entrywise(
         "softplus",
+        formula="dx = σ(x) dy, the sigmoid of x",
         cases=(
             Case((Real((4, 5)),), bar=4.0),
             Case((Real(()),)),
@@ -105,6 +120,7 @@ ROWS: tuple[Operator, ...] = (
     ),
     _entrywise(
         "silu",
+        formula="dx = σ(x) (1 + x σ(-x)) dy, by the product rule and σ' = σ(x) σ(-x)",
         cases=(
             Case((Real((4, 5)),), bar=8.0, least=0.1),
             Case((Real(()),)),
@@ -113,6 +129,7 @@ ROWS: tuple[Operator, ...] = (
     ),
     _entrywise(
         "gelu",
+        formula="dx = (Φ(x) + x φ(x)) dy, with φ = Φ' the density",
         cases=(
             Case((Real((4, 5)),), bar=12.0, least=0.1),
             Case((Real((4, 5)),), {"approximate": False}, bar=8.0, least=0.1),
@@ -122,6 +139,8 @@ ROWS: tuple[Operator, ...] = (
     Operator(
         name="max",
         family="activations",
+        kind="gate",
+        formula="dx = dy at the winner, 0 elsewhere",
         op=ops.max,
         oracle=plain.max,
         cases=(Case((Real((4, 5)), 1)), Case((Real((3, 4, 5)), -3)), Case((Real((5,)), 0))),
@@ -132,6 +151,8 @@ ROWS: tuple[Operator, ...] = (
     Operator(
         name="maximum",
         family="activations",
+        kind="gate",
+        formula="dy goes to the larger entry, 0 to the other",
         op=ops.maximum,
         oracle=plain.maximum,
         cases=(

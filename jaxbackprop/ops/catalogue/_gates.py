@@ -15,6 +15,8 @@ ROWS: tuple[Operator, ...] = (
     Operator(
         name="add",
         family="gates",
+        kind="gate",
+        formula="the add gate distributes: dx = dy and dy = dy, summed over what was broadcast",
         op=ops.add,
         oracle=plain.add,
         cases=(Case(_PAIR), Case(_BROADCAST), Case(_SCALAR)),
@@ -23,6 +25,10 @@ ROWS: tuple[Operator, ...] = (
     Operator(
         name="multiply",
         family="gates",
+        kind="gate",
+        formula=(
+            "the multiply gate swaps: x receives y dy and y receives x dy, summed over what was broadcast"
+        ),
         op=ops.multiply,
         oracle=plain.multiply,
         cases=(Case(_PAIR), Case(_BROADCAST), Case(_SCALAR)),
@@ -31,6 +37,8 @@ ROWS: tuple[Operator, ...] = (
     Operator(
         name="copy",
         family="gates",
+        kind="gate",
+        formula="the copy gate adds: dx = Σ dy over the copies",
         op=ops.copy,
         oracle=plain.copy,
         cases=(Case((Real((4, 3)), 3)), Case((Real(()), 1))),

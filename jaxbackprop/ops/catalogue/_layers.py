@@ -13,6 +13,8 @@ ROWS: tuple[Operator, ...] = (
     Operator(
         name="linear",
         family="linear",
+        kind="layer",
+        formula="dx = Wᵀ δ; dW = Σ δ xᵀ and db = Σ δ, summed over the rows",
         op=ops.linear,
         oracle=plain.linear,
         cases=(
@@ -25,6 +27,11 @@ ROWS: tuple[Operator, ...] = (
     Operator(
         name="window_lookup",
         family="window",
+        kind="lookup",
+        formula=(
+            "dy = δ_window is cut into one piece a word and each piece is added to that word's row of "
+            "dtable; a word that occurs twice gets both"
+        ),
         op=ops.window_lookup,
         oracle=plain.window_lookup,
         cases=(
@@ -38,6 +45,11 @@ ROWS: tuple[Operator, ...] = (
     Operator(
         name="embedding",
         family="embedding",
+        kind="lookup",
+        formula=(
+            "each row of dy is added to the row of dtable that it was read from; a row read twice "
+            "receives both"
+        ),
         op=ops.embedding,
         oracle=plain.embedding,
         cases=(
@@ -51,6 +63,8 @@ ROWS: tuple[Operator, ...] = (
     Operator(
         name="dropout",
         family="dropout",
+        kind="regularizer",
+        formula="dx = dy / (1 - rate) where the entry was kept, else 0: the mask of the forward pass again",
         op=ops.dropout,
         oracle=plain.dropout,
         cases=(

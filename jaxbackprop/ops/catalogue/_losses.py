@@ -19,6 +19,11 @@ ROWS: tuple[Operator, ...] = (
     Operator(
         name="softmax_cross_entropy",
         family="softmax_cross_entropy",
+        kind="loss",
+        formula=(
+            "dz = (p - y) dy for labels that sum to 1; in general dz = dy (p Σy - y), and for soft "
+            "labels dy_label = -dy log p"
+        ),
         op=ops.softmax_cross_entropy,
         oracle=plain.softmax_cross_entropy,
         cases=(
@@ -39,6 +44,8 @@ ROWS: tuple[Operator, ...] = (
     Operator(
         name="linear_softmax_cross_entropy",
         family="linear_softmax_cross_entropy",
+        kind="loss",
+        formula="with δ = dy (p - y), dx = Wᵀ δ, dW = Σ δ xᵀ and db = Σ δ, summed over the tokens",
         op=ops.linear_softmax_cross_entropy,
         oracle=plain.linear_softmax_cross_entropy,
         cases=(
@@ -63,6 +70,8 @@ ROWS: tuple[Operator, ...] = (
     Operator(
         name="sigmoid_binary_cross_entropy",
         family="losses",
+        kind="loss",
+        formula="dz = (p - y) dy on paper",
         op=ops.sigmoid_binary_cross_entropy,
         oracle=plain.sigmoid_binary_cross_entropy,
         cases=(
@@ -80,6 +89,8 @@ ROWS: tuple[Operator, ...] = (
     Operator(
         name="mean_squared_error",
         family="losses",
+        kind="loss",
+        formula="dp = 2 (p - t) dy / N, and dt = -dp",
         op=ops.mean_squared_error,
         oracle=plain.mean_squared_error,
         cases=(Case((Real((4, 5)), Real((4, 5)))), Case((Real(()), Real(())))),
@@ -88,6 +99,8 @@ ROWS: tuple[Operator, ...] = (
     Operator(
         name="logsumexp",
         family="losses",
+        kind="gate",
+        formula="dx = p dy with p = exp(x - y) = softmax(x)",
         op=ops.logsumexp,
         oracle=plain.logsumexp,
         cases=(Case((Real((4, 5)),)), Case((Real((3, 4, 5)), 1))),
@@ -97,6 +110,11 @@ ROWS: tuple[Operator, ...] = (
     Operator(
         name="softmax",
         family="losses",
+        kind="activation",
+        formula=(
+            "∂p_i/∂x_j = p_i (1{i = j} - p_j), a full matrix; its product with dy needs one sum: dx = "
+            "p (dy - Σ p dy)"
+        ),
         op=ops.softmax,
         oracle=plain.softmax,
         cases=(Case((Real((4, 5)),)), Case((Real((3, 4, 5)), 1))),
@@ -106,6 +124,8 @@ ROWS: tuple[Operator, ...] = (
     Operator(
         name="l2",
         family="l2",
+        kind="regularizer",
+        formula="dθ = 2 strength θ dy for what is penalised and 0 for the rest; dstrength = dy Σ θ²",
         op=ops.l2,
         oracle=plain.l2,
         cases=(

@@ -19,6 +19,12 @@ ROWS: tuple[Operator, ...] = (
     Operator(
         name="batch_norm",
         family="batch_norm",
+        kind="norm",
+        formula=(
+            "dγ = Σ dy x̂ and dβ = Σ dy over all rows. With dx̂ = γ dy, three paths lead back to x: "
+            "directly, r dx̂; through v, which receives dv - ½ r² Σ dx̂ x̂; through μ, which receives "
+            "dμ - r Σ dx̂ (through v μ adds nothing, for Σ (x - μ) = 0)"
+        ),
         op=ops.batch_norm,
         oracle=plain.batch_norm,
         cases=(
@@ -38,6 +44,8 @@ ROWS: tuple[Operator, ...] = (
     Operator(
         name="batch_norm_inference",
         family="batch_norm",
+        kind="norm",
+        formula="dx = r γ dy; dμ = -Σ dx; dv = -½ r³ Σ γ dy (x - μ); dγ = Σ dy x̂; dβ = Σ dy",
         op=ops.batch_norm_inference,
         oracle=plain.batch_norm_inference,
         cases=(
@@ -54,6 +62,11 @@ ROWS: tuple[Operator, ...] = (
     Operator(
         name="layer_norm",
         family="layer_norm",
+        kind="norm",
+        formula=(
+            "dγ = Σ dy x̂ and dβ = Σ dy over the rows. With dx̂ = γ dy and means over the row, dx = r "
+            "(dx̂ - mean(dx̂) - x̂ mean(dx̂ x̂)): directly, through μ, and through v"
+        ),
         op=ops.layer_norm,
         oracle=plain.layer_norm,
         cases=(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+Kind = Literal["layer", "lookup", "activation", "gate", "loss", "norm", "sequence", "pooling", "regularizer"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,6 +117,8 @@ class Operator:
     Attributes:
         name: the public name, in `jaxbackprop.ops` and in `reference`.
         family: the file in both packages.
+        kind: what it is in a network.
+        formula: its gradient, as graphs show it.
         op: the public function.
         oracle: the same forward without a custom rule, called as `op` is.
         cases: ways to call it, at random points.
@@ -128,6 +132,8 @@ class Operator:
 
     name: str
     family: str
+    kind: Kind
+    formula: str
     op: Callable[..., Any]
     oracle: Callable[..., Any]
     cases: tuple[Case, ...]

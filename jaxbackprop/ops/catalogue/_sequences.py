@@ -36,6 +36,11 @@ ROWS: tuple[Operator, ...] = (
     Operator(
         name="rnn",
         family="rnn",
+        kind="sequence",
+        formula=(
+            "g_t = dy_t + W_hᵀ δ_{t+1}, δ_t = f'(z_t) g_t. Then dW_h = Σ δ_t h_{t-1}ᵀ, dW_x = Σ δ_t "
+            "x_tᵀ, db = Σ δ_t, dx_t = W_xᵀ δ_t and dh0 = W_hᵀ δ_1, summed over the sequences too"
+        ),
         op=ops.rnn,
         oracle=plain.rnn,
         cases=(
@@ -57,6 +62,8 @@ ROWS: tuple[Operator, ...] = (
     Operator(
         name="bare_rnn",
         family="rnn",
+        kind="sequence",
+        formula="δ_t = dy_t + Wᵀ δ_{t+1} where h_t > 0, else 0; dW = Σ δ_t h_{t-1}ᵀ and dh0 = Wᵀ δ_1",
         op=ops.bare_rnn,
         oracle=plain.bare_rnn,
         cases=(
@@ -73,6 +80,11 @@ ROWS: tuple[Operator, ...] = (
     Operator(
         name="max_pool",
         family="pooling",
+        kind="pooling",
+        formula=(
+            "dy of a window goes to the step that wins it, and what a step receives from windows that "
+            "overlap is added, in float32 for half precision"
+        ),
         op=ops.max_pool,
         oracle=plain.max_pool,
         cases=(
@@ -91,6 +103,11 @@ ROWS: tuple[Operator, ...] = (
     Operator(
         name="attention",
         family="attention",
+        kind="sequence",
+        formula=(
+            "dv_s = Σ_t u_ts dy_t; du_ts = dy_t·v_s, and dp through the same dropout mask; dz_ts = "
+            "p_ts (dp_ts - Σ_j p_tj dp_tj); dq_t = scale Σ_s dz_ts k_s and dk_s = scale Σ_t dz_ts q_t"
+        ),
         op=ops.attention,
         oracle=plain.attention,
         cases=(
