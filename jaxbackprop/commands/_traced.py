@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxbackprop._specs._draws import map_leaves
 from jaxbackprop.graph import Graph, trace
-from jaxbackprop.graph.tracing._function import positional_names
+from jaxbackprop.graph.tracing import positional_names
 
 from ._calls import draw, read_call
 from ._targets import importable_from_here, resolve

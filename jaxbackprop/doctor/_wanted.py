@@ -10,13 +10,13 @@ import jax
 import jax.numpy as jnp
 
 from jaxbackprop.graph._graph import Graph, Node, Port
+from jaxbackprop.graph.passes import results_of
 from jaxbackprop.graph.tracing.operations import (
     CustomJvpOperation,
     CustomVjpOperation,
     RematOperation,
     ScanOperation,
 )
-from jaxbackprop.graph.tracing.operations._inside import results_of
 
 from ._activations import Activation, activations_of
 from ._structure import Layer, layers_of, origin, roots_of, uncopied

@@ -14,8 +14,8 @@ from jaxbackprop._output import first_line
 from jaxbackprop._sharding import Like
 from jaxbackprop.check import Point, Program, float64_on_cpu
 from jaxbackprop.graph import Graph, trace
-from jaxbackprop.graph.passes._plan import Plan
-from jaxbackprop.graph.rules._rule import operand_names
+from jaxbackprop.graph.passes import ResidualSelection
+from jaxbackprop.graph.rules import operand_names
 from jaxbackprop.graph.rules.cases import ROWS, Row
 from jaxbackprop.ops.catalogue import Case, Operator
 
@@ -105,11 +105,15 @@ def _signature(row: Row) -> inspect.Signature:
     return inspect.Signature([inspect.Parameter(name, inspect.Parameter.POSITIONAL_ONLY) for name in names])
 
 
-def _planned(row: Row, args: Sequence[Any]) -> tuple[Graph, Plan, list[Any]]:
+def _planned(row: Row, args: Sequence[Any]) -> tuple[Graph, ResidualSelection, list[Any]]:
     graph = trace(row.f, *args)
     if graph.error is not None:
         raise graph.error
-    return graph, Plan(graph, [node.active[0] for node in graph.inputs]), jax.tree.leaves(tuple(args))
+    return (
+        graph,
+        ResidualSelection(graph, [node.active[0] for node in graph.inputs]),
+        jax.tree.leaves(tuple(args)),
+    )
 
 
 def _check_choice(row: Row, args: tuple[Any, ...], results: list[GradientResult]) -> None:

@@ -51,6 +51,12 @@ def walk(
     return values, kept
 
 
+def results_of(graph: Graph, inputs: Sequence[Any]) -> list[Any]:
+    """A graph's results, flat."""
+    values, _ = walk(graph, inputs)
+    return taken(values, graph.outputs)
+
+
 def taken(values: Sequence[Sequence[Any]], ports: Sequence[Port]) -> list[Any]:
     """The values of ports."""
     return [values[port.node][port.output] for port in ports]

@@ -14,3 +14,5 @@ from ._rule import BLOCKED as BLOCKED
 from ._rule import RULES as RULES
 from ._rule import Local as Local
 from ._rule import Rule as Rule
+from ._rule import operand_names as operand_names
+from ._rule import result_names as result_names

@@ -1,1 +1,12 @@
 """From a jaxpr to the frozen structure: nodes, their names and sources, and what each can compute."""
+
+from ._function import positional_names as positional_names
+from ._function import trace as trace
+from ._trace import build as build
+from .operations import CondOperation as CondOperation
+from .operations import CustomJvpOperation as CustomJvpOperation
+from .operations import CustomVjpOperation as CustomVjpOperation
+from .operations import PrimitiveOperation as PrimitiveOperation
+from .operations import RematOperation as RematOperation
+from .operations import ScanOperation as ScanOperation
+from .operations import WhileOperation as WhileOperation

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxbackprop.graph import grad, trace
+from jaxbackprop.graph.passes import ResidualSelection
 from jaxbackprop.graph.passes._cut import smallest_cut
-from jaxbackprop.graph.passes._plan import Plan
 
 
 @st.composite
@@ -71,7 +71,7 @@ def test_sizes_beyond_an_integer_of_32_bits():
 )
 def test_what_is_kept_of_a_step(f, kept):
     x = jnp.linspace(-1, 1, 5)
-    plan = Plan(trace(f, x), [True])
+    plan = ResidualSelection(trace(f, x), [True])
     _, values = plan.forward([x])
     assert [spec.shape for spec in plan.kept] == [value.shape for value in values]
     for value, function in zip(values, kept, strict=True):

@@ -9,10 +9,10 @@ from typing import Any
 from jaxbackprop.check import Report, check_pair
 
 from ..._graph import Graph, Node
+from ...passes import results_of
 from ...passes._run import Run
 from ...tracing._operators import describe_rule
 from ...tracing.operations import CustomVjpOperation, ScanOperation
-from ...tracing.operations._inside import results_of
 
 
 @dataclasses.dataclass(frozen=True)

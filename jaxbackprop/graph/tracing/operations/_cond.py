@@ -13,8 +13,9 @@ from jax import lax
 
 from ..._errors import UnsupportedPrimitive
 from ..._graph import Graph
-from ...passes._plan import Plan
-from ._inside import planned, refuse_step, results_of
+from ...passes._residual_selection import ResidualSelection
+from ...passes._sweep import results_of
+from ._inside import planned, refuse_step
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -36,13 +37,13 @@ class CondOperation:
         return self.branches
 
     @cached_property
-    def _plans(self) -> list[Plan] | UnsupportedPrimitive | None:
+    def _plans(self) -> list[ResidualSelection] | UnsupportedPrimitive | None:
         """How to walk each branch; what is missing in one; None where no gradient flows."""
         if not any(self.flows) or not any(self.active):
             return None
         plans = [planned(branch, self.flows) for branch in self.branches]
         missing = next((plan for plan in plans if isinstance(plan, UnsupportedPrimitive)), None)
-        return missing or [plan for plan in plans if isinstance(plan, Plan)]
+        return missing or [plan for plan in plans if isinstance(plan, ResidualSelection)]
 
     @cached_property
     def _slots(self) -> tuple[list[jax.ShapeDtypeStruct], list[list[int]]]:
@@ -73,7 +74,7 @@ class CondOperation:
             return list(lax.switch(which, plain, *rest)), []
         room, places = self._slots
 
-        def ahead(plan: Plan, places: list[int]) -> Callable[..., Any]:
+        def ahead(plan: ResidualSelection, places: list[int]) -> Callable[..., Any]:
             def run(*rest: Any) -> tuple[list[Any], list[Any]]:
                 results, kept = plan.forward(rest)
                 filled = dict(zip(places, kept, strict=True))
@@ -96,7 +97,7 @@ class CondOperation:
             raise plans
         assert plans is not None
 
-        def back(plan: Plan, places: list[int]) -> Callable[..., Any]:
+        def back(plan: ResidualSelection, places: list[int]) -> Callable[..., Any]:
             def run(rest: Any, kept: Any, dys: Any) -> list[Any]:
                 found = plan.backward(rest, [kept[i] for i in places], dys)
                 return [

@@ -10,8 +10,8 @@ from typing import Any
 import jax.numpy as jnp
 
 from ..._graph import Graph, numbered_names
-from ...passes._sweep import pull_back, taken, walk
-from ._inside import refuse_step, results_of
+from ...passes._sweep import pull_back, results_of, taken, walk
+from ._inside import refuse_step
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..._graph import Graph
-from ._inside import results_of
+from ...passes._sweep import results_of
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

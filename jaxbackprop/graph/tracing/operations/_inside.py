@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
 
 from ..._errors import UnsupportedPrimitive
 from ..._graph import Graph
-from ...passes._plan import Plan
-from ...passes._sweep import taken, walk
-
-
-def results_of(graph: Graph, operands: Sequence[Any]) -> list[Any]:
-    """A program's results."""
-    values, _ = walk(graph, operands)
-    return taken(values, graph.outputs)
+from ...passes._residual_selection import ResidualSelection
 
 
 def planned(
     body: Graph, active: Sequence[bool], invariant: Collection[int] = (), carried: Collection[int] = ()
-) -> Plan | UnsupportedPrimitive:
+) -> ResidualSelection | UnsupportedPrimitive:
     """How to walk a body forward and back; what is missing where the way back is not known.
 
     Forward it goes all the same, and who wants to come back is told then.
     """
     try:
-        return Plan(body, active, invariant, carried)
+        return ResidualSelection(body, active, invariant, carried)
     except UnsupportedPrimitive as error:
         return error
 

@@ -13,8 +13,9 @@ from jax import lax
 
 from ..._errors import UnsupportedPrimitive
 from ..._graph import Graph
-from ...passes._plan import Plan
-from ._inside import planned, results_of
+from ...passes._residual_selection import ResidualSelection
+from ...passes._sweep import results_of
+from ._inside import planned
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -50,7 +51,7 @@ class ScanOperation:
         return [node.active[0] for node in self.body.inputs]
 
     @cached_property
-    def _plan(self) -> Plan | UnsupportedPrimitive | None:
+    def _plan(self) -> ResidualSelection | UnsupportedPrimitive | None:
         """How to walk a step; what is missing where the way back is not known; None where none is needed."""
         if not any(self.flows):
             return None
@@ -61,7 +62,7 @@ class ScanOperation:
     def _kept_carries(self) -> list[int]:
         """The carries whose value before each step the way back reads."""
         end = self.consts + self.carries
-        read = self._plan.inputs if isinstance(self._plan, Plan) else ()
+        read = self._plan.inputs if isinstance(self._plan, ResidualSelection) else ()
         return [i for i in read if self.consts <= i < end]
 
     def _parts(self, values: Sequence[Any]) -> tuple[list[Any], list[Any], list[Any]]:
@@ -75,7 +76,7 @@ class ScanOperation:
         def step(carry: list[Any], now: list[Any]) -> tuple[list[Any], Any]:
             inputs = [*shared, *carry, *now]
             computed: list[Any] = []
-            if isinstance(plan, Plan):
+            if isinstance(plan, ResidualSelection):
                 results, computed = plan.forward(inputs)
             else:
                 results = results_of(self.body, inputs)

@@ -30,7 +30,7 @@ _CHEAP = frozenset(
 )
 
 
-class Plan:
+class ResidualSelection:
     """How to walk a body forward keeping what is needed, and back.
 
     Attributes:
