@@ -3,8 +3,10 @@
 The rooms load on first use: `jaxbackprop.ops` imports jax, `import jaxbackprop` does not.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ._lazy import attach
+from ._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from . import bench as bench
@@ -21,31 +23,22 @@ if TYPE_CHECKING:
     from . import train as train
     from . import verify as verify
 
-__version__ = "0.1.0"
-
-_ROOMS = (
-    "bench",
-    "check",
-    "data",
-    "diagnose",
-    "doctor",
-    "graph",
-    "layers",
-    "models",
-    "ner",
-    "ops",
-    "optim",
-    "train",
-    "verify",
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    submodules=(
+        "bench",
+        "check",
+        "data",
+        "diagnose",
+        "doctor",
+        "graph",
+        "layers",
+        "models",
+        "ner",
+        "ops",
+        "optim",
+        "train",
+        "verify",
+    ),
 )
-__all__ = ["__version__", *_ROOMS]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _ROOMS:
-        return import_module(f".{name}", __name__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_ROOMS})
+__all__ += ["__version__"]

@@ -1,4 +1,4 @@
-"""A file that a command writes: whole or not at all, refused beforehand where it cannot be."""
+"""What commands write: files, whole or not at all and refused beforehand, and tables that no terminal cuts."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ._errors import first_line as first_line
 
-def first_line(error: BaseException | None) -> str:
-    """An exception's type and the first line of what it says."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0] if lines else ''}"
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
 
 
 def refuse_unwritable(path: str, flag: str = "--json") -> None:
@@ -81,6 +81,18 @@ def write_text(path: str, text: str, flag: str = "--json") -> None:
             beside.unlink(missing_ok=True)
     except OSError as error:
         raise type(error)(f"{flag} {path}: {error.strerror or error}") from None
+
+
+def print_whole(console: Console, table: Table) -> None:
+    """Prints a table, and widens the console for it where that is narrower.
+
+    On a narrow terminal whole lines wrap; cut columns would lose figures.
+    """
+    from rich.measure import Measurement
+
+    unbounded = console.options.update(width=10_000)
+    console.width = max(console.width, Measurement.get(console, unbounded, table).maximum)
+    console.print(table)
 
 
 def _plain(value: Any) -> Any:

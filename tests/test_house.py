@@ -13,7 +13,19 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "jaxbackprop"
 
 # The ground floor: files that any room may use. They may use one another.
-GROUND = {"_float64", "_jaxpr", "_output", "_precision", "_shapes", "_sharding", "_specs"}
+GROUND = {
+    "_errors",
+    "_float64",
+    "_imports",
+    "_jaxpr",
+    "_lazy",
+    "_output",
+    "_precision",
+    "_shapes",
+    "_sharding",
+    "_specs",
+    "_version",
+}
 # Each room may import itself, the ground floor, and the rooms named here.
 ROOMS = {
     "ops": set(),
@@ -56,6 +68,7 @@ OUTSIDE = {
     "layers": {"jax", "jaxtyping", "flax"},
     "_pytest_plugin": {"pytest"},
     **dict.fromkeys(GROUND, {"jax", "numpy"}),
+    "_output": {"rich"},
 }
 
 

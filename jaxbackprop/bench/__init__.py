@@ -3,8 +3,9 @@
 Names load on first use: a process that measures one thing imports what that needs.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from jaxbackprop._lazy import attach
 
 if TYPE_CHECKING:
     from ._check import check as check
@@ -14,20 +15,16 @@ if TYPE_CHECKING:
     from ._ner import ner as ner
     from ._report import CannotBench as CannotBench
 
-_HOMES = {
-    "check": "_check",
-    "NAMES": "_command",
-    "run": "_command",
-    "graph": "_graph",
-    "ner": "_ner",
-    "CannotBench": "_report",
-}
-__all__ = sorted(_HOMES)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
-    globals()[name] = value
-    return value
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    names={
+        "_check": ("check",),
+        "_command": (
+            "NAMES",
+            "run",
+        ),
+        "_graph": ("graph",),
+        "_ner": ("ner",),
+        "_report": ("CannotBench",),
+    },
+)

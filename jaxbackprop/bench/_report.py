@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
+from jaxbackprop._errors import CannotRun
 from jaxbackprop._output import refuse_files
 
 from ._measure import Row
@@ -16,7 +17,7 @@ from ._measure import Row
 SUFFIXES = (".png", ".svg", ".pdf")
 
 
-class CannotBench(ValueError):
+class CannotBench(CannotRun, ValueError):
     """What was asked for cannot be measured or written."""
 
 

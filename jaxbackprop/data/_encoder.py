@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ._conll import Sentence
 from ._errors import DataError
+from ._sentence import Sentence
 from ._vectors import WordVectors
 from ._windows import Windows, windows_around
 from ._word_features import SHAPES, own_form, prefix, shape, suffix, word_forms

@@ -12,12 +12,10 @@ Sources: Ramshaw and Marcus 1995 (IOB1); Tjong Kim Sang and Veenstra 1999 (IOB2)
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from ._errors import DataError
-
-if TYPE_CHECKING:
-    from ._conll import Sentence
+from ._sentence import Sentence
 
 Scheme = Literal["IOB1", "IOB2", "BIOES"]
 
@@ -103,7 +101,7 @@ def to_bio(sequences: Sequence[Sequence[str]], scheme: str | None = None) -> lis
     return converted
 
 
-def tag_set(sentences: "Iterable[Sentence]") -> tuple[str, ...]:
+def tag_set(sentences: Iterable[Sentence]) -> tuple[str, ...]:
     """The BIO tags of the entity types in `sentences`: ('O', 'B-a', 'I-a', 'B-b', 'I-b', ...), types sorted.
 
     B and I of a type are both there even when only one was seen: the decoder needs them.

@@ -18,7 +18,7 @@ import jax
 import numpy as np
 from flax import nnx
 
-from jaxbackprop import __version__
+from jaxbackprop._version import __version__
 from jaxbackprop.data import (
     Corpus,
     DataError,

@@ -3,8 +3,9 @@
 Names load on first use, so that the command line reads :class:`Config` without importing jax.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from jaxbackprop._lazy import attach
 
 if TYPE_CHECKING:
     from ._checkpoint import load_parameters as load_parameters
@@ -36,42 +37,50 @@ if TYPE_CHECKING:
     from ._run import RunWriter as RunWriter
     from ._run import read_run as read_run
 
-_HOMES = {
-    "load_parameters": "_checkpoint",
-    "save_parameters": "_checkpoint",
-    "use_compilation_cache": "_compilation_cache",
-    "Config": "_config",
-    "encodes": "_config",
-    "flag": "_config",
-    "draw_curves": "_curves",
-    "Diverged": "_loop",
-    "Epoch": "_loop",
-    "TrainState": "_loop",
-    "epoch_end": "_loop",
-    "fit": "_loop",
-    "init_state": "_loop",
-    "make_step": "_loop",
-    "Score": "_metrics",
-    "Scores": "_metrics",
-    "entities": "_metrics",
-    "score": "_metrics",
-    "make_optimizer": "_optimizers",
-    "make_row_optimizer": "_optimizers",
-    "make_schedule": "_optimizers",
-    "Progress": "_progress",
-    "make_console": "_progress",
-    "print_scores": "_progress",
-    "RowUpdates": "_rows",
-    "RunError": "_run",
-    "RunWriter": "_run",
-    "read_run": "_run",
-}
-__all__ = sorted(_HOMES)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
-    globals()[name] = value
-    return value
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    names={
+        "_checkpoint": (
+            "load_parameters",
+            "save_parameters",
+        ),
+        "_compilation_cache": ("use_compilation_cache",),
+        "_config": (
+            "Config",
+            "encodes",
+            "flag",
+        ),
+        "_curves": ("draw_curves",),
+        "_loop": (
+            "Diverged",
+            "Epoch",
+            "TrainState",
+            "epoch_end",
+            "fit",
+            "init_state",
+            "make_step",
+        ),
+        "_metrics": (
+            "Score",
+            "Scores",
+            "entities",
+            "score",
+        ),
+        "_optimizers": (
+            "make_optimizer",
+            "make_row_optimizer",
+            "make_schedule",
+        ),
+        "_progress": (
+            "Progress",
+            "make_console",
+            "print_scores",
+        ),
+        "_rows": ("RowUpdates",),
+        "_run": (
+            "RunError",
+            "RunWriter",
+            "read_run",
+        ),
+    },
+)

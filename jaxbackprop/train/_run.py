@@ -11,13 +11,15 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any
 
+from jaxbackprop._errors import CannotRun
+
 MANIFEST = "manifest.json"
 CHECKPOINT = "checkpoint"
 # What evaluation and prediction rest on. The rest of the folder is for people, who may annotate it.
 _GUARDED = ("config.json", "vocabulary.json", CHECKPOINT)
 
 
-class RunError(RuntimeError):
+class RunError(CannotRun, RuntimeError):
     """A run folder that cannot be read or written, and why."""
 
 

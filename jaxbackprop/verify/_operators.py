@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 from typing import TypeVar
 
+from jaxbackprop._errors import CannotRun
 from jaxbackprop.ops.catalogue import Operator, operators
 
 from ._checks import verify_operator
@@ -19,7 +20,7 @@ _Row = TypeVar("_Row")
 _Result = TypeVar("_Result")
 
 
-class CannotVerify(ValueError):
+class CannotVerify(CannotRun, ValueError):
     """What was asked for is not there: an operator, a reference, a place to write to."""
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
-from jaxbackprop import __version__
+from jaxbackprop._version import __version__
 
 from ..._graph import Graph, Node, Port
 from .._names import error_text, shortened, symbol

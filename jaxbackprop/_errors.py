@@ -1,0 +1,17 @@
+"""What is wrong with a request, and an exception in one line."""
+
+from __future__ import annotations
+
+
+class CannotRun(Exception):
+    """What was asked for cannot be done; the message tells the user why.
+
+    Errors that are about the request and not about the program derive from it: the command line prints their
+    message, and no traceback.
+    """
+
+
+def first_line(error: BaseException | None) -> str:
+    """An exception's type and the first line of what it says."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else ''}"
