@@ -13,7 +13,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxbackprop._jaxpr import CALLS, all_equations, binder, bodies, call_body, interpret, is_jaxpr, opened
+from jaxbackprop._jaxpr import (
+    CALLS,
+    all_equations,
+    binder,
+    bodies,
+    call_body,
+    interpret,
+    is_jaxpr,
+    opened,
+    while_parts,
+)
 
 # A custom JVP is autodiff's own matter.
 _INLINE = CALLS - {"custom_jvp_call"}
@@ -112,7 +122,7 @@ def tolerance(jaxpr: Any) -> float:
     for loop in all_equations(jaxpr):
         if loop.primitive.name != "while":
             continue
-        for equation in all_equations(loop.params["cond_jaxpr"]):
+        for equation in all_equations(while_parts(loop).condition):
             if equation.primitive.name in ("lt", "le", "gt", "ge") and jnp.issubdtype(
                 equation.invars[0].aval.dtype, jnp.floating
             ):

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from jaxbackprop._jaxpr import is_literal, literal, opened, scan_layout
+from jaxbackprop._jaxpr import branches, is_literal, literal, main_body, opened, scan_parts, while_parts
 
 ELEMENTARY = 8
 """Multiplications in an elementary function: about what the polynomials take that compute it."""
@@ -76,7 +76,7 @@ def _program(jaxpr: Any, arguments: Sequence[float | None], wanted: Needed | Non
 
 def _key(equation: Any, same: dict[Any, Any]) -> Any:
     """The same for two equations that compute the same; None where nothing is said of that."""
-    if _called(equation) is not None or "branches" in equation.params or getattr(equation, "effects", None):
+    if equation.primitive.name == "cond" or main_body(equation) is not None or equation.effects:
         return None
     operands = (
         (literal(a).tobytes(), str(a.aval)) if is_literal(a) else same.get(a, a) for a in equation.invars
@@ -94,18 +94,19 @@ def _equation(equation: Any, operands: Sequence[float | None], needed: Needed | 
     name, params = equation.primitive.name, equation.params
     if name == "scan":
         # A constant stays known through the loop; what is carried changes.
-        wanted, _, constants = _round(equation, needed)
-        return int(params["length"]) * _program(params["jaxpr"], operands[:constants], wanted)
+        wanted, _ = _round(equation, needed)
+        loop = scan_parts(equation)
+        return loop.length * _program(loop.body, operands[: loop.constants], wanted)
     if name == "cond":
-        return max(_program(branch, operands[1:], needed) for branch in params["branches"])
+        return max(_program(branch, operands[1:], needed) for branch in branches(equation))
     if name == "while":
-        return _program(params["body_jaxpr"], (), None)
+        return _program(while_parts(equation).body, (), None)
     if name == "reduce":
-        return _size(equation.invars[0]) * _program(params["jaxpr"], (), None)
+        return _size(equation.invars[0]) * _program(main_body(equation), (), None)
     if name == "reduce_window":
         taken = _size(equation.outvars[0]) * math.prod(params["window_dimensions"])
-        return taken * _program(params["jaxpr"], (), None)
-    body = _called(equation)
+        return taken * _program(main_body(equation), (), None)
+    body = main_body(equation)
     if body is not None:
         return _program(body, operands, needed)
     if not equation.outvars or not jnp.issubdtype(equation.outvars[0].aval.dtype, jnp.inexact):
@@ -116,15 +117,6 @@ def _equation(equation: Any, operands: Sequence[float | None], needed: Needed | 
     if name in _AN_ENTRY:
         return _AN_ENTRY[name] * _size(equation.outvars[0])
     return _WHOLE[name](equation) if name in _WHOLE else 0
-
-
-def _called(equation: Any) -> Any:
-    """The body of a call, if it is one."""
-    for name in ("jaxpr", "call_jaxpr"):
-        body = equation.params.get(name)
-        if hasattr(opened(body)[0], "eqns"):
-            return body
-    return None
 
 
 # Which equations a result depends on.
@@ -148,28 +140,27 @@ def _operands_needed(equation: Any, needed: Needed) -> Needed:
     if name == "scan":
         return _round(equation, needed)[1]
     if name == "cond":
-        branches = [_needed(opened(branch)[0], needed)[1] for branch in equation.params["branches"]]
-        return [True, *(any(uses) for uses in zip(*branches, strict=True))]
-    body = None if name in ("while", "reduce", "reduce_window") else _called(equation)
+        needs = [_needed(opened(branch)[0], needed)[1] for branch in branches(equation)]
+        return [True, *(any(uses) for uses in zip(*needs, strict=True))]
+    body = None if name in ("while", "reduce", "reduce_window") else main_body(equation)
     if body is None or len(opened(body)[0].invars) != len(equation.invars):
         return [True] * len(equation.invars)
     return _needed(opened(body)[0], needed)[1]
 
 
-def _round(equation: Any, needed: Needed | None) -> tuple[Needed | None, Needed, int]:
-    """Of a scan: the results of its body that are needed, its operands that are, the number of constants."""
-    body = opened(equation.params["jaxpr"])[0]
-    constants, carried = scan_layout(equation)
+def _round(equation: Any, needed: Needed | None) -> tuple[Needed | None, Needed]:
+    """Of a scan: the results of its body that are needed, and its operands that are."""
+    body, constants, carried, *_ = scan_parts(equation)
     if needed is None:
-        return None, [True] * len(equation.invars), constants
+        return None, [True] * len(equation.invars)
     while True:
         # A carried value is needed after the last round, or by the next one.
-        operands = _needed(body, needed)[1]
+        operands = _needed(opened(body)[0], needed)[1]
         passed = operands[constants : constants + carried]
         grown = [a or b for a, b in zip(needed, passed, strict=False)] + needed[carried:]
         if grown == needed:
             # What a round needs of the carried values, the first needs of the initial ones.
-            return needed, operands, constants
+            return needed, operands
         needed = grown
 
 

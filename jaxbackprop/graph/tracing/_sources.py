@@ -6,6 +6,7 @@ import functools
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 Frame = tuple[str, int, str]
@@ -73,7 +74,7 @@ def _library_folders() -> tuple[str, ...]:
 
 @functools.lru_cache(maxsize=1)
 def _folders_of(loaded: tuple[str, ...]) -> tuple[str, ...]:
-    folders = [os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep]
+    folders = [str(Path(__file__).absolute().parents[2]) + os.sep]
     for name in loaded:
         file = getattr(sys.modules.get(name), "__file__", None)
         if file:

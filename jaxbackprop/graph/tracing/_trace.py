@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxbackprop._jaxpr import binder, function_name, opened, scan_layout, spec
+from jaxbackprop._jaxpr import binder, function_name, opened, scan_parts, spec
 
 from .._graph import ROUTER, Graph, Source, numbered_names
 from ..rules import BLOCKED, RULES
@@ -246,7 +246,7 @@ def _upstream(aval: Any, dy: Any, symbolic: bool) -> Any:
 
 def _scan(equation: Any, flows: tuple[bool, ...], source: Source | None) -> Described:
     params = equation.params
-    consts, carries = scan_layout(equation)
+    _, consts, carries, *_ = scan_parts(equation)
     flowing = list(flows)
     while True:
         graph = build(params["jaxpr"], flowing)

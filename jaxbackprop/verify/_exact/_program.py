@@ -9,7 +9,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxbackprop._jaxpr import CALLS, binder, call_body, function_name, interpret, opened, scan_layout
+from jaxbackprop._jaxpr import (
+    CALLS,
+    binder,
+    branches,
+    call_body,
+    function_name,
+    interpret,
+    opened,
+    scan_parts,
+    while_parts,
+)
 from jaxbackprop.check import Point, float64_on_cpu
 
 from ._moves import MOVES, NOTHING, SHAPES, SUMS, moved, summed
@@ -131,15 +141,14 @@ _APPROXIMATED: dict[str, Callable[[], Callable[..., Any]]] = {
 
 def _cond(equation: Any, operands: list[Any]) -> Sequence[Any]:
     which, *rest = operands
-    branches = equation.params["branches"]
-    return _evaluate(branches[int(np.clip(int(which), 0, len(branches) - 1))], rest)
+    programs = branches(equation)
+    return _evaluate(programs[int(np.clip(int(which), 0, len(programs) - 1))], rest)
 
 
 def _scan(equation: Any, operands: list[Any]) -> Sequence[Any]:
-    body, length = equation.params["jaxpr"], equation.params["length"]
-    consts, carries = scan_layout(equation)
+    body, consts, carries, length, reverse, _ = scan_parts(equation)
     fixed, carry, along = operands[:consts], operands[consts : consts + carries], operands[consts + carries :]
-    order = range(length)[::-1] if equation.params["reverse"] else range(length)
+    order = range(length)[::-1] if reverse else range(length)
     steps: list[Sequence[Any]] = [()] * length
     for t in order:
         out = _evaluate(body, [*fixed, *carry, *(_at(x, t) for x in along)])
@@ -161,8 +170,7 @@ def _stacked(steps: list[Any], shape: Any) -> Any:
 
 
 def _while(equation: Any, operands: list[Any]) -> Sequence[Any]:
-    ask, body = equation.params["cond_jaxpr"], equation.params["body_jaxpr"]
-    first, then = equation.params["cond_nconsts"], equation.params["body_nconsts"]
+    ask, body, first, then = while_parts(equation)
     to_ask, to_do, state = operands[:first], operands[first : first + then], operands[first + then :]
     while _evaluate(ask, [*to_ask, *state])[0]:
         state = _evaluate(body, [*to_do, *state])

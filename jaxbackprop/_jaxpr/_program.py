@@ -1,12 +1,9 @@
-"""The one reader of jaxprs: calls, what differs between releases, a walk with a handler an equation.
-
-The shape of a jaxpr is no promise of JAX. What the rest of the package must know of it stands here.
-"""
+"""Programs: their calls, what they hold inside, and how to walk and evaluate them."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -43,10 +40,26 @@ def read(known: dict[Any, Any], atom: Any) -> Any:
 
 def call_body(equation: Any) -> Any | None:
     """The program that stands for a call; None where the equation is none."""
-    if equation.primitive.name not in CALLS:
-        return None
-    params = equation.params
-    return params["jaxpr"] if "jaxpr" in params else params["call_jaxpr"]
+    return main_body(equation) if equation.primitive.name in CALLS else None
+
+
+def main_body(equation: Any) -> Any | None:
+    """The program that a call, a scan or a shard_map runs; None where there is none, or several."""
+    for name in ("jaxpr", "call_jaxpr"):
+        if is_jaxpr(equation.params.get(name)):
+            return equation.params[name]
+    return None
+
+
+def call_name(equation: Any) -> str:
+    """The name of the function that a jitted call was compiled from; "" where it has none."""
+    return equation.params.get("name") or ""
+
+
+def operation_name(equation: Any) -> str:
+    """What an equation does. From JAX 0.12 on some operations share a primitive, which holds theirs."""
+    shared = equation.params.get("_prim")
+    return equation.primitive.name if shared is None else type(shared).__name__
 
 
 def bodies(equation: Any) -> Iterator[Any]:
@@ -101,21 +114,6 @@ def interpret(
         results = handle(equation, [operand(atom) for atom in equation.invars])
         known.update(zip(equation.outvars, results, strict=True))
     return [operand(atom) for atom in program.outvars]
-
-
-def scan_layout(equation: Any) -> tuple[int, int]:
-    """Of a loop with a known number of steps: how many operands all steps share, and how many are carried.
-
-    The ranks tell: releases of JAX differ in the parameters. What comes step by step has one axis more
-    outside.
-    """
-    body, _ = opened(equation.params["jaxpr"])
-
-    def whole(outer: Iterable[Any], inner: Iterable[Any]) -> int:
-        return sum(len(a.aval.shape) == len(b.aval.shape) for a, b in zip(outer, inner, strict=True))
-
-    carried = whole(equation.outvars, body.outvars)
-    return whole(equation.invars, body.invars) - carried, carried
 
 
 def binder(equation: Any, **changed: Any) -> Callable[..., list[Any]]:
