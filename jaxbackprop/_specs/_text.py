@@ -22,7 +22,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._draws import Argument, Array, Beyond, Key
+from ._argument import Argument, Key
+from ._array import Array, HalfLine
 
 _SHORT = {
     "float16": "f16",
@@ -183,7 +184,7 @@ class _Reader:
             return low, high
         bound = self._number()
         self._held(bound, bound, dtype)
-        return "positive" if sign in (">", ">=") and bound == 0 else Beyond(bound, sign in (">", ">="))
+        return "positive" if sign in (">", ">=") and bound == 0 else HalfLine(bound, sign in (">", ">="))
 
     def _integers(self, dtype: str) -> tuple[int, int]:
         """A range of integers, both ends included."""

@@ -129,7 +129,7 @@ def _check(
 
 def show(name: str, rows: Sequence[Row], console: Console) -> None:
     """A benchmark's table."""
-    from jaxbackprop.verify._output import widen_to
+    from jaxbackprop.verify import widen_to
 
     table = table_of(rows)
     widen_to(console, table)

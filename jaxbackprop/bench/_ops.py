@@ -13,8 +13,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxbackprop.ops.catalogue import CATALOGUE, Case, Operator, Real
-from jaxbackprop.verify._residuals import enlarged, kept_bytes
+from jaxbackprop._specs import real
+from jaxbackprop.ops.catalogue import CATALOGUE, Case, Operator
+from jaxbackprop.verify import enlarged, kept_bytes
 
 from ._graph_functions._ours import operator_function
 from ._measure import Limits, Peer, Row, bytes_row, side_by_side
@@ -88,7 +89,7 @@ def kept_row(row: Operator) -> Row:
     case = row.cases[0]
     if row.name in _KEPT_BARS:
         size = "an input of 16.8 MB"
-        case = dataclasses.replace(case, arguments=(Real(_KEPT_SHAPE), *case.arguments[1:]))
+        case = dataclasses.replace(case, arguments=(real(_KEPT_SHAPE), *case.arguments[1:]))
     else:
         size, case = "longer axes", enlarged(case)
     return bytes_row(

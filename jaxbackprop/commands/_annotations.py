@@ -15,7 +15,7 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
-from jaxbackprop._specs._draws import Argument, Array, Key, leaves
+from jaxbackprop._specs import Argument, Array, Key, leaves
 
 # Sizes of named axes in the order in which the names come, so that no two that differ agree by chance.
 _SIZES = (3, 4, 5, 2, 6, 7)

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxbackprop._specs._draws import Argument, map_leaves
-from jaxbackprop._specs._text import parse_argument
+from jaxbackprop._specs import Argument, map_leaves, parse_argument
 from jaxbackprop.check import CannotCheck
 
 Call = tuple[Argument, ...]

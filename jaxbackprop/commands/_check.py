@@ -17,8 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from jaxbackprop._output import refuse_unwritable, write_json
-from jaxbackprop._specs._draws import map_leaves
-from jaxbackprop._specs._text import describe
+from jaxbackprop._specs import describe, map_leaves
 from jaxbackprop.check import CannotCheck, Report, check_pair, check_vjp
 
 from ._calls import Call, draw, read_call

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxbackprop._specs._draws import map_leaves
+from jaxbackprop._specs import map_leaves
 from jaxbackprop.graph import Graph, trace
 from jaxbackprop.graph.tracing import positional_names
 

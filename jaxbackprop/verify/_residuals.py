@@ -10,8 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxbackprop import _specs as specs
+from jaxbackprop._specs import Array, Key, map_leaves
 from jaxbackprop.check._residuals import held_bytes
-from jaxbackprop.ops.catalogue import Case, Integer, Key, Operator, Real, Spread
+from jaxbackprop.ops.catalogue import Case, Operator
 
 # How many times longer every axis becomes in `enlarged`: odd, for windows are.
 _LONGER = 7
@@ -60,10 +62,8 @@ def _shaped(case: Case, dtype: Any) -> Any:
     """The arguments as shapes, static values as they stand."""
 
     def shaped(leaf: Any) -> Any:
-        if isinstance(leaf, Real | Spread):
-            return jax.ShapeDtypeStruct(leaf.shape, dtype)
-        if isinstance(leaf, Integer):
-            return jax.ShapeDtypeStruct(leaf.shape, jnp.int32)
+        if isinstance(leaf, Array):
+            return jax.ShapeDtypeStruct(leaf.shape, dtype if leaf.floating else leaf.dtype)
         if isinstance(leaf, Key):
             return jax.ShapeDtypeStruct((2,), jnp.uint32)
         if isinstance(leaf, np.ndarray):
@@ -72,11 +72,7 @@ def _shaped(case: Case, dtype: Any) -> Any:
             )
         return leaf
 
-    return jax.tree.map(shaped, case.arguments, is_leaf=_is_drawn)
-
-
-def _is_drawn(node: Any) -> bool:
-    return isinstance(node, Real | Spread | Integer | Key)
+    return map_leaves(shaped, case.arguments)
 
 
 def enlarged(case: Case) -> Case:
@@ -84,13 +80,4 @@ def enlarged(case: Case) -> Case:
 
     What does not grow with the arguments, such as one number for all, then hardly counts.
     """
-
-    def longer(leaf: Any) -> Any:
-        if isinstance(leaf, Real | Integer | Spread):
-            return dataclasses.replace(leaf, shape=tuple(n if n == 1 else n * _LONGER for n in leaf.shape))
-        if isinstance(leaf, np.ndarray):
-            for axis, n in enumerate(leaf.shape):
-                leaf = np.repeat(leaf, 1 if n == 1 else _LONGER, axis)
-        return leaf
-
-    return dataclasses.replace(case, arguments=jax.tree.map(longer, case.arguments, is_leaf=_is_drawn))
+    return dataclasses.replace(case, arguments=specs.enlarged(case.arguments, _LONGER))

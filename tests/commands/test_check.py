@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from jaxbackprop._output import write_json
-from jaxbackprop._specs._text import describe
+from jaxbackprop._specs import describe
 from jaxbackprop.check import CannotCheck
 from jaxbackprop.commands._annotations import NoArguments, from_annotations
 from jaxbackprop.commands._check import run

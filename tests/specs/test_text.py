@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxbackprop._specs._draws import Argument, Array, Beyond, Key
-from jaxbackprop._specs._text import describe, parse_argument
+from jaxbackprop._specs import Argument, Array, HalfLine, Key, describe, parse_argument
 from jaxbackprop.commands._check_help import EPILOG, EXAMPLES, FORMS
 
 SHORT = {
@@ -72,10 +71,10 @@ def test_numbers_stay_inside_of_their_interval(low, width, dtype):
         ("f32[200]>0", "positive"),
         ("f32[200]>=0", "positive"),
         ("f32[200] positive", "positive"),
-        ("f32[200]>2", Beyond(2.0, above=True)),
-        ("f32[200] >= -2.5", Beyond(-2.5, above=True)),
-        ("f32[200]<0", Beyond(0.0, above=False)),
-        ("f32[200]<=1e1", Beyond(10.0, above=False)),
+        ("f32[200]>2", HalfLine(2.0, above=True)),
+        ("f32[200] >= -2.5", HalfLine(-2.5, above=True)),
+        ("f32[200]<0", HalfLine(0.0, above=False)),
+        ("f32[200]<=1e1", HalfLine(10.0, above=False)),
     ],
 )
 def test_a_half_line_holds_what_is_drawn_and_what_is_redrawn(text, domain):

@@ -12,9 +12,10 @@ from jax import lax
 from rich.console import Console
 
 from jaxbackprop import verify
+from jaxbackprop._specs import real
 from jaxbackprop.commands import _main as cli
 from jaxbackprop.ops import plain
-from jaxbackprop.ops.catalogue import CATALOGUE, Case, Real, operators
+from jaxbackprop.ops.catalogue import CATALOGUE, Case, operators
 from jaxbackprop.verify import _accuracy
 from jaxbackprop.verify._accuracy import DTYPES, measure_operator
 from jaxbackprop.verify._accuracy._points import rounded, sweep_points
@@ -97,7 +98,7 @@ def test_the_sum_of_a_matrix_product_in_half_precision_is_worse():
         return (dy @ W).astype(kept[0].dtype), (dy.T @ x).astype(kept[1].dtype)
 
     linear.defvjp(lambda x, W: (x @ W.T, (x, W)), bwd)
-    row = dataclasses.replace(row_of("linear"), op=linear, cases=(Case((Real((5, 4)), Real((3, 4)))),))
+    row = dataclasses.replace(row_of("linear"), op=linear, cases=(Case((real((5, 4)), real((3, 4)))),))
     with jax.numpy_dtype_promotion("standard"):
         results = measure_operator(row, dtypes=["float32"])
     assert [(result.of, result.ok) for result in results] == [("value", True), ("x", False), ("W", False)]
@@ -168,7 +169,7 @@ def test_results_that_cancel_or_underflow_do_not_count():
 def test_what_underflows_before_it_is_multiplied_does_not_count():
     """1.5 exp(x) is a normal number a little longer than exp(x) is."""
     elu = row_of("elu")
-    row = dataclasses.replace(elu, sweep=(-88.0, -86.5), cases=(Case((Real((4,)), 1.5), bar=4.0),))
+    row = dataclasses.replace(elu, sweep=(-88.0, -86.5), cases=(Case((real((4,)), 1.5), bar=4.0),))
     found = gradient(measure_operator(row, dense=3000, dtypes=["float32"]))
     assert found.ok
     assert found.entries > 10
@@ -176,7 +177,7 @@ def test_what_underflows_before_it_is_multiplied_does_not_count():
 
 def test_ties_do_not_count():
     def close(gap):
-        case = Case((Real((3, 8), 1.0, 1.0 + gap), 1))
+        case = Case((real((3, 8), 1.0, 1.0 + gap), 1))
         row = dataclasses.replace(row_of("max"), cases=(case,), elementwise=False, op=plain.max)
         return measure_operator(row, dtypes=["bfloat16"])
 
@@ -185,13 +186,13 @@ def test_ties_do_not_count():
 
 
 def test_a_result_that_overflows_does_not_count():
-    row = dataclasses.replace(row_of("multiply"), cases=(Case((Real((4,), 4e2, 5e2), Real((4,), 4e2, 5e2))),))
+    row = dataclasses.replace(row_of("multiply"), cases=(Case((real((4,), 4e2, 5e2), real((4,), 4e2, 5e2))),))
     assert measure_operator(row, dtypes=["float16"]) == []
     assert len(measure_operator(row, dtypes=["bfloat16"])) == 3
 
 
 def test_a_sum_that_cancels_by_luck_is_measured_by_its_terms():
-    case = Case((Real((400,)), Real(())))
+    case = Case((real((400,)), real(())))
     row = dataclasses.replace(row_of("multiply"), cases=(case,))
     with jax.numpy_rank_promotion("allow"):
         results = measure_operator(row, dtypes=["float32"])

@@ -11,8 +11,9 @@ import pytest
 from rich.console import Console
 
 from jaxbackprop import verify
+from jaxbackprop._specs import real
 from jaxbackprop.check._residuals import held_bytes
-from jaxbackprop.ops.catalogue import CATALOGUE, Case, Real, operators
+from jaxbackprop.ops.catalogue import CATALOGUE, Case, operators
 from jaxbackprop.verify._residuals import enlarged, kept_bytes
 from jaxbackprop.verify._run import _table
 
@@ -64,7 +65,7 @@ _SHAPE = (1024, 4096)
 def test_an_input_of_16_8_megabytes(name, ours, autodiff):
     """Nothing of that size is made: shapes are enough."""
     (row,) = operators([name])
-    case = dataclasses.replace(row.cases[0], arguments=(Real(_SHAPE), *row.cases[0].arguments[1:]))
+    case = dataclasses.replace(row.cases[0], arguments=(real(_SHAPE), *row.cases[0].arguments[1:]))
     kept, peers = kept_bytes(row, case)
     assert kept <= 1.002 * ours * MB
     # Another jax may have found something better.
@@ -83,7 +84,7 @@ def test_each_array_counts_once_and_an_argument_like_any_other():
 
 
 def test_enlarged_keeps_axes_of_one_entry_and_static_values():
-    case = Case((Real((2, 1, 3)), np.array([[True], [False]]), 4), {"axis": 1})
+    case = Case((real((2, 1, 3)), np.array([[True], [False]]), 4), {"axis": 1})
     longer = enlarged(case)
     assert longer.arguments[0].shape == (14, 1, 21)
     assert longer.arguments[1].shape == (14, 1)

@@ -9,16 +9,16 @@ import jax.numpy as jnp
 import jax.scipy.special as special
 from jax import lax
 
-from ._function import Fixed, Function, Integer, Real, function
+from ._function import Function, fixed, function, integer, real
 
 _SHAPES = (4, 5), (1024, 1024)
-_ANY = Real(*_SHAPES)
-_POSITIVE = Real(*_SHAPES, 0.2, 3.0)
-_INSIDE = Real(*_SHAPES, -0.9, 0.9)
-_SHARE = Real(*_SHAPES, 0.1, 0.9)
-_ABOVE_1 = Real(*_SHAPES, 1.1, 3.0)
-_ROW = Real((1, 5), (1, 1024))
-_NUMBER = Real((), ())
+_ANY = real(*_SHAPES)
+_POSITIVE = real(*_SHAPES, 0.2, 3.0)
+_INSIDE = real(*_SHAPES, -0.9, 0.9)
+_SHARE = real(*_SHAPES, 0.1, 0.9)
+_ABOVE_1 = real(*_SHAPES, 1.1, 3.0)
+_ROW = real((1, 5), (1, 1024))
+_NUMBER = real((), ())
 
 _one = functools.partial(function, "elementary")
 
@@ -91,23 +91,23 @@ FUNCTIONS: tuple[Function, ...] = (
     _one("fifth power, inverse", lambda x: x**-5, _POSITIVE),
     _one("power of a fixed exponent", lambda x: x**2.5, _POSITIVE),
     # JAX's own derivative multiplies integers by floating-point numbers.
-    _one("power of integers", lax.pow, _POSITIVE, Integer(*_SHAPES, 4), loose=True),
+    _one("power of integers", lax.pow, _POSITIVE, integer(*_SHAPES, 4), loose=True),
     _one("two to the power", lambda x: 2.0**x, _ANY),
-    _one("ldexp", jnp.ldexp, _ANY, Integer(*_SHAPES, 5)),
+    _one("ldexp", jnp.ldexp, _ANY, integer(*_SHAPES, 5)),
     _one("row added to a matrix", jnp.add, _ANY, _ROW),
     _one("matrix times a row", jnp.multiply, _ANY, _ROW),
-    _one("matrix over a column", lambda x, c: x / c, _ANY, Real((4, 1), (1024, 1), 0.5, 2.0)),
+    _one("matrix over a column", lambda x, c: x / c, _ANY, real((4, 1), (1024, 1), 0.5, 2.0)),
     _one("matrix times a number", jnp.multiply, _ANY, _NUMBER),
     _one("number to the power of a matrix", lambda c, x: jnp.exp(c) ** x, _NUMBER, _ANY),
     _one("fraction", lambda x: x - jnp.floor(x), _ANY),
     _one("rounded, straight through", lambda x: x + lax.stop_gradient(jnp.round(x) - x), _ANY),
     _one("sign times square", lambda x: jnp.sign(x) * x * x, _ANY),
-    _one("polynomial", lambda c, x: jnp.polyval(c, x), Real((4,), (6,)), Fixed(_ANY)),
+    _one("polynomial", lambda c, x: jnp.polyval(c, x), real((4,), (6,)), fixed(_ANY)),
     _one(
         "interpolation",
         lambda x, y: jnp.interp(x, jnp.linspace(-1, 1, y.size, dtype=x.dtype), y),
         _INSIDE,
-        Real((6,), (64,)),
+        real((6,), (64,)),
     ),
     _one("chain", lambda x: jnp.sin(x) * jnp.exp(-x * x / 2) / (1 + jnp.abs(x)), _ANY),
     _one("long chain", lambda x: functools.reduce(lambda y, _: jnp.sin(y) + x, range(12), x), _ANY),
@@ -115,8 +115,8 @@ FUNCTIONS: tuple[Function, ...] = (
     _one(
         "distance",
         lambda a, b: jnp.sqrt(jnp.sum((a[:, None] - b[None]) ** 2, -1)),
-        Real((4, 3), (512, 16)),
-        Real((5, 3), (256, 16)),
+        real((4, 3), (512, 16)),
+        real((5, 3), (256, 16)),
     ),
-    _one("gaussian density", jax.scipy.stats.norm.logpdf, _ANY, Fixed(_ANY), _POSITIVE),
+    _one("gaussian density", jax.scipy.stats.norm.logpdf, _ANY, fixed(_ANY), _POSITIVE),
 )

@@ -10,13 +10,13 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from ._function import Fixed, Function, Integer, Real, Scale
+from ._function import Function, Scale, fixed, integer, real
 from ._modules import module, size
 
-_X = Real((4, 6), (1024, 256))
-_IMAGES = Real((2, 6, 6, 3), (16, 32, 32, 3))
-_MAPS = Real((2, 4, 5, 6), (16, 32, 32, 32))
-_WORDS = Real((2, 5, 8), (8, 64, 128))
+_X = real((4, 6), (1024, 256))
+_IMAGES = real((2, 6, 6, 3), (16, 32, 32, 3))
+_MAPS = real((2, 4, 5, 6), (16, 32, 32, 32))
+_WORDS = real((2, 5, 8), (8, 64, 128))
 
 # flax adds biases of one axis to batches.
 _layer = functools.partial(module, "flax layers", loose=True)
@@ -110,13 +110,13 @@ def _linear(f: Any, small: tuple[Any, ...], bench: tuple[Any, ...], **settings: 
     return lambda scale, rngs: f(*(small if scale == "small" else bench), rngs=rngs, **settings)
 
 
-_LABELS = Integer((4,), (1024,), 5)
+_LABELS = integer((4,), (1024,), 5)
 
 FUNCTIONS: tuple[Function, ...] = (
-    _model("nnx MLP with LayerNorm and gelu", _mlp, Fixed(_X), _LABELS, call=_classified, bar=1.1),
-    _model("nnx MLP as the argument", _mlp, Fixed(_X), _LABELS, call=_classified, whole=True, bar=1.1),
+    _model("nnx MLP with LayerNorm and gelu", _mlp, fixed(_X), _LABELS, call=_classified, bar=1.1),
+    _model("nnx MLP as the argument", _mlp, fixed(_X), _LABELS, call=_classified, whole=True, bar=1.1),
     _model(
-        "nnx MLP with dropout", functools.partial(_mlp, dropout=0.3), Fixed(_X), _LABELS, call=_classified
+        "nnx MLP with dropout", functools.partial(_mlp, dropout=0.3), fixed(_X), _LABELS, call=_classified
     ),
     _model(
         "nnx Conv, BatchNorm, pooling",
@@ -159,13 +159,13 @@ FUNCTIONS: tuple[Function, ...] = (
     _layer(
         "nnx.Embed",
         _linear(nnx.Embed, (7, 4), (4096, 128)),
-        Integer((2, 5), (64, 64), (7, 4096)),
+        integer((2, 5), (64, 64), (7, 4096)),
         call=_embedded,
     ),
     _layer(
         "nnx.Embed, in and out",
         _linear(nnx.Embed, (7, 4), (512, 64)),
-        Integer((2, 5), (8, 64), (7, 512)),
+        integer((2, 5), (8, 64), (7, 512)),
         call=_looked_up,
     ),
     # Without dropout, its softmax is computed in float32.
@@ -179,7 +179,7 @@ FUNCTIONS: tuple[Function, ...] = (
         "nnx.MultiHeadAttention to others, normalised",
         functools.partial(_attention, normalize_qk=True),
         _WORDS,
-        Real((2, 3, 8), (8, 32, 128)),
+        real((2, 3, 8), (8, 32, 128)),
         call=lambda model, x, others: model(x, others),
         precision=jnp.float32,
     ),

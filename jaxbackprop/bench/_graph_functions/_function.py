@@ -8,11 +8,14 @@ import functools
 import operator
 import zlib
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from jaxbackprop import _specs as specs
+from jaxbackprop._specs import Array, Chance
 
 Scale = Literal["small", "bench"]
 Built = tuple[Callable[..., Any], tuple[Any, ...]]
@@ -65,59 +68,44 @@ def silently_promoted() -> Iterator[None]:
         yield
 
 
-@dataclasses.dataclass(frozen=True)
-class Real:
-    """A floating-point argument to differentiate by, drawn uniformly from [low, high)."""
+class Sizes(NamedTuple):
+    """An argument at both scales; unless it is fixed, one of floating-point numbers is differentiated by."""
 
-    small: tuple[int, ...]
-    bench: tuple[int, ...]
-    low: float = -2.0
-    high: float = 2.0
+    small: Array
+    bench: Array
 
-    def draw(self, scale: Scale, rng: np.random.Generator) -> np.ndarray:
-        shape = self.small if scale == "small" else self.bench
-        return rng.uniform(self.low, self.high, shape).astype(np.float32)
-
-
-@dataclasses.dataclass(frozen=True)
-class Fixed:
-    """A floating-point argument that is not differentiated by."""
-
-    real: Real
+    @property
+    def moving(self) -> bool:
+        """Whether it is differentiated by."""
+        return self.small.floating and not self.small.fixed
 
     def draw(self, scale: Scale, rng: np.random.Generator) -> np.ndarray:
-        return self.real.draw(scale, rng)
+        """Its numbers at a scale."""
+        return (self.small if scale == "small" else self.bench).draw(rng)
 
 
-@dataclasses.dataclass(frozen=True)
-class Integer:
-    """An integer argument, drawn uniformly from [0, high): high is a number, or one each scale."""
-
-    small: tuple[int, ...]
-    bench: tuple[int, ...]
-    high: int | tuple[int, int]
-
-    def draw(self, scale: Scale, rng: np.random.Generator) -> np.ndarray:
-        small = scale == "small"
-        high = self.high if isinstance(self.high, int) else self.high[0 if small else 1]
-        return rng.integers(0, high, self.small if small else self.bench, dtype=np.int32)
+def real(small: tuple[int, ...], bench: tuple[int, ...], low: float = -2.0, high: float = 2.0) -> Sizes:
+    """Floating-point numbers, uniform in [low, high), of these shapes."""
+    return Sizes(*(specs.real(shape, low, high, "float32") for shape in (small, bench)))
 
 
-@dataclasses.dataclass(frozen=True)
-class Mask:
-    """Booleans, a quarter of them False."""
-
-    small: tuple[int, ...]
-    bench: tuple[int, ...]
-
-    def draw(self, scale: Scale, rng: np.random.Generator) -> np.ndarray:
-        return rng.random(self.small if scale == "small" else self.bench) >= 0.25
+def fixed(argument: Sizes) -> Sizes:
+    """The same, not differentiated by."""
+    return Sizes(*(dataclasses.replace(array, fixed=True) for array in argument))
 
 
-Draw = Real | Fixed | Integer | Mask
+def integer(small: tuple[int, ...], bench: tuple[int, ...], high: int | tuple[int, int]) -> Sizes:
+    """Integers, uniform in [0, high): high is a number, or one each scale."""
+    highs = (high, high) if isinstance(high, int) else high
+    return Sizes(specs.integer(small, 0, highs[0]), specs.integer(bench, 0, highs[1]))
 
 
-def function(group: str, name: str, f: Callable[..., Any], *draws: Draw, **settings: Any) -> Function:
+def mask(small: tuple[int, ...], bench: tuple[int, ...]) -> Sizes:
+    """Truth values, a quarter of them False."""
+    return Sizes(*(Array("bool", shape, Chance(true=0.75)) for shape in (small, bench)))
+
+
+def function(group: str, name: str, f: Callable[..., Any], *draws: Sizes, **settings: Any) -> Function:
     """An entry of the list: the sum of what f returns, each number times a weight of its own.
 
     Args:
@@ -132,7 +120,7 @@ def function(group: str, name: str, f: Callable[..., Any], *draws: Draw, **setti
         rng = generator(name)
         return weighted(f, tuple(draw.draw(scale, rng) for draw in draws), rng)
 
-    moving = tuple(i for i, draw in enumerate(draws) if isinstance(draw, Real))
+    moving = tuple(i for i, draw in enumerate(draws) if draw.moving)
     return Function(name, group, build, moving[0] if len(moving) == 1 else moving, **settings)
 
 

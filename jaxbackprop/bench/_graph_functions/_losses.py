@@ -10,22 +10,22 @@ import jax
 import jax.numpy as jnp
 from optax import losses
 
-from ._function import Draw, Fixed, Function, Integer, Mask, Real, function
+from ._function import Function, Sizes, fixed, function, integer, mask, real
 
 _SHAPES = (4, 5), (1024, 512)
-_SCORES = Real(*_SHAPES, -3.0, 3.0)
-_TARGETS = Fixed(_SCORES)
-_SHARES = Fixed(Real(*_SHAPES, 0.1, 0.9))
-_LABELS = Integer((4,), (1024,), (5, 512))
-_YES = Integer(*_SHAPES, 2)
+_SCORES = real(*_SHAPES, -3.0, 3.0)
+_TARGETS = fixed(_SCORES)
+_SHARES = fixed(real(*_SHAPES, 0.1, 0.9))
+_LABELS = integer((4,), (1024,), (5, 512))
+_YES = integer(*_SHAPES, 2)
 
 
-def _loss(name: str, f: Callable[..., Any], *draws: Draw) -> Function:
+def _loss(name: str, f: Callable[..., Any], *draws: Sizes) -> Function:
     # optax adds arrays of different ranks and multiplies integer labels by logits.
     return function("losses", name, f, *draws, loose=True)
 
 
-def _plain(f: Callable[..., Any], *draws: Draw) -> Function:
+def _plain(f: Callable[..., Any], *draws: Sizes) -> Function:
     return _loss(f"optax.{f.__name__}", f, *draws)
 
 
@@ -73,7 +73,7 @@ FUNCTIONS: tuple[Function, ...] = (
         lambda x, y, m: losses.softmax_cross_entropy(x, y, where=m),
         _SCORES,
         _SHARES,
-        Mask(*_SHAPES),
+        mask(*_SHAPES),
     ),
     _plain(losses.softmax_cross_entropy_with_integer_labels, _SCORES, _LABELS),
     _loss(
@@ -106,24 +106,24 @@ FUNCTIONS: tuple[Function, ...] = (
     _loss(
         "optax.dice_loss",
         losses.dice_loss,
-        Real((2, 6, 3), (8, 8192, 8)),
-        Fixed(Real((2, 6, 3), (8, 8192, 8), 0.0, 1.0)),
+        real((2, 6, 3), (8, 8192, 8)),
+        fixed(real((2, 6, 3), (8, 8192, 8), 0.0, 1.0)),
     ),
     _loss("optax.binary_dice_loss", losses.binary_dice_loss, _SCORES, _SHARES),
     _loss(
         "optax.multiclass_generalized_dice_loss",
         losses.multiclass_generalized_dice_loss,
-        Real((2, 6, 3), (8, 8192, 8)),
-        Fixed(Real((2, 6, 3), (8, 8192, 8), 0.0, 1.0)),
+        real((2, 6, 3), (8, 8192, 8)),
+        fixed(real((2, 6, 3), (8, 8192, 8), 0.0, 1.0)),
     ),
     _plain(losses.triplet_margin_loss, _SCORES, _SCORES, _SCORES),
-    _plain(losses.ntxent, Real((6, 4), (256, 64)), Integer((6,), (256,), (3, 32))),
+    _plain(losses.ntxent, real((6, 4), (256, 64)), integer((6,), (256,), (3, 32))),
     _loss(
         "optax.ctc_loss",
         _ctc,
-        Real((2, 6, 4), (16, 64, 32)),
-        Fixed(Real((2, 6), (16, 64), 1.0, 1.0)),
-        Integer((2, 3), (16, 16), 3),
+        real((2, 6, 4), (16, 64, 32)),
+        fixed(real((2, 6), (16, 64), 1.0, 1.0)),
+        integer((2, 3), (16, 16), 3),
     ),
     _loss(
         "optax.make_fenchel_young_loss",

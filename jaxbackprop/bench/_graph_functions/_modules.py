@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from ._function import Built, Draw, Function, Real, Scale, generator, weighted
+from ._function import Built, Function, Scale, Sizes, generator, weighted
 
 Make = Callable[[Scale, nnx.Rngs], nnx.Module]
 
@@ -20,7 +20,7 @@ def module(
     group: str,
     name: str,
     make: Make,
-    *draws: Draw,
+    *draws: Sizes,
     call: Callable[..., Any] | None = None,
     whole: bool = False,
     **settings: Any,
@@ -38,7 +38,7 @@ def module(
         whole: whether the module itself is the argument, rather than its state, split off.
         settings: bar, precision, loose; see `Function`.
     """
-    moving = tuple(i for i, draw in enumerate(draws) if isinstance(draw, Real))
+    moving = tuple(i for i, draw in enumerate(draws) if draw.moving)
 
     def build(scale: Scale) -> Built:
         rng = generator(name)

@@ -9,15 +9,15 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from ._function import Fixed, Function, Integer, Mask, Real, function
+from ._function import Function, fixed, function, integer, mask, real
 
 _SHAPES = (5, 6), (1024, 1024)
-_X = Real(*_SHAPES)
-_FIXED = Fixed(_X)
-_GAPS = Mask(*_SHAPES)
-_CUBE = Real((3, 4, 5), (32, 128, 256))
-_ROWS = Integer((4,), (512,), (5, 1024))
-_AT = Integer((), (), 3)
+_X = real(*_SHAPES)
+_FIXED = fixed(_X)
+_GAPS = mask(*_SHAPES)
+_CUBE = real((3, 4, 5), (32, 128, 256))
+_ROWS = integer((4,), (512,), (5, 1024))
+_AT = integer((), (), 3)
 
 _slice = functools.partial(function, "slices")
 _lookup = functools.partial(function, "lookups")
@@ -44,7 +44,7 @@ def _scattered(f: Any) -> Any:
     return lambda x, i, u: f(x, i[:, None], u, numbers)
 
 
-_PIECE = Real((4, 6), (512, 1024))
+_PIECE = real((4, 6), (512, 1024))
 
 FUNCTIONS: tuple[Function, ...] = (
     _slice("slice", lambda x: x[1:4, 2:], _X),
@@ -62,7 +62,7 @@ FUNCTIONS: tuple[Function, ...] = (
     _lookup("integer array on the second axis", lambda x, i: x[:, i], _X, _ROWS),
     _lookup("negative integers", lambda x, i: x[i - 4], _X, _ROWS),
     _lookup("two integer arrays", lambda x, i, j: x[i, j], _X, _ROWS, _ROWS),
-    _lookup("integer arrays about a slice", lambda x, i: x[i, :, i], Real((5, 3, 5), (1024, 4, 1024)), _ROWS),
+    _lookup("integer arrays about a slice", lambda x, i: x[i, :, i], real((5, 3, 5), (1024, 4, 1024)), _ROWS),
     _lookup("grid of integers", lambda x, i, j: x[i[:, None], j[None]], _X, _ROWS, _ROWS),
     *(
         _lookup(f"take, {mode}", lambda x, i, mode=mode: jnp.take(x, 2 * i - 2, 0, mode=mode), _X, _ROWS)
@@ -73,49 +73,49 @@ FUNCTIONS: tuple[Function, ...] = (
         "take_along_axis",
         lambda x, i: jnp.take_along_axis(x, i, 1),
         _X,
-        Integer((5, 3), (1024, 64), (6, 1024)),
+        integer((5, 3), (1024, 64), (6, 1024)),
     ),
     _lookup(
         "take_along_axis, first",
         lambda x, i: jnp.take_along_axis(x, i, 0),
         _X,
-        Integer((3, 6), (64, 1024), (5, 1024)),
+        integer((3, 6), (64, 1024), (5, 1024)),
     ),
     _lookup("at get, fill", lambda x, i: x.at[3 * i].get(mode="fill", fill_value=2.0), _X, _ROWS),
     _lookup("one-hot product", lambda x, i: jax.nn.one_hot(i, x.shape[0], dtype=x.dtype) @ x, _X, _ROWS),
     _lookup("diagonal", lambda x: jnp.diagonal(x, 1), _X),
-    _lookup("diag", lambda x: jnp.diag(x), Real((5,), (1024,))),
+    _lookup("diag", lambda x: jnp.diag(x), real((5,), (1024,))),
     _lookup(
-        "vmapped row", lambda x, i: jax.vmap(lambda x, i: x[i])(x, i), _CUBE, Integer((3,), (32,), (4, 128))
+        "vmapped row", lambda x, i: jax.vmap(lambda x, i: x[i])(x, i), _CUBE, integer((3,), (32,), (4, 128))
     ),
     _lookup(
         "vmapped dynamic_slice",
         jax.vmap(lambda x, i: lax.dynamic_slice_in_dim(x, i, 2)),
         _CUBE,
-        Integer((3,), (32,), (3, 126)),
+        integer((3,), (32,), (3, 126)),
     ),
-    _update("at set", lambda x, u: x.at[1:5:2].set(u), _X, Real((2, 6), (2, 1024))),
+    _update("at set", lambda x, u: x.at[1:5:2].set(u), _X, real((2, 6), (2, 1024))),
     _update(
-        "at set, rows", lambda x, i, u: x.at[i].set(u, unique_indices=True), _X, _AT, Real((6,), (1024,))
+        "at set, rows", lambda x, i, u: x.at[i].set(u, unique_indices=True), _X, _AT, real((6,), (1024,))
     ),
     _update("at set, repeated rows", lambda x, i, u: x.at[i].set(u), _X, _ROWS, _PIECE),
-    _update("at set, column", lambda x, u: x.at[:, 1].set(u), _X, Real((5,), (1024,))),
+    _update("at set, column", lambda x, u: x.at[:, 1].set(u), _X, real((5,), (1024,))),
     _update("at add", lambda x, i, u: x.at[i].add(u), _X, _ROWS, _PIECE),
     _update("at subtract", lambda x, i, u: x.at[i].subtract(u), _X, _ROWS, _PIECE),
-    _update("at multiply", lambda x, u: x.at[:2].multiply(u), _X, Real((2, 6), (2, 1024))),
+    _update("at multiply", lambda x, u: x.at[:2].multiply(u), _X, real((2, 6), (2, 1024))),
     _update("at max", lambda x, i, u: x.at[i].max(u), _X, _ROWS, _PIECE),
     _update("at min", lambda x, i, u: x.at[i].min(u), _X, _ROWS, _PIECE),
     _update("scatter_add", _scattered(lax.scatter_add), _X, _ROWS, _PIECE),
-    _update("segment_sum", _segments, _X, Integer((5,), (1024,), 5)),
+    _update("segment_sum", _segments, _X, integer((5,), (1024,), 5)),
     _update(
         "dynamic_update_slice",
         lambda x, u, i: lax.dynamic_update_slice(x, u, (i, i)),
         _X,
-        Real((2, 3), (200, 300)),
+        real((2, 3), (200, 300)),
         _AT,
     ),
     _update("fill_diagonal", lambda x: jnp.fill_diagonal(x, 1.5, inplace=False), _X),
-    _update("insert", lambda x, u: jnp.insert(x, 2, u, axis=0), _X, Real((6,), (1024,))),
+    _update("insert", lambda x, u: jnp.insert(x, 2, u, axis=0), _X, real((6,), (1024,))),
     _update("delete", lambda x: jnp.delete(x, 2, axis=1), _X),
     _shape("reshape", lambda x: x.reshape(x.shape[1], -1) * 2, _X),
     _shape("ravel and transpose", lambda x: x.T.ravel(), _X),
@@ -137,25 +137,25 @@ FUNCTIONS: tuple[Function, ...] = (
     _pad("mean"),
     _pad("maximum"),
     _shape(
-        "lax.pad, between and off", lambda x, v: lax.pad(x, v, ((1, -1, 0), (-2, 3, 1))), _X, Real((), ())
+        "lax.pad, between and off", lambda x, v: lax.pad(x, v, ((1, -1, 0), (-2, 3, 1))), _X, real((), ())
     ),
-    _shape("concatenate", lambda x, y: jnp.concatenate((x, y, x)), _X, Real((2, 6), (512, 1024))),
+    _shape("concatenate", lambda x, y: jnp.concatenate((x, y, x)), _X, real((2, 6), (512, 1024))),
     _shape("stack", lambda x, y: jnp.stack((x, y), 1), _X, _X),
     _shape("hstack and vstack", lambda x, y: jnp.vstack((jnp.hstack((x, y)), jnp.hstack((y, x)))), _X, _X),
     _shape("split", lambda x: [a * a for a in jnp.split(x, 2, 1)], _X),
     _shape("array_split", lambda x: [a * a for a in jnp.array_split(x, 3)], _X),
-    _shape("unstack", lambda x: sum(a * a for a in jnp.unstack(x)), Real((3, 4), (8, 131072))),
+    _shape("unstack", lambda x: sum(a * a for a in jnp.unstack(x)), real((3, 4), (8, 131072))),
     _shape("tile", lambda x: jnp.tile(x, (2, 3)), _X),
     _shape("repeat", lambda x: jnp.repeat(x, 3, 1), _X),
     _shape(
         "repeat by counts",
         lambda x, n: jnp.repeat(x, n, 0, total_repeat_length=2 * x.shape[0]),
         _X,
-        Integer((5,), (1024,), 3),
+        integer((5,), (1024,), 3),
     ),
     _shape("block", lambda x: jnp.block([[x, -x], [2 * x, x]]), _X),
     _shape(
-        "meshgrid", lambda a, b: jnp.multiply(*jnp.meshgrid(a, b)), Real((4,), (1024,)), Real((5,), (1024,))
+        "meshgrid", lambda a, b: jnp.multiply(*jnp.meshgrid(a, b)), real((4,), (1024,)), real((5,), (1024,))
     ),
     _shape("triangle below", jnp.tril, _X),
     _shape("triangle above", lambda x: jnp.triu(x, 1), _X),
@@ -166,20 +166,20 @@ FUNCTIONS: tuple[Function, ...] = (
     _choice(
         "select among three",
         lambda i, a, b, c: lax.select_n(i, a, b, c),
-        Integer(*_SHAPES, 3),
+        integer(*_SHAPES, 3),
         _X,
         _X,
         _X,
     ),
-    _choice("choose", lambda i, a, b: jnp.choose(i, (a, b), mode="clip"), Integer(*_SHAPES, 2), _X, _X),
+    _choice("choose", lambda i, a, b: jnp.choose(i, (a, b), mode="clip"), integer(*_SHAPES, 2), _X, _X),
     _choice("clip", lambda x: jnp.clip(x, -1, 1), _X),
     _choice("clip between arrays", lambda x, low: jnp.clip(x, low, low + 1), _X, _X),
     _choice(
         "lax.clamp",
         lambda x, low, high: lax.clamp(low, x, high),
         _X,
-        Real(*_SHAPES, -1, 0),
-        Real(*_SHAPES, 0, 1),
+        real(*_SHAPES, -1, 0),
+        real(*_SHAPES, 0, 1),
     ),
     _choice("piecewise", _piecewise, _X),
     _choice("maximum of many", lambda x, y: jnp.maximum(jnp.maximum(x, 0), y), _X, _X),

@@ -13,41 +13,29 @@ import numpy as np
 from flax import nnx
 
 from jaxbackprop import layers
+from jaxbackprop._specs import Array, Spec, draw, enlarged, leaves, map_leaves
 from jaxbackprop.models import WindowNER, window_ner_loss
 from jaxbackprop.ops.catalogue import CATALOGUE, Case, Operator
-from jaxbackprop.ops.catalogue import Integer as OpInteger
-from jaxbackprop.ops.catalogue import Key as OpKey
-from jaxbackprop.ops.catalogue import Real as OpReal
 
-from ._function import Built, Fixed, Function, Integer, Real, Scale, generator, weighted
+from ._function import Built, Function, Scale, fixed, generator, integer, real, weighted
 from ._modules import module, size, split
 
 # How many numbers the largest argument of an operator has where time is measured.
 _ENTRYWISE, _OTHER = 1 << 20, 1 << 18
 
 
-def _is_draw(leaf: Any) -> bool:
-    return isinstance(leaf, OpReal | OpInteger | OpKey)
-
-
 def _is_moving(argument: Any) -> bool:
-    return any(isinstance(leaf, OpReal) for leaf in jax.tree.leaves(argument, is_leaf=_is_draw))
+    return any(isinstance(leaf, Array) and leaf.floating for leaf in leaves(argument))
 
 
 def _is_given(argument: Any) -> bool:
     """Whether an argument is an array, rather than a setting."""
-    leaves = jax.tree.leaves(argument, is_leaf=_is_draw)
-    return bool(leaves) and all(_is_draw(leaf) or isinstance(leaf, np.ndarray) for leaf in leaves)
-
-
-def _longer(shape: tuple[int, ...], factor: int) -> tuple[int, ...]:
-    return tuple(n if n == 1 else n * factor for n in shape)
+    return argument is not None and all(isinstance(leaf, Spec | np.ndarray) for leaf in leaves(argument))
 
 
 def _factor(case: Case, wanted: int) -> int:
     """How many times longer every axis becomes where time is measured: odd, for windows are."""
-    leaves = jax.tree.leaves(case.arguments, is_leaf=_is_draw)
-    shapes = [leaf.shape for leaf in leaves if isinstance(leaf, OpReal | OpInteger)]
+    shapes = [leaf.shape for leaf in leaves(case.arguments) if isinstance(leaf, Array)]
     factors = [
         int((wanted / math.prod(shape)) ** (1 / axes))
         for shape in shapes
@@ -58,18 +46,10 @@ def _factor(case: Case, wanted: int) -> int:
 
 
 def _drawn(argument: Any, factor: int, rng: np.random.Generator) -> Any:
-    def draw(leaf: Any) -> Any:
-        if isinstance(leaf, OpKey):
-            return leaf.draw(rng)
-        if isinstance(leaf, OpReal):
-            return rng.uniform(leaf.low, leaf.high, _longer(leaf.shape, factor)).astype(np.float32)
-        if isinstance(leaf, OpInteger):
-            return rng.integers(leaf.low, leaf.high, _longer(leaf.shape, factor), dtype=np.int32)
-        for axis, n in enumerate(leaf.shape):
-            leaf = np.repeat(leaf, 1 if n == 1 else factor, axis)
-        return leaf.astype(np.float32) if np.issubdtype(leaf.dtype, np.floating) else leaf
+    def single(leaf: Any) -> Any:
+        return leaf.astype(np.float32) if leaf.dtype == np.float64 else leaf
 
-    return jax.tree.map(draw, argument, is_leaf=_is_draw)
+    return map_leaves(single, draw(enlarged(argument, factor), rng))
 
 
 def operator_function(row: Operator, case: Case, name: str, numbers: int | None = None) -> Function:
@@ -163,7 +143,7 @@ def _attended(model: Any, x: Any, y: Any) -> Any:
 
 
 _layer = functools.partial(module, "layers")
-_X, _WORDS = Real((4, 6), (1024, 256)), Real((2, 5, 8), (8, 64, 128))
+_X, _WORDS = real((4, 6), (1024, 256)), real((2, 5, 8), (8, 64, 128))
 
 FUNCTIONS: tuple[Function, ...] = (
     *(entry for row in CATALOGUE for entry in _cases(row)),
@@ -180,13 +160,13 @@ FUNCTIONS: tuple[Function, ...] = (
     _layer(
         "layers.Embed",
         lambda scale, rngs: layers.Embed(*((7, 4) if scale == "small" else (4096, 128)), rngs=rngs),
-        Integer((2, 5), (64, 64), (7, 4096)),
+        integer((2, 5), (64, 64), (7, 4096)),
     ),
     _layer(
         "layers.RNN",
         lambda scale, rngs: layers.RNN(layers.SimpleCell(size(scale, 4, 64), size(scale, 3, 128), rngs=rngs)),
-        Real((2, 5, 4), (16, 48, 64)),
-        Real((2, 3), (16, 128)),
+        real((2, 5, 4), (16, 48, 64)),
+        real((2, 3), (16, 128)),
         call=_from,
     ),
     _layer(
@@ -196,9 +176,9 @@ FUNCTIONS: tuple[Function, ...] = (
             reverse=True,
             keep_order=True,
         ),
-        Real((2, 5, 4), (16, 48, 64)),
-        Real((2, 3), (16, 128)),
-        Integer((2,), (16,), (5, 48)),
+        real((2, 5, 4), (16, 48, 64)),
+        real((2, 3), (16, 128)),
+        integer((2,), (16,), (5, 48)),
         call=_sequence,
         # flax turns sequences round with integers of two dtypes.
         loose=True,
@@ -214,7 +194,7 @@ FUNCTIONS: tuple[Function, ...] = (
             2, size(scale, 8, 128), dropout_rate=0.2, deterministic=False, normalize_qk=True, rngs=rngs
         ),
         _WORDS,
-        Fixed(_WORDS),
+        fixed(_WORDS),
         call=_attended,
     ),
     _layer(

@@ -10,11 +10,11 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 
-from ._function import Function, Real, Scale, function
+from ._function import Function, Scale, function, real
 from ._modules import module, size
 
-_SEQUENCES = Real((2, 5, 4), (16, 48, 64))
-_STATE = Real((2, 3), (16, 128))
+_SEQUENCES = real((2, 5, 4), (16, 48, 64))
+_STATE = real((2, 3), (16, 128))
 
 
 def _recurrent(cell: Any, **settings: Any) -> Any:
@@ -56,9 +56,9 @@ def _gru_of(*arguments: Any) -> Any:
 # flax adds biases of one axis to batches.
 _one = functools.partial(module, "recurrent", loose=True)
 _INPUT, _HIDDEN, _BIAS = (
-    Real((4, 3), (64, 128), -0.3, 0.3),
-    Real((3, 3), (128, 128), -0.3, 0.3),
-    Real((3,), (128,), -0.3, 0.3),
+    real((4, 3), (64, 128), -0.3, 0.3),
+    real((3, 3), (128, 128), -0.3, 0.3),
+    real((3,), (128,), -0.3, 0.3),
 )
 
 FUNCTIONS: tuple[Function, ...] = (
@@ -96,7 +96,7 @@ FUNCTIONS: tuple[Function, ...] = (
         *(_INPUT,) * 3,
         *(_HIDDEN,) * 3,
         *(_BIAS,) * 3,
-        Real((5, 2, 4), (48, 16, 64)),
+        real((5, 2, 4), (48, 16, 64)),
         _STATE,
         bar=1.1,
     ),

@@ -8,14 +8,14 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from ._function import Fixed, Function, Integer, Mask, Real, function
+from ._function import Function, fixed, function, integer, mask, real
 
-_MATRIX = Real((4, 5), (1024, 1024))
-_CUBE = Real((3, 4, 5), (32, 128, 256))
-_VECTOR = Real((7,), (1 << 20,))
-_NEAR_1 = Real((4, 5), (512, 512), 0.9, 1.1)
-_SORTED = Real((3, 7), (64, 2048))
-_GAPS = Mask((4, 5), (1024, 1024))
+_MATRIX = real((4, 5), (1024, 1024))
+_CUBE = real((3, 4, 5), (32, 128, 256))
+_VECTOR = real((7,), (1 << 20,))
+_NEAR_1 = real((4, 5), (512, 512), 0.9, 1.1)
+_SORTED = real((3, 7), (64, 2048))
+_GAPS = mask((4, 5), (1024, 1024))
 
 _reduction = functools.partial(function, "reductions")
 _norm = functools.partial(function, "norms")
@@ -29,7 +29,7 @@ FUNCTIONS: tuple[Function, ...] = (
     _reduction("sum where", lambda x, m: jnp.sum(x, 1, where=m), _MATRIX, _GAPS),
     _reduction("mean", lambda x: jnp.mean(x, 1), _MATRIX),
     _reduction("mean of squares", lambda x: jnp.mean(x * x), _MATRIX),
-    _reduction("average", lambda x, w: jnp.average(x, 1, w), _MATRIX, Real((5,), (1024,), 0.5, 2.0)),
+    _reduction("average", lambda x, w: jnp.average(x, 1, w), _MATRIX, real((5,), (1024,), 0.5, 2.0)),
     _reduction("prod", lambda x: jnp.prod(x, 1), _NEAR_1),
     _reduction("max", lambda x: jnp.max(x, 1), _MATRIX),
     _reduction("amax over two axes", lambda x: jnp.amax(x, (0, 2)), _CUBE),
@@ -46,15 +46,15 @@ FUNCTIONS: tuple[Function, ...] = (
         "logsumexp with factors",
         lambda x, b: jax.scipy.special.logsumexp(x, 1, b=b),
         _MATRIX,
-        Real((4, 5), (1024, 1024), 0.5, 2.0),
+        real((4, 5), (1024, 1024), 0.5, 2.0),
     ),
     _reduction("nansum", lambda x, m: jnp.nansum(jnp.where(m, x, jnp.nan), 1), _MATRIX, _GAPS),
     _reduction("nanmean", lambda x, m: jnp.nanmean(jnp.where(m, x, jnp.nan), 1), _MATRIX, _GAPS),
     _reduction("nanmax", lambda x, m: jnp.nanmax(jnp.where(m, x, jnp.nan), 1), _MATRIX, _GAPS),
     _reduction("nanvar", lambda x, m: jnp.nanvar(jnp.where(m, x, jnp.nan), 1), _MATRIX, _GAPS),
-    _reduction("cov", jnp.cov, Real((3, 5), (256, 1024))),
-    _reduction("corrcoef", jnp.corrcoef, Real((3, 5), (256, 1024))),
-    _reduction("trace", jnp.trace, Real((4, 4), (1024, 1024))),
+    _reduction("cov", jnp.cov, real((3, 5), (256, 1024))),
+    _reduction("corrcoef", jnp.corrcoef, real((3, 5), (256, 1024))),
+    _reduction("trace", jnp.trace, real((4, 4), (1024, 1024))),
     _reduction("trapezoid", jnp.trapezoid, _MATRIX),
     _reduction("custom reduction", lambda x: lax.reduce(x, x.dtype.type(0), lax.add, (1,)), _MATRIX),
     _norm("norm of a vector", jnp.linalg.norm, _VECTOR),
@@ -88,7 +88,7 @@ FUNCTIONS: tuple[Function, ...] = (
     _sorting(
         "sort by integers",
         lambda k, v: lax.sort((k, v), num_keys=1)[1],
-        Integer((3, 7), (64, 2048), 100),
+        integer((3, 7), (64, 2048), 100),
         _SORTED,
     ),
     _sorting("top_k", lambda x: lax.top_k(x, 3)[0], _SORTED),
@@ -98,5 +98,5 @@ FUNCTIONS: tuple[Function, ...] = (
     _sorting(
         "value at argmax", lambda x: jnp.take_along_axis(x, jnp.argmax(x, 1, keepdims=True), 1), _SORTED
     ),
-    _sorting("order of weights", lambda x, w: jnp.sort(x, 1) * w, _SORTED, Fixed(_SORTED)),
+    _sorting("order of weights", lambda x, w: jnp.sort(x, 1) * w, _SORTED, fixed(_SORTED)),
 )

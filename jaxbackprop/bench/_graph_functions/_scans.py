@@ -9,13 +9,13 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from ._function import Function, Integer, Real, function
+from ._function import Function, function, integer, real
 
-_STEPS = Real((5, 3), (64, 8192))
-_STATE = Real((3,), (8192,))
-_WEIGHTS = Real((3, 3), (64, 64), -0.2, 0.2)
-_ROWS = Real((5, 2, 3), (64, 32, 64))
-_BATCH = Real((2, 3), (32, 64))
+_STEPS = real((5, 3), (64, 8192))
+_STATE = real((3,), (8192,))
+_WEIGHTS = real((3, 3), (64, 64), -0.2, 0.2)
+_ROWS = real((5, 2, 3), (64, 32, 64))
+_BATCH = real((2, 3), (32, 64))
 
 _scan = functools.partial(function, "scans")
 _window = functools.partial(function, "windows")
@@ -112,7 +112,7 @@ def _descent(p: Any, x: Any) -> Any:
     return lax.scan(step, p, None, 10)[0]
 
 
-_IMAGES = Real((2, 6, 6, 3), (8, 64, 64, 16))
+_IMAGES = real((2, 6, 6, 3), (8, 64, 64, 16))
 
 
 def _pooled(kind: str, **settings: Any) -> Any:
@@ -153,15 +153,15 @@ FUNCTIONS: tuple[Function, ...] = (
     _scan(
         "scan under vmap",
         jax.vmap(_two_carries),
-        Real((2, 3), (8, 1024)),
-        Real((2, 3), (8, 1024)),
-        Real((2, 5, 3), (8, 64, 1024)),
+        real((2, 3), (8, 1024)),
+        real((2, 3), (8, 1024)),
+        real((2, 5, 3), (8, 64, 1024)),
     ),
     _scan(
         "scan over lookups",
         lambda e, i: lax.scan(lambda h, i: (jnp.sin(h + e[i]), h), e[0], i)[0],
-        Real((6, 3), (512, 256)),
-        Integer((4,), (64,), 6),
+        real((6, 3), (512, 256)),
+        integer((4,), (64,), 6),
     ),
     _scan(
         "sum of scan's inputs",
@@ -171,14 +171,14 @@ FUNCTIONS: tuple[Function, ...] = (
     _scan("fori_loop", _fori, _BATCH, _WEIGHTS),
     _scan("fori_loop over rows", _fori_rows, _STATE, _STEPS),
     _scan("fori_loop that writes", _writes, _STEPS),
-    _scan("fori_loop, Newton's method", _newton, Real((4,), (65536,), 0.5, 2.0)),
+    _scan("fori_loop, Newton's method", _newton, real((4,), (65536,), 0.5, 2.0)),
     _scan("steps of gradient descent", _descent, _STATE, _STATE),
     _scan(
         "associative_scan",
         functools.partial(lax.associative_scan, jnp.multiply),
-        Real((5, 3), (64, 4096), 0.9, 1.1),
+        real((5, 3), (64, 4096), 0.9, 1.1),
     ),
-    _scan("associative_scan of pairs", _linear, Real((5, 3), (64, 2048), 0.1, 0.9), Real((5, 3), (64, 2048))),
+    _scan("associative_scan of pairs", _linear, real((5, 3), (64, 2048), 0.1, 0.9), real((5, 3), (64, 2048))),
     _window("max pooling", _pooled("max"), _IMAGES),
     _window(
         "max pooling, overlapping", _pooled("max", window_dimensions=(1, 3, 3, 1), padding="SAME"), _IMAGES

@@ -11,13 +11,13 @@ import numpy as np
 from jax import lax
 from jax.ad_checkpoint import checkpoint_name
 
-from ._function import Fixed, Function, Integer, Real, function
+from ._function import Function, fixed, function, integer, real
 
-_X = Real((4, 5), (512, 512))
-_Y = Real((5, 3), (512, 512), -0.2, 0.2)
-_ROWS = Real((4, 5), (64, 8192))
-_ROW = Real((5,), (8192,))
-_SIGN = Integer((), (), 2)
+_X = real((4, 5), (512, 512))
+_Y = real((5, 3), (512, 512), -0.2, 0.2)
+_ROWS = real((4, 5), (64, 8192))
+_ROW = real((5,), (8192,))
+_SIGN = integer((), (), 2)
 
 _rule = functools.partial(function, "own rules")
 _inside = functools.partial(function, "transformations")
@@ -147,7 +147,7 @@ def _policy(name: str) -> Any:
 
 FUNCTIONS: tuple[Function, ...] = (
     _inside("jit", lambda x, w: _layer(x, w), _X, _Y),
-    _inside("jit, twice", _two_layers, Real((4, 5), (256, 256)), Real((5, 5), (256, 256), -0.2, 0.2)),
+    _inside("jit, twice", _two_layers, real((4, 5), (256, 256)), real((5, 5), (256, 256), -0.2, 0.2)),
     _inside("jit with several results", lambda x: jax.jit(lambda x: (x * 2, jnp.sin(x), 3))(x), _X),
     _inside("named scope", lambda x, w: jax.named_scope("layer")(_layer)(x, w), _X, _Y),
     _inside("stop_gradient", lambda x: x * lax.stop_gradient(jnp.exp(x)), _X),
@@ -155,38 +155,38 @@ FUNCTIONS: tuple[Function, ...] = (
     _inside(
         "vmap of vmap",
         lambda x, y: jax.vmap(lambda a: jax.vmap(lambda b: jnp.exp(-jnp.sum((a - b) ** 2)))(y))(x),
-        Real((4, 3), (256, 16)),
-        Real((5, 3), (256, 16)),
+        real((4, 3), (256, 16)),
+        real((5, 3), (256, 16)),
     ),
     _inside(
-        "vmap over other axes", jax.vmap(lambda a, b: a * jnp.sum(b), (1, 0), 1), _X, Real((5, 3), (512, 64))
+        "vmap over other axes", jax.vmap(lambda a, b: a * jnp.sum(b), (1, 0), 1), _X, real((5, 3), (512, 64))
     ),
     _inside(
         "vectorize",
         jnp.vectorize(jnp.dot, signature="(n,m),(m)->(n)"),
-        Real((2, 3, 4), (8, 128, 256)),
-        Real((2, 4), (8, 256)),
+        real((2, 3, 4), (8, 128, 256)),
+        real((2, 4), (8, 256)),
     ),
     _inside("map", lambda x: lax.map(lambda r: jnp.sin(r) * jnp.sum(r), x), _ROWS),
     _inside("map in batches", lambda x: lax.map(lambda r: jnp.sin(r) * jnp.sum(r), x, batch_size=2), _ROWS),
     _inside("apply_along_axis", lambda x: jnp.apply_along_axis(jnp.cumsum, 1, x), _X),
     _inside("gradient inside", _inner_gradient, _X),
-    _inside("gradient penalty", _penalty, Real((4, 5), (256, 256)), Real((5, 3), (256, 256), -0.2, 0.2)),
+    _inside("gradient penalty", _penalty, real((4, 5), (256, 256)), real((5, 3), (256, 256), -0.2, 0.2)),
     _inside("jvp inside", lambda x, v: jax.jvp(jnp.tanh, (x,), (v,))[1], _X, _X),
     _inside(
         "vjp inside",
         lambda x, w: jax.vjp(_layer, x, w)[1](jnp.ones((x.shape[0], w.shape[1]), x.dtype)),
-        Real((4, 5), (256, 256)),
-        Real((5, 3), (256, 256), -0.2, 0.2),
+        real((4, 5), (256, 256)),
+        real((5, 3), (256, 256), -0.2, 0.2),
     ),
     _inside(
-        "jacobian inside", lambda x: jax.jacfwd(lambda x: jnp.sin(x) * jnp.sum(x))(x), Real((4,), (256,))
+        "jacobian inside", lambda x: jax.jacfwd(lambda x: jnp.sin(x) * jnp.sum(x))(x), real((4,), (256,))
     ),
     _inside(
-        "hessian inside", lambda x: jax.hessian(lambda x: jnp.sum(jnp.sin(x)) ** 2)(x), Real((4,), (64,))
+        "hessian inside", lambda x: jax.hessian(lambda x: jnp.sum(jnp.sin(x)) ** 2)(x), real((4,), (64,))
     ),
     _inside(
-        "linearize inside", lambda x, v: jax.linearize(lambda x: jnp.exp(jnp.sin(x)), x)[1](v), _X, Fixed(_X)
+        "linearize inside", lambda x, v: jax.linearize(lambda x: jnp.exp(jnp.sin(x)), x)[1](v), _X, fixed(_X)
     ),
     _inside(
         "half precision inside",
@@ -199,17 +199,17 @@ FUNCTIONS: tuple[Function, ...] = (
     _rule("custom_jvp with a fixed argument", lambda x: _powered(x, 3), _X),
     _rule("custom_jvp of two, with two results", lambda x, y: _mixed(x, y), _X, _X),
     _rule("custom_jvp, one result unused", lambda x, y: _mixed(x, y)[0], _X, _X),
-    _rule("custom_jvp, one argument fixed", lambda x, y: _mixed(x, y), _X, Fixed(_X)),
+    _rule("custom_jvp, one argument fixed", lambda x, y: _mixed(x, y), _X, fixed(_X)),
     _rule("custom_jvp that closes over an array", _closing, _X),
     _rule("custom_jvp under vmap", lambda x: jax.vmap(_log1pexp)(x), _X),
     _rule("custom_jvp under jit", lambda x: jax.jit(_log1pexp)(x), _X),
-    _rule("custom_vjp", lambda x, b: _clipped(x * x, b), _X, Real((), (), 0.1, 0.2)),
+    _rule("custom_vjp", lambda x, b: _clipped(x * x, b), _X, real((), (), 0.1, 0.2)),
     _rule(
         "custom_vjp with a fixed function",
         lambda x, s, t: _applied(_sine, x, {"scale": s, "shift": t}),
         _X,
-        Real((), ()),
-        Real((), ()),
+        real((), ()),
+        real((), ()),
     ),
     _rule("custom_vjp of a pytree", lambda a, b: _softened({"a": a, "b": b}), _X, _X),
     _rule("custom_vjp, one result unused", lambda a, b: _softened({"a": a, "b": b})["norm"], _X, _X),
@@ -267,11 +267,11 @@ FUNCTIONS: tuple[Function, ...] = (
         _X,
         _Y,
     ),
-    _branch("switch", lambda i, x: lax.switch(i, [jnp.sin, jnp.cos, jnp.exp], x), Integer((), (), 3), _X),
+    _branch("switch", lambda i, x: lax.switch(i, [jnp.sin, jnp.cos, jnp.exp], x), integer((), (), 3), _X),
     _branch(
         "switch under vmap",
         jax.vmap(lambda i, x: lax.switch(i, [jnp.sin, jnp.cos, jnp.exp], x)),
-        Integer((4,), (512,), 3),
+        integer((4,), (512,), 3),
         _X,
     ),
     _branch(

@@ -1,7 +1,6 @@
 """One row an operator: what `verify`, the tests, the documentation and the benchmark know about it.
 
-A row's cases say which arguments to draw: `Real`, `Spread`, `Integer`, `Key`, or the value itself where it is
-static.
+A row's cases hold what is to be drawn (see `jaxbackprop._specs`), and values that are static as they are.
 Ranges and special values stand apart: random draws look at smooth points, `special` at kinks, ties and tails.
 """
 
@@ -13,12 +12,8 @@ from ._layers import ROWS as _LAYERS
 from ._losses import ROWS as _LOSSES
 from ._norms import ROWS as _NORMS
 from ._row import Case as Case
-from ._row import Integer as Integer
-from ._row import Key as Key
 from ._row import Kind as Kind
 from ._row import Operator as Operator
-from ._row import Real as Real
-from ._row import Spread as Spread
 from ._sequences import ROWS as _SEQUENCES
 
 CATALOGUE: tuple[Operator, ...] = (*_LAYERS, *_LOSSES, *_ACTIVATIONS, *_GATES, *_SEQUENCES, *_NORMS)

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from jaxbackprop import ops
+from jaxbackprop._specs import real
 
 from .. import plain
-from ._row import Case, Operator, Real
+from ._row import Case, Operator
 
 _TAILS = np.array([-88.0, -20.0, -1.0, -1e-3, 0.0, 1e-3, 1.0, 20.0, 88.0])
 _KINKS = np.array([-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0])
@@ -43,28 +44,28 @@ ROWS: tuple[Operator, ...] = (
     _entrywise(
         "sigmoid",
         formula="dx = y (1 - y) dy on paper",
-        cases=(Case((Real((4, 5), -4.0, 4.0),), bar=4.0), Case((Real((), -4.0, 4.0),))),
+        cases=(Case((real((4, 5), -4.0, 4.0),), bar=4.0), Case((real((), -4.0, 4.0),))),
         special=((_TAILS,),),
         source='unit 2, "sigmoid"',
     ),
     _entrywise(
         "tanh",
         formula="dx = (1 - y²) dy on paper",
-        cases=(Case((Real((4, 5)),), bar=4.0), Case((Real(()),))),
+        cases=(Case((real((4, 5)),), bar=4.0), Case((real(()),))),
         special=((_TAILS / 2,),),
     ),
     _entrywise(
         "hardtanh",
         formula="dx = dy where -1 <= x <= 1, else 0",
-        cases=(Case((Real((4, 5)),)), Case((Real(()),))),
+        cases=(Case((real((4, 5)),)), Case((real(()),))),
         special=((_KINKS,),),
     ),
     _entrywise(
         "relu",
         formula="dx = dy where x > 0, else 0",
         cases=(
-            Case((Real((4, 5)),)),
-            Case((Real(()),)),
+            Case((real((4, 5)),)),
+            Case((real(()),)),
         ),
         special=((_KINKS,),),
         source='unit 3, "Activation Function", "Dying ReLU"',
@@ -73,8 +74,8 @@ ROWS: tuple[Operator, ...] = (
         "leaky_relu",
         formula="dx = dy where x > 0, else slope · dy",
         cases=(
-            Case((Real((4, 5)),)),
-            Case((Real((4, 5)), 0.2)),
+            Case((real((4, 5)),)),
+            Case((real((4, 5)), 0.2)),
         ),
         special=((_KINKS,),),
     ),
@@ -89,9 +90,9 @@ ROWS: tuple[Operator, ...] = (
         op=ops.prelu,
         oracle=plain.prelu,
         cases=(
-            Case((Real((4, 5)), Real((), 0.1, 0.5))),
-            Case((Real((4, 5)), Real((5,), 0.1, 0.5))),
-            Case((Real((2, 4, 5)), Real((4, 1), -0.5, 0.5))),
+            Case((real((4, 5)), real((), 0.1, 0.5))),
+            Case((real((4, 5)), real((5,), 0.1, 0.5))),
+            Case((real((2, 4, 5)), real((4, 1), -0.5, 0.5))),
         ),
         special=((_KINKS, np.array(0.25)),),
         elementwise=True,
@@ -101,8 +102,8 @@ ROWS: tuple[Operator, ...] = (
         "elu",
         formula="dx = dy where x > 0, else alpha exp(x) dy",
         cases=(
-            Case((Real((4, 5)),), bar=4.0),
-            Case((Real((4, 5)), 1.5)),
+            Case((real((4, 5)),), bar=4.0),
+            Case((real((4, 5)), 1.5)),
         ),
         special=(
             (_TAILS,),
@@ -113,8 +114,8 @@ ROWS: tuple[Operator, ...] = (
         "softplus",
         formula="dx = σ(x) dy, the sigmoid of x",
         cases=(
-            Case((Real((4, 5)),), bar=4.0),
-            Case((Real(()),)),
+            Case((real((4, 5)),), bar=4.0),
+            Case((real(()),)),
         ),
         special=((_TAILS,),),
     ),
@@ -122,8 +123,8 @@ ROWS: tuple[Operator, ...] = (
         "silu",
         formula="dx = σ(x) (1 + x σ(-x)) dy, by the product rule and σ' = σ(x) σ(-x)",
         cases=(
-            Case((Real((4, 5)),), bar=8.0, least=0.1),
-            Case((Real(()),)),
+            Case((real((4, 5)),), bar=8.0, least=0.1),
+            Case((real(()),)),
         ),
         special=((_TAILS,),),
     ),
@@ -131,8 +132,8 @@ ROWS: tuple[Operator, ...] = (
         "gelu",
         formula="dx = (Φ(x) + x φ(x)) dy, with φ = Φ' the density",
         cases=(
-            Case((Real((4, 5)),), bar=12.0, least=0.1),
-            Case((Real((4, 5)),), {"approximate": False}, bar=8.0, least=0.1),
+            Case((real((4, 5)),), bar=12.0, least=0.1),
+            Case((real((4, 5)),), {"approximate": False}, bar=8.0, least=0.1),
         ),
         special=((_TAILS,),),
     ),
@@ -143,7 +144,7 @@ ROWS: tuple[Operator, ...] = (
         formula="dx = dy at the winner, 0 elsewhere",
         op=ops.max,
         oracle=plain.max,
-        cases=(Case((Real((4, 5)), 1)), Case((Real((3, 4, 5)), -3)), Case((Real((5,)), 0))),
+        cases=(Case((real((4, 5)), 1)), Case((real((3, 4, 5)), -3)), Case((real((5,)), 0))),
         special=((_TIES, 1), (_TIES, 0)),
         elementwise=True,
         source='unit 2, "max"',
@@ -156,9 +157,9 @@ ROWS: tuple[Operator, ...] = (
         op=ops.maximum,
         oracle=plain.maximum,
         cases=(
-            Case((Real((4, 3)), Real((4, 3)))),
-            Case((Real((4, 3)), Real((1, 3)))),
-            Case((Real((4, 3)), Real(()))),
+            Case((real((4, 3)), real((4, 3)))),
+            Case((real((4, 3)), real((1, 3)))),
+            Case((real((4, 3)), real(()))),
         ),
         special=((_TIES, _TIES[:, ::-1].copy()),),
         source='unit 2, "max gate: gradient router"',

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from jaxbackprop import ops
+from jaxbackprop._specs import real
 
 from .. import plain
-from ._row import Case, Operator, Real
+from ._row import Case, Operator
 
-_PAIR = (Real((4, 3)), Real((4, 3)))
-_BROADCAST = (Real((4, 3)), Real((1, 3)))
-_SCALAR = (Real((4, 3)), Real(()))
+_PAIR = (real((4, 3)), real((4, 3)))
+_BROADCAST = (real((4, 3)), real((1, 3)))
+_SCALAR = (real((4, 3)), real(()))
 
 ROWS: tuple[Operator, ...] = (
     Operator(
@@ -41,7 +42,7 @@ ROWS: tuple[Operator, ...] = (
         formula="the copy gate adds: dx = Σ dy over the copies",
         op=ops.copy,
         oracle=plain.copy,
-        cases=(Case((Real((4, 3)), 3)), Case((Real(()), 1))),
+        cases=(Case((real((4, 3)), 3)), Case((real(()), 1))),
         source='unit 2, "copy gate: gradient adder"',
     ),
 )

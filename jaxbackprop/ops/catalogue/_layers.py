@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from jaxbackprop import ops
+from jaxbackprop._specs import Key, integer, real
 
 from .. import plain
-from ._row import Case, Integer, Key, Operator, Real
+from ._row import Case, Operator
 
 ROWS: tuple[Operator, ...] = (
     Operator(
@@ -18,9 +19,9 @@ ROWS: tuple[Operator, ...] = (
         op=ops.linear,
         oracle=plain.linear,
         cases=(
-            Case((Real((5, 4)), Real((3, 4)), Real((3,)))),
-            Case((Real((2, 5, 4)), Real((4, 4)))),
-            Case((Real((4,)), Real((3, 4)), Real((3,)))),
+            Case((real((5, 4)), real((3, 4)), real((3,)))),
+            Case((real((2, 5, 4)), real((4, 4)))),
+            Case((real((4,)), real((3, 4)), real((3,)))),
         ),
         source='unit 1, "Derivative wrt a weight matrix"',
     ),
@@ -35,9 +36,9 @@ ROWS: tuple[Operator, ...] = (
         op=ops.window_lookup,
         oracle=plain.window_lookup,
         cases=(
-            Case((Real((7, 4)), Integer((6, 5), 0, 7))),
-            Case((Real((7, 4)), Integer((2, 6, 3), -1, 7)), {"padding_id": -1}),
-            Case((Real((7, 4)), Integer((2, 6, 3), 0, 7)), {"padding_id": 3}),
+            Case((real((7, 4)), integer((6, 5), 0, 7))),
+            Case((real((7, 4)), integer((2, 6, 3), -1, 7)), {"padding_id": -1}),
+            Case((real((7, 4)), integer((2, 6, 3), 0, 7)), {"padding_id": 3}),
         ),
         special=((np.linspace(-1, 1, 28).reshape(7, 4), np.array([[2, 2, 2], [0, 6, 0]], np.int32)),),
         source='unit 1, "Deriving gradient wrt words"',
@@ -53,9 +54,9 @@ ROWS: tuple[Operator, ...] = (
         op=ops.embedding,
         oracle=plain.embedding,
         cases=(
-            Case((Real((7, 4)), Integer((6, 2), 0, 7))),
-            Case((Real((7, 4)), Integer((9,), -1, 7)), {"padding_id": -1}),
-            Case((Real((7, 4)), Integer((9,), 0, 7)), {"padding_id": 3}),
+            Case((real((7, 4)), integer((6, 2), 0, 7))),
+            Case((real((7, 4)), integer((9,), -1, 7)), {"padding_id": -1}),
+            Case((real((7, 4)), integer((9,), 0, 7)), {"padding_id": 3}),
         ),
         special=((np.linspace(-1, 1, 28).reshape(7, 4), np.full((3, 2), 5, np.int32)),),
         source='unit 1, "Deriving gradient wrt words"',
@@ -68,8 +69,8 @@ ROWS: tuple[Operator, ...] = (
         op=ops.dropout,
         oracle=plain.dropout,
         cases=(
-            Case((Real((6, 5)), Key(), 0.4)),
-            Case((Real((6, 5)), Key(), 0.4), {"deterministic": True}),
+            Case((real((6, 5)), Key(raw=True), 0.4)),
+            Case((real((6, 5)), Key(raw=True), 0.4), {"deterministic": True}),
         ),
         source='unit 3, "Overfitting -> Regularization, Dropout"',
     ),

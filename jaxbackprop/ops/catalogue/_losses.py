@@ -5,15 +5,21 @@ from __future__ import annotations
 import numpy as np
 
 from jaxbackprop import ops
+from jaxbackprop._specs import Array, Magnitudes, integer, real
 
 from .. import plain
-from ._row import Case, Integer, Operator, Real, Spread
+from ._row import Case, Operator
 
-_PARAMETERS = {"hidden": {"W": Real((3, 4)), "b": Real((3,))}, "table": Real((5, 2))}
+_PARAMETERS = {"hidden": {"W": real((3, 4)), "b": real((3,))}, "table": real((5, 2))}
 
 # Seven tokens of four inputs, six classes.
-_INPUTS, _CLASSES = Real((7, 4), -1.0, 1.0), Real((6, 4))
+_INPUTS, _CLASSES = real((7, 4), -1.0, 1.0), real((6, 4))
 _AXES = np.array([[1.0, 0.0], [-1.0, 0.5], [0.0, 1.0]])
+
+
+def _spread(shape: tuple[int, ...], offset: float = 0.0) -> Array:
+    return Array("float64", shape, Magnitudes(offset=offset))
+
 
 ROWS: tuple[Operator, ...] = (
     Operator(
@@ -27,17 +33,17 @@ ROWS: tuple[Operator, ...] = (
         op=ops.softmax_cross_entropy,
         oracle=plain.softmax_cross_entropy,
         cases=(
-            Case((Real((6, 5)), Integer((6,), 0, 5))),
-            Case((Real((2, 6, 5)), Integer((2, 6), -1, 5)), {"ignore_label": -1}),
-            Case((Real((6, 5)), Real((6, 5), 0.0, 1.0))),
+            Case((real((6, 5)), integer((6,), 0, 5))),
+            Case((real((2, 6, 5)), integer((2, 6), -1, 5)), {"ignore_label": -1}),
+            Case((real((6, 5)), real((6, 5), 0.0, 1.0))),
         ),
         special=(
             (np.array([[1e4, -1e4, 0.0], [-1e4, 1e4, 1e4], [0.0, 0.0, 0.0]]), np.array([0, 1, 2], np.int32)),
             (np.array([[1e4, -1e4, 0.0], [-1e4, 1e4, 1e4]]), np.array([1, 0], np.int32)),
         ),
         tails=(
-            Case((Spread((300, 6), offset=1e4), Integer((300,), 0, 6)), bar=8.0, least=2.0**-80),
-            Case((Spread((100, 6), offset=1e4), Real((100, 6), 0.0, 1.0))),
+            Case((_spread((300, 6), offset=1e4), integer((300,), 0, 6)), bar=8.0, least=2.0**-80),
+            Case((_spread((100, 6), offset=1e4), real((100, 6), 0.0, 1.0))),
         ),
         source='unit 1, "softmax: correct class / incorrect class"',
     ),
@@ -49,17 +55,17 @@ ROWS: tuple[Operator, ...] = (
         op=ops.linear_softmax_cross_entropy,
         oracle=plain.linear_softmax_cross_entropy,
         cases=(
-            Case((_INPUTS, _CLASSES, Integer((7,), 0, 6), Real((6,))), {"chunk": 3}),
-            Case((_INPUTS, _CLASSES, Integer((7,), 0, 6)), {"reduction": "none", "chunk": 3}),
+            Case((_INPUTS, _CLASSES, integer((7,), 0, 6), real((6,))), {"chunk": 3}),
+            Case((_INPUTS, _CLASSES, integer((7,), 0, 6)), {"reduction": "none", "chunk": 3}),
             Case(
-                (Real((2, 5, 4), -1.0, 1.0), _CLASSES, Integer((2, 5), -1, 6), Real((6,))),
+                (real((2, 5, 4), -1.0, 1.0), _CLASSES, integer((2, 5), -1, 6), real((6,))),
                 {"reduction": "none", "ignore_label": -1, "label_smoothing": 0.1, "chunk": 4},
             ),
             Case(
-                (Real((2, 5, 4), -1.0, 1.0), _CLASSES, Integer((2, 5), -1, 6), Real((6,))),
+                (real((2, 5, 4), -1.0, 1.0), _CLASSES, integer((2, 5), -1, 6), real((6,))),
                 {"reduction": "sum", "ignore_label": -1, "label_smoothing": 0.1, "chunk": 4},
             ),
-            Case((_INPUTS, _CLASSES, Integer((7,), 1, 7)), {"ignore_label": 6}),
+            Case((_INPUTS, _CLASSES, integer((7,), 1, 7)), {"ignore_label": 6}),
         ),
         special=(
             (np.array([[1e4, 0.0], [-1e4, 0.0], [0.0, 0.0]]), _AXES, np.array([0, 0, 2], np.int32)),
@@ -75,13 +81,13 @@ ROWS: tuple[Operator, ...] = (
         op=ops.sigmoid_binary_cross_entropy,
         oracle=plain.sigmoid_binary_cross_entropy,
         cases=(
-            Case((Real((4, 5)), Integer((4, 5), 0, 2))),
-            Case((Real((4, 5)), Real((4, 5), 0.0, 1.0))),
+            Case((real((4, 5)), integer((4, 5), 0, 2))),
+            Case((real((4, 5)), real((4, 5), 0.0, 1.0))),
         ),
         special=((np.array([1e4, -1e4, 0.0, 20.0, -20.0]), np.array([1, 0, 1, 1, 0], np.int32)),),
         tails=(
-            Case((Spread((1500,)), Integer((1500,), 0, 2))),
-            Case((Spread((500,)), Real((500,), 0.0, 1.0)), least=0.1),
+            Case((_spread((1500,)), integer((1500,), 0, 2))),
+            Case((_spread((500,)), real((500,), 0.0, 1.0)), least=0.1),
         ),
         elementwise=True,
         source='unit 1, "softmax", for two classes; unit 2, "sigmoid"',
@@ -93,7 +99,7 @@ ROWS: tuple[Operator, ...] = (
         formula="dp = 2 (p - t) dy / N, and dt = -dp",
         op=ops.mean_squared_error,
         oracle=plain.mean_squared_error,
-        cases=(Case((Real((4, 5)), Real((4, 5)))), Case((Real(()), Real(())))),
+        cases=(Case((real((4, 5)), real((4, 5)))), Case((real(()), real(())))),
         source='unit 1, "objective"',
     ),
     Operator(
@@ -103,7 +109,7 @@ ROWS: tuple[Operator, ...] = (
         formula="dx = p dy with p = exp(x - y) = softmax(x)",
         op=ops.logsumexp,
         oracle=plain.logsumexp,
-        cases=(Case((Real((4, 5)),)), Case((Real((3, 4, 5)), 1))),
+        cases=(Case((real((4, 5)),)), Case((real((3, 4, 5)), 1))),
         special=((np.array([[1e4, -1e4, 0.0], [0.0, 0.0, 0.0]]),),),
         source='unit 1, "softmax"',
     ),
@@ -117,7 +123,7 @@ ROWS: tuple[Operator, ...] = (
         ),
         op=ops.softmax,
         oracle=plain.softmax,
-        cases=(Case((Real((4, 5)),)), Case((Real((3, 4, 5)), 1))),
+        cases=(Case((real((4, 5)),)), Case((real((3, 4, 5)), 1))),
         special=((np.array([[1e4, -1e4, 0.0], [0.0, 0.0, 0.0]]),),),
         source='unit 1, "softmax"',
     ),
@@ -129,9 +135,9 @@ ROWS: tuple[Operator, ...] = (
         op=ops.l2,
         oracle=plain.l2,
         cases=(
-            Case((_PARAMETERS, Real((), 0.1, 1.0))),
-            Case((_PARAMETERS, Real((), 0.1, 1.0)), {"biases": True, "tables": True}),
-            Case((Real((3, 4)), Real((), 0.1, 1.0))),
+            Case((_PARAMETERS, real((), 0.1, 1.0))),
+            Case((_PARAMETERS, real((), 0.1, 1.0)), {"biases": True, "tables": True}),
+            Case((real((3, 4)), real((), 0.1, 1.0))),
         ),
         source='unit 3, "Regularization"',
     ),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from jaxbackprop import ops
+from jaxbackprop._specs import real
 
 from .. import plain
-from ._row import Case, Operator, Real
+from ._row import Case, Operator
 
 # A usual feature beside a constant one, and two far from 0, where float32 has steps of 2^-10.
 _CONSTANT = np.array([[-1.0, 3.0], [0.5, 3.0], [2.0, 3.0], [-0.25, 3.0]])
@@ -28,11 +29,11 @@ ROWS: tuple[Operator, ...] = (
         op=ops.batch_norm,
         oracle=plain.batch_norm,
         cases=(
-            Case((Real((6, 4)), Real((4,), 0.5, 2.0), Real((4,)))),
-            Case((Real((2, 5, 4)), Real((4,), 0.5, 2.0), Real((4,)), _MASK)),
-            Case((Real((6, 4)),), {"epsilon": 0.1}),
-            Case((Real((2, 5, 3)), None, Real((3,)))),
-            Case((Real((2, 5, 3)), Real((3,), 0.5, 2.0), None, _MASK)),
+            Case((real((6, 4)), real((4,), 0.5, 2.0), real((4,)))),
+            Case((real((2, 5, 4)), real((4,), 0.5, 2.0), real((4,)), _MASK)),
+            Case((real((6, 4)),), {"epsilon": 0.1}),
+            Case((real((2, 5, 3)), None, real((3,)))),
+            Case((real((2, 5, 3)), real((3,), 0.5, 2.0), None, _MASK)),
         ),
         special=(
             (_CONSTANT, _SCALE, _BIAS),
@@ -49,9 +50,9 @@ ROWS: tuple[Operator, ...] = (
         op=ops.batch_norm_inference,
         oracle=plain.batch_norm_inference,
         cases=(
-            Case((Real((6, 4)), Real((4,)), Real((4,), 0.5, 2.0), Real((4,)), Real((4,)))),
-            Case((Real((2, 3, 4)), Real((4,)), Real((4,), 0.5, 2.0), Real((4,))), {"epsilon": 0.1}),
-            Case((Real((4,)), Real((4,)), Real((4,), 0.5, 2.0), None, Real((4,)))),
+            Case((real((6, 4)), real((4,)), real((4,), 0.5, 2.0), real((4,)), real((4,)))),
+            Case((real((2, 3, 4)), real((4,)), real((4,), 0.5, 2.0), real((4,))), {"epsilon": 0.1}),
+            Case((real((4,)), real((4,)), real((4,), 0.5, 2.0), None, real((4,)))),
         ),
         special=(
             (_CONSTANT, np.array([0.25, 3.0]), np.array([1.0, 0.0]), _SCALE, _BIAS),
@@ -70,10 +71,10 @@ ROWS: tuple[Operator, ...] = (
         op=ops.layer_norm,
         oracle=plain.layer_norm,
         cases=(
-            Case((Real((5, 6)), Real((6,), 0.5, 2.0), Real((6,)))),
-            Case((Real((2, 3, 6)),), {"epsilon": 0.1}),
-            Case((Real((6,)), Real((6,), 0.5, 2.0))),
-            Case((Real((5, 6)), None, Real((6,)))),
+            Case((real((5, 6)), real((6,), 0.5, 2.0), real((6,)))),
+            Case((real((2, 3, 6)),), {"epsilon": 0.1}),
+            Case((real((6,)), real((6,), 0.5, 2.0))),
+            Case((real((5, 6)), None, real((6,)))),
         ),
         special=(
             (_CONSTANT.T, np.array([0.5, -1.0, 2.0, 1.0]), np.array([0.0, 1.0, -2.0, 3.0])),

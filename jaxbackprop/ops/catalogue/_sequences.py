@@ -5,18 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from jaxbackprop import ops
+from jaxbackprop._specs import Key, real
 
 from .. import plain
-from ._row import Case, Key, Operator, Real
+from ._row import Case, Operator
 
 # Weights that let a state neither explode nor die over a few steps.
-_W_X, _W_H, _B = Real((3, 4), -0.5, 0.5), Real((3, 3), -0.6, 0.6), Real((3,), -0.5, 0.5)
+_W_X, _W_H, _B = real((3, 4), -0.5, 0.5), real((3, 3), -0.6, 0.6), real((3,), -0.5, 0.5)
 # A whole sequence, one with a gap, one that is all padding.
 _RUNS = np.array([[True] * 5, [True, False, True, True, False]])
 _FILLS = np.array([[True] * 5, [False] * 5])
 _EYE = np.eye(3)
 
-_QUERIES, _KEYS, _VALUES = Real((3, 2, 4), -1.0, 1.0), Real((5, 2, 4), -1.0, 1.0), Real((5, 2, 3))
+_QUERIES, _KEYS, _VALUES = real((3, 2, 4), -1.0, 1.0), real((5, 2, 4), -1.0, 1.0), real((5, 2, 3))
 _CAUSAL = np.tril(np.ones((4, 4), np.bool_))
 _PADDED = np.array([[[[True, True, True, False, True]]], [[[False, True, True, False, False]]]])
 # Scores of ±1e4, ties, and a query that looks nowhere.
@@ -44,13 +45,13 @@ ROWS: tuple[Operator, ...] = (
         op=ops.rnn,
         oracle=plain.rnn,
         cases=(
-            Case((Real((2, 5, 4), -1.0, 1.0), _W_X, _W_H, _B, Real((2, 3), -0.5, 0.5))),
-            Case((Real((5, 4), -1.0, 1.0), _W_X, _W_H)),
-            Case((Real((2, 5, 4), -1.0, 1.0), _W_X, _W_H, _B, None, _RUNS)),
+            Case((real((2, 5, 4), -1.0, 1.0), _W_X, _W_H, _B, real((2, 3), -0.5, 0.5))),
+            Case((real((5, 4), -1.0, 1.0), _W_X, _W_H)),
+            Case((real((2, 5, 4), -1.0, 1.0), _W_X, _W_H, _B, None, _RUNS)),
             Case(
-                (Real((2, 5, 4), -1.0, 1.0), _W_X, _W_H, None, Real((2, 3)), _FILLS), {"activation": "relu"}
+                (real((2, 5, 4), -1.0, 1.0), _W_X, _W_H, None, real((2, 3)), _FILLS), {"activation": "relu"}
             ),
-            Case((Real((2, 2, 3, 4), -1.0, 1.0), _W_X, _W_H, _B), {"activation": "relu"}),
+            Case((real((2, 2, 3, 4), -1.0, 1.0), _W_X, _W_H, _B), {"activation": "relu"}),
         ),
         special=(
             (np.array([[20.0] * 4, [-20.0] * 4, [0.0] * 4]), np.ones((3, 4)), _EYE, np.zeros(3)),
@@ -67,8 +68,8 @@ ROWS: tuple[Operator, ...] = (
         op=ops.bare_rnn,
         oracle=plain.bare_rnn,
         cases=(
-            Case((Real((3, 3), -0.2, 0.8), Real((3,), 0.0, 1.0), 5)),
-            Case((Real((3, 3), -0.2, 0.8), Real((2, 4, 3), 0.0, 1.0), 3)),
+            Case((real((3, 3), -0.2, 0.8), real((3,), 0.0, 1.0), 5)),
+            Case((real((3, 3), -0.2, 0.8), real((2, 4, 3), 0.0, 1.0), 3)),
         ),
         special=(
             (_EYE, np.array([0.0, 1.0, -1.0]), 4),
@@ -88,10 +89,10 @@ ROWS: tuple[Operator, ...] = (
         op=ops.max_pool,
         oracle=plain.max_pool,
         cases=(
-            Case((Real((7, 3)), 3)),
-            Case((Real((2, 7, 3)), 3, 2)),
-            Case((Real((2, 1, 8, 2)), 2, 3)),
-            Case((Real((2, 6, 3)), 6)),
+            Case((real((7, 3)), 3)),
+            Case((real((2, 7, 3)), 3, 2)),
+            Case((real((2, 1, 8, 2)), 2, 3)),
+            Case((real((2, 6, 3)), 6)),
         ),
         special=(
             (np.zeros((4, 2)), 4),
@@ -112,18 +113,18 @@ ROWS: tuple[Operator, ...] = (
         oracle=plain.attention,
         cases=(
             Case((_QUERIES, _KEYS, _VALUES)),
-            Case((Real((2, 4, 1, 3), -1.0, 1.0), Real((2, 4, 1, 3), -1.0, 1.0), Real((2, 4, 1, 2)), _CAUSAL)),
+            Case((real((2, 4, 1, 3), -1.0, 1.0), real((2, 4, 1, 3), -1.0, 1.0), real((2, 4, 1, 2)), _CAUSAL)),
             Case(
                 (
-                    Real((2, 3, 2, 4), -1.0, 1.0),
-                    Real((2, 5, 2, 4), -1.0, 1.0),
-                    Real((2, 5, 2, 3)),
+                    real((2, 3, 2, 4), -1.0, 1.0),
+                    real((2, 5, 2, 4), -1.0, 1.0),
+                    real((2, 5, 2, 3)),
                     _PADDED,
                 ),
                 {"scale": 0.3},
             ),
-            Case((_QUERIES, _KEYS, _VALUES, None, Key()), {"dropout_rate": 0.3}),
-            Case((_QUERIES, _KEYS, _VALUES, _PADDED[0], Key()), {"dropout_rate": 0.5, "scale": 0.7}),
+            Case((_QUERIES, _KEYS, _VALUES, None, Key(raw=True)), {"dropout_rate": 0.3}),
+            Case((_QUERIES, _KEYS, _VALUES, _PADDED[0], Key(raw=True)), {"dropout_rate": 0.5, "scale": 0.7}),
         ),
         special=(
             (_SATURATED, _SCORED, _VALUED),

@@ -13,14 +13,14 @@ from jax import lax
 from jax.ad_checkpoint import checkpoint_name
 from jax.extend.core import primitives
 
-from jaxbackprop.ops.catalogue import Integer, Real
+from jaxbackprop._specs import integer, real
 
 from ._row import Row
 
-A = Real((3, 4))
-POSITIVE = Real((3, 4), 0.5, 3.0)
-ROW, COLUMN, NUMBER = Real((1, 4)), Real((3, 1)), Real(())
-EMPTY = Real((0, 4))
+A = real((3, 4))
+POSITIVE = real((3, 4), 0.5, 3.0)
+ROW, COLUMN, NUMBER = real((1, 4)), real((3, 1)), real(())
+EMPTY = real((0, 4))
 
 # Operands that tie, and signed zeros.
 TIES = (np.array([1.0, 2.0, 0.0, -0.0, -1.0]), np.array([1.0, 1.0, 0.0, 0.0, 3.0]))
@@ -91,7 +91,7 @@ def _put(a: Any, b: Any) -> Any:
 def _broadcast(primitive: str, f: Any, low: float = -3.0) -> tuple[Row, ...]:
     """Rows of a function of two operands: alike, and one of them smaller along an axis or a number."""
     full, row, column, number, empty = (
-        Real(spec.shape, low, 3.0) for spec in (A, ROW, COLUMN, NUMBER, EMPTY)
+        real(spec.shape, low, 3.0) for spec in (A, ROW, COLUMN, NUMBER, EMPTY)
     )
     return (
         Row(primitive, f, (full, full)),
@@ -119,16 +119,16 @@ ROWS: tuple[Row, ...] = (
     Row("div", lambda x: 1.0 / x, (POSITIVE,), say="one over b"),
     # It jumps: where a draw lies next to a jump differences say nothing.
     *(dataclasses.replace(row, smooth=not row.say) for row in _broadcast("rem", lax.rem, 0.5)),
-    Row("rem", lax.rem, (Real((3, 4), -9.0, 9.0), A), say="of either sign", smooth=False),
+    Row("rem", lax.rem, (real((3, 4), -9.0, 9.0), A), say="of either sign", smooth=False),
     *_broadcast("pow", lax.pow, 0.5),
     Row(
         "pow",
         _whole_power,
-        (POSITIVE, Integer((3, 4), -3, 4)),
+        (POSITIVE, integer((3, 4), -3, 4)),
         ((KINKS, np.array([0, 1, 2, 0], np.int32)), (np.zeros(4), np.array([0, 1, 2, 3], np.int32))),
         say="integers",
     ),
-    Row("pow", _whole_power, (POSITIVE, Integer((), 2, 4)), say="one integer"),
+    Row("pow", _whole_power, (POSITIVE, integer((), 2, 4)), say="one integer"),
     Row(
         "pow",
         lambda x: lax.pow(x, jnp.full_like(x, 2.5)),
@@ -163,14 +163,14 @@ ROWS: tuple[Row, ...] = (
     Row(
         "clamp",
         lax.clamp,
-        (Real((3, 4), -2.0, -0.5), A, Real((3, 4), 0.5, 2.0)),
+        (real((3, 4), -2.0, -0.5), A, real((3, 4), 0.5, 2.0)),
         ((np.full(5, -1.0), LIMITS, np.full(5, 1.0)), (np.full(5, 1.0), LIMITS, np.full(5, 1.0))),
     ),
     Row("clamp", _clamped_between_numbers, (A,), ((LIMITS,),), say="constants"),
     Row("select_n", lambda x, y: lax.select(x > y, x, y), (A, A)),
     Row("select_n", lambda x, y, c: lax.select_n(c > 0, x, y), (A, A, NUMBER), say="one condition"),
-    Row("select_n", _three_of, (A, A, A, Integer((3, 4), 0, 3)), say="three cases"),
-    Row("select_n", _three_of, (A, A, A, Integer((), 0, 3)), say="three cases, one condition"),
+    Row("select_n", _three_of, (A, A, A, integer((3, 4), 0, 3)), say="three cases"),
+    Row("select_n", _three_of, (A, A, A, integer((), 0, 3)), say="three cases, one condition"),
     Row("select_n", lambda x: lax.select_n(jnp.zeros(x.shape, jnp.int32), x), (A,), say="one case"),
     Row("convert_element_type", _to_another_dtype, (A,)),
     Row("convert_element_type", _through_complex, (A,), say="complex"),
@@ -182,7 +182,7 @@ ROWS: tuple[Row, ...] = (
     Row("conj", lambda x: _parts(lax.conj(_single(x))), (A,), say="of real numbers"),
     Row("copy", lambda x: jnp.array(x, copy=True), (A,)),
     Row("name", lambda x: checkpoint_name(x, "x"), (A,)),
-    Row("optimization_barrier", _barrier, (A, Integer((3, 4), 1, 5), A)),
+    Row("optimization_barrier", _barrier, (A, integer((3, 4), 1, 5), A)),
     Row("device_put", _put, (A, A)),
     *(
         Row(name, partial(_with_blocked, function), (A,), ((KINKS,),))
@@ -204,6 +204,6 @@ if hasattr(lax, "polynomial"):
         Row("one_minus_square", newer.one_minus_square, (A,), ((KINKS,),)),
         Row("nextafter", lax.nextafter, (A, A)),
         Row("nextafter", lax.nextafter, (NUMBER, A), say="a a number"),
-        Row("polynomial", lambda x, c: newer.polynomial(x, list(c)), (A, Real((4,)))),
+        Row("polynomial", lambda x, c: newer.polynomial(x, list(c)), (A, real((4,)))),
         Row("polynomial", lambda x, c, d: newer.polynomial(x, [c, d, c]), (COLUMN, ROW, A), say="broadcast"),
     )

@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import lax
 
-from jaxbackprop.ops.catalogue import Real
+from jaxbackprop._specs import real
 
 from ._row import Row
 
@@ -18,7 +18,7 @@ def _conv(say: str, x: tuple[int, ...], w: tuple[int, ...], **settings: Any) -> 
     def f(x: Any, w: Any) -> Any:
         return lax.conv_general_dilated(x, w, **given)
 
-    return Row("conv_general_dilated", f, (Real(x), Real(w)), say=say)
+    return Row("conv_general_dilated", f, (real(x), real(w)), say=say)
 
 
 def _wider_result(x: Any, w: Any) -> Any:
@@ -79,5 +79,5 @@ ROWS: tuple[Row, ...] = (
     ),
     _conv("no rows", (0, 3, 5), (2, 3, 3)),
     _conv("no outputs", (2, 3, 2), (2, 3, 3)),
-    Row("conv_general_dilated", _wider_result, (Real((2, 3, 5)), Real((2, 3, 3))), say="wider result"),
+    Row("conv_general_dilated", _wider_result, (real((2, 3, 5)), real((2, 3, 3))), say="wider result"),
 )

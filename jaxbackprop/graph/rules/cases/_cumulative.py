@@ -7,13 +7,13 @@ from functools import partial
 import numpy as np
 from jax import lax
 
-from jaxbackprop.ops.catalogue import Real
+from jaxbackprop._specs import real
 
 from ._row import Row
 
-A = Real((3, 5))
-CUBE = Real((2, 6, 3))
-LONG = Real((37,), -1.5, 1.5)
+A = real((3, 5))
+CUBE = real((2, 6, 3))
+LONG = real((37,), -1.5, 1.5)
 
 # A zero at the beginning, inside, at the end, two of them.
 ZEROS = np.array(
@@ -51,6 +51,6 @@ ROWS: tuple[Row, ...] = tuple(
             say="many, reverse",
         ),
         Row(name, partial(reduce, axis=1), (CUBE,), say="the middle axis"),
-        Row(name, partial(reduce, axis=0), (Real((1, 4)),), say="of one"),
+        Row(name, partial(reduce, axis=0), (real((1, 4)),), say="of one"),
     )
 )

@@ -10,16 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxbackprop.ops.catalogue import Real
+from jaxbackprop._specs import real
 
 from ._row import Row
 
-A = Real((3, 4))
-WIDE = Real((3, 4), -20.0, 20.0)
-POSITIVE = Real((3, 4), 0.2, 5.0)
-INSIDE = Real((3, 4), -0.95, 0.95)
-BETWEEN = Real((3, 4), 0.05, 0.95)
-ROW, NUMBER = Real((1, 4), 0.2, 5.0), Real((), 0.2, 5.0)
+A = real((3, 4))
+WIDE = real((3, 4), -20.0, 20.0)
+POSITIVE = real((3, 4), 0.2, 5.0)
+INSIDE = real((3, 4), -0.95, 0.95)
+BETWEEN = real((3, 4), 0.05, 0.95)
+ROW, NUMBER = real((1, 4), 0.2, 5.0), real((), 0.2, 5.0)
 
 ZERO = ((np.array([-0.0, 0.0, 1.0]),),)
 ENDS = ((np.array([-1.0, 0.0, 1.0]),),)
@@ -38,7 +38,7 @@ def _betainc(x: Any) -> Any:
 
 ROWS: tuple[Row, ...] = (
     Row("exp", lax.exp, (A,), FAR),
-    Row("exp", lax.exp, (Real((0, 4)),), say="empty"),
+    Row("exp", lax.exp, (real((0, 4)),), say="empty"),
     Row("exp2", lax.exp2, (A,)),
     Row("expm1", lax.expm1, (A,), ZERO),
     Row("log", lax.log, (POSITIVE,), ((np.array([0.0, 1.0, np.inf]),),)),
@@ -50,11 +50,11 @@ ROWS: tuple[Row, ...] = (
     Row("sinh", lax.sinh, (A,)),
     Row("cosh", lax.cosh, (A,)),
     Row("asinh", lax.asinh, (A,)),
-    Row("acosh", lax.acosh, (Real((3, 4), 1.1, 5.0),), ((np.array([1.0, 2.0]),),)),
+    Row("acosh", lax.acosh, (real((3, 4), 1.1, 5.0),), ((np.array([1.0, 2.0]),),)),
     Row("atanh", lax.atanh, (INSIDE,), ((np.array([0.0, 0.5]),),)),
     Row("sin", lax.sin, (A,)),
     Row("cos", lax.cos, (A,)),
-    Row("tan", lax.tan, (Real((3, 4), -1.4, 1.4),)),
+    Row("tan", lax.tan, (real((3, 4), -1.4, 1.4),)),
     Row("asin", lax.asin, (INSIDE,), ENDS),
     Row("acos", lax.acos, (INSIDE,), ENDS),
     Row("atan", lax.atan, (A,), FAR),
@@ -71,7 +71,7 @@ ROWS: tuple[Row, ...] = (
     Row("erfc", lax.erfc, (A,), FAR),
     Row("erf_inv", lax.erf_inv, (INSIDE,), ENDS),
     Row("lgamma", lax.lgamma, (POSITIVE,)),
-    Row("lgamma", lax.lgamma, (Real((3, 4), -2.9, -2.1),), say="of negative numbers"),
+    Row("lgamma", lax.lgamma, (real((3, 4), -2.9, -2.1),), say="of negative numbers"),
     Row("digamma", lax.digamma, (POSITIVE,)),
     Row("polygamma", lambda x: lax.polygamma(jnp.full((), 2, x.dtype), x), (POSITIVE,)),
     Row("igamma", lax.igamma, (POSITIVE, POSITIVE)),

@@ -9,14 +9,14 @@ import jax
 import numpy as np
 from jax import lax
 
-from jaxbackprop.ops.catalogue import Integer, Real
+from jaxbackprop._specs import integer, real
 
 from ._row import Row
 
-A = Real((5, 4))
-CUBE = Real((3, 5, 4))
-INSIDE = Integer((6, 1), 0, 5)
-ANYWHERE = Integer((6, 1), -3, 8)
+A = real((5, 4))
+CUBE = real((3, 5, 4))
+INSIDE = integer((6, 1), 0, 5)
+ANYWHERE = integer((6, 1), -3, 8)
 UNIQUE = np.array([[3], [0], [4]], np.int32)
 UNIQUE_AND_OUTSIDE = np.array([[3], [0], [9], [-2]], np.int32)
 UNIQUE_IN_EACH = np.array([[[3], [0]], [[1], [2]], [[0], [4]]], np.int32)
@@ -80,18 +80,18 @@ def _put(x: Any, u: Any, i: Any, j: Any) -> Any:
 
 
 READS: tuple[Row, ...] = (
-    Row("dynamic_slice", _at, (A, Integer((), 0, 4), Integer((), 0, 2))),
+    Row("dynamic_slice", _at, (A, integer((), 0, 4), integer((), 0, 2))),
     Row("dynamic_slice", _at, (A, 4, -3), say="cut off at the ends"),
     Row("dynamic_slice", _at, (A, -20, 30), say="far outside"),
     Row(
         "dynamic_slice",
         lambda x, i: lax.dynamic_slice(x, (i, 0 * i), (0, 4)),
-        (A, Integer((), 0, 4)),
+        (A, integer((), 0, 4)),
         say="nothing",
     ),
-    Row("dynamic_update_slice", _put, (A, Real((2, 3)), Integer((), 0, 4), Integer((), 0, 2))),
-    Row("dynamic_update_slice", _put, (A, Real((2, 3)), 4, -3), say="cut off at the ends"),
-    Row("dynamic_update_slice", _put, (A, Real((2, 3)), -20, 30), say="far outside"),
+    Row("dynamic_update_slice", _put, (A, real((2, 3)), integer((), 0, 4), integer((), 0, 2))),
+    Row("dynamic_update_slice", _put, (A, real((2, 3)), 4, -3), say="cut off at the ends"),
+    Row("dynamic_update_slice", _put, (A, real((2, 3)), -20, 30), say="far outside"),
     Row("gather", _read_rows(PROMISED), (A, INSIDE)),
     Row("gather", _read_rows(CLIP), (A, ANYWHERE), say="clip"),
     Row("gather", _read_rows(FILL), (A, ANYWHERE), say="fill"),
@@ -100,31 +100,31 @@ READS: tuple[Row, ...] = (
     Row(
         "gather",
         lambda x, i: lax.gather(x, i, READ_ENTRIES, (1, 1), mode=FILL),
-        (A, Integer((3, 2, 2), -2, 6)),
+        (A, integer((3, 2, 2), -2, 6)),
         say="entries",
     ),
     Row(
         "gather",
         lambda x, i: lax.gather(x, i, READ_WINDOWS, (2, 3), mode=CLIP),
-        (A, Integer((3, 2), -2, 6)),
+        (A, integer((3, 2), -2, 6)),
         say="windows, clip",
     ),
     Row(
         "gather",
         lambda x, i: lax.gather(x, i, READ_WINDOWS, (2, 3), mode=FILL),
-        (A, Integer((4, 2), 0, 3)),
+        (A, integer((4, 2), 0, 3)),
         say="windows, fill",
     ),
     Row(
         "gather",
         lambda x, i: lax.gather(x, i, READ_EACH, (1, 1, 4), mode=FILL),
-        (CUBE, Integer((3, 6, 1), -2, 7)),
+        (CUBE, integer((3, 6, 1), -2, 7)),
         say="batched",
     ),
     Row(
         "gather",
         jax.vmap(lambda x, i: lax.dynamic_slice(x, (i, 0 * i), (2, 3))),
-        (CUBE, Integer((3,), 0, 4)),
+        (CUBE, integer((3,), 0, 4)),
         say="slices of a batch",
     ),
     Row("gather", _read_rows(FILL), (A, np.zeros((0, 1), np.int32)), say="nothing"),
@@ -134,59 +134,59 @@ READS: tuple[Row, ...] = (
 def _writes(name: str, scatter: Any) -> Iterator[Row]:
     """The ways to write; several updates of one place have rows of their own."""
     promised: dict[str, Any] = {"mode": PROMISED, "unique_indices": True}
-    yield Row(name, _write_rows(scatter, **promised), (A, Real((3, 4)), UNIQUE), say="unique")
+    yield Row(name, _write_rows(scatter, **promised), (A, real((3, 4)), UNIQUE), say="unique")
     yield Row(
         name,
         _write_rows(scatter, FILL, unique_indices=True),
-        (A, Real((4, 4)), UNIQUE_AND_OUTSIDE),
+        (A, real((4, 4)), UNIQUE_AND_OUTSIDE),
         say="unique, outside",
     )
     yield Row(
         name,
         lambda x, u, i: scatter(x, i, u, WRITE_EACH, **promised),
-        (CUBE, Real((3, 2, 4)), UNIQUE_IN_EACH),
+        (CUBE, real((3, 2, 4)), UNIQUE_IN_EACH),
         say="unique, batched",
     )
 
 
 def _writes_over(name: str, scatter: Any) -> Iterator[Row]:
     """Several updates of one place."""
-    yield Row(name, _write_rows(scatter, PROMISED), (A, Real((6, 4)), INSIDE))
-    yield Row(name, _write_rows(scatter, FILL), (A, Real((6, 4)), ANYWHERE), say="outside")
+    yield Row(name, _write_rows(scatter, PROMISED), (A, real((6, 4)), INSIDE))
+    yield Row(name, _write_rows(scatter, FILL), (A, real((6, 4)), ANYWHERE), say="outside")
     yield Row(
         name,
         _write_rows(scatter, FILL, indices_are_sorted=True),
-        (A, Real((4, 4)), ASCENDING),
+        (A, real((4, 4)), ASCENDING),
         say="sorted",
     )
     yield Row(
         name,
         lambda x, u, i: scatter(x, i, u, WRITE_ENTRIES, mode=FILL),
-        (A, Real((3, 2)), Integer((3, 2, 2), -1, 5)),
+        (A, real((3, 2)), integer((3, 2, 2), -1, 5)),
         say="entries",
     )
     yield Row(
         name,
         lambda x, u, i: scatter(x, i, u, WRITE_WINDOWS, mode=FILL),
-        (A, Real((5, 2, 3)), Integer((5, 2), 0, 3)),
+        (A, real((5, 2, 3)), integer((5, 2), 0, 3)),
         say="windows that overlap",
     )
     yield Row(
         name,
         lambda x, u, i: scatter(x, i, u, WRITE_EACH, mode=FILL),
-        (CUBE, Real((3, 6, 4)), Integer((3, 6, 1), -2, 7)),
+        (CUBE, real((3, 6, 4)), integer((3, 6, 1), -2, 7)),
         say="batched",
     )
-    yield Row(name, _write_rows(scatter, FILL), (A, Real((0, 4)), np.zeros((0, 1), np.int32)), say="nothing")
+    yield Row(name, _write_rows(scatter, FILL), (A, real((0, 4)), np.zeros((0, 1), np.int32)), say="nothing")
 
 
 def _writes_cut_off(name: str, scatter: Any) -> Iterator[Row]:
     """What lies outside is moved inside: of extrema JAX can differentiate that in newer releases only."""
-    yield Row(name, _write_rows(scatter, CLIP), (A, Real((6, 4)), ANYWHERE), say="clip")
+    yield Row(name, _write_rows(scatter, CLIP), (A, real((6, 4)), ANYWHERE), say="clip")
     yield Row(
         name,
         lambda x, u, i: scatter(x, i, u, WRITE_WINDOWS, mode=CLIP),
-        (A, Real((3, 2, 3)), Integer((3, 2), -2, 6)),
+        (A, real((3, 2, 3)), integer((3, 2), -2, 6)),
         say="windows, clip",
     )
 

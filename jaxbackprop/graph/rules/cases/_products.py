@@ -8,7 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import lax
 
-from jaxbackprop.ops.catalogue import Integer, Real
+from jaxbackprop._specs import integer, real
 
 from ._row import Row
 
@@ -21,7 +21,7 @@ def _dot(say: str, a: tuple[int, ...], b: tuple[int, ...], axes: Axes, **setting
     def f(a: Any, b: Any) -> Any:
         return lax.dot_general(a, b, axes, **settings)
 
-    return Row("dot_general", f, (Real(a), Real(b)), say=say)
+    return Row("dot_general", f, (real(a), real(b)), say=say)
 
 
 def _wider_result(a: Any, b: Any) -> Any:
@@ -53,7 +53,7 @@ def _factor(a: Any) -> Any:
 
 
 # Triangles of these are far from singular.
-TRIANGLE = Real((3, 3), 1.0, 2.0)
+TRIANGLE = real((3, 3), 1.0, 2.0)
 
 ROWS: tuple[Row, ...] = (
     _dot("matrices", (3, 4), (4, 5), (((1,), (0,)), NONE)),
@@ -70,13 +70,13 @@ ROWS: tuple[Row, ...] = (
     _dot("all of one", (3, 2), (4, 2, 3, 2), (((1, 0), (1, 2)), NONE)),
     _dot("of nothing", (3, 0), (0, 2), (((1,), (0,)), NONE)),
     _dot("highest precision", (3, 4), (4, 5), (((1,), (0,)), NONE), precision=("highest", "default")),
-    Row("dot_general", _wider_result, (Real((3, 4)), Real((4, 5))), say="wider result"),
-    Row("dot_general", _of_two_dtypes, (Real((3, 4)), Real((4, 5))), say="of two dtypes"),
-    Row("dot_general", _of_integers, (Integer((3, 4), -3, 4), Real((4, 2))), say="with integers"),
-    Row("cholesky", _factor, (Real((3, 3), -1.0, 1.0),)),
-    Row("cholesky", _factor, (Real((2, 2, 3, 3), -1.0, 1.0),), say="batch"),
+    Row("dot_general", _wider_result, (real((3, 4)), real((4, 5))), say="wider result"),
+    Row("dot_general", _of_two_dtypes, (real((3, 4)), real((4, 5))), say="of two dtypes"),
+    Row("dot_general", _of_integers, (integer((3, 4), -3, 4), real((4, 2))), say="with integers"),
+    Row("cholesky", _factor, (real((3, 3), -1.0, 1.0),)),
+    Row("cholesky", _factor, (real((2, 2, 3, 3), -1.0, 1.0),), say="batch"),
     *(
-        Row("triangular_solve", _solve(left, lower, transpose, unit), (TRIANGLE, Real(b)), say=say)
+        Row("triangular_solve", _solve(left, lower, transpose, unit), (TRIANGLE, real(b)), say=say)
         for left, lower, transpose, unit, b, say in (
             (True, True, False, False, (3, 2), "a y = b, lower"),
             (True, False, False, False, (3, 4), "a y = b, upper"),
@@ -90,7 +90,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "triangular_solve",
         _solve(True, True, False, False),
-        (Real((2, 3, 3), 1.0, 2.0), Real((2, 3, 2))),
+        (real((2, 3, 3), 1.0, 2.0), real((2, 3, 2))),
         say="batch",
     ),
 )

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from jax import lax
 
-from jaxbackprop.ops.catalogue import Real
+from jaxbackprop._specs import real
 
 from ._row import Row
 
-A = Real((3, 4))
-CUBE = Real((2, 3, 5))
-EMPTY = Real((0, 4))
+A = real((3, 4))
+CUBE = real((2, 3, 5))
+EMPTY = real((0, 4))
 
 # Ties: two at the top, two at the bottom, all four equal, one alone.
 TIES = np.array([[1.0, 3.0, 3.0, 1.0], [2.0, 2.0, 2.0, 2.0], [-1.0, 0.0, 5.0, 4.0]])
@@ -44,7 +44,7 @@ ROWS: tuple[Row, ...] = (
     Row("reduce_prod", lambda x: lax.reduce_prod(x, (1,)), (A,), ((ZEROS,),)),
     Row("reduce_prod", lambda x: lax.reduce_prod(x, (0, 2)), (CUBE,), say="two axes"),
     Row("reduce_prod", lambda x: lax.reduce_prod(x, (0, 1)), (A,), ((ZEROS,),), say="of everything"),
-    Row("reduce_prod", lambda x: lax.reduce_prod(x, (0,)), (Real((1, 4)),), say="of one"),
+    Row("reduce_prod", lambda x: lax.reduce_prod(x, (0,)), (real((1, 4)),), say="of one"),
     Row("reduce_prod", lambda x: lax.reduce_prod(x, ()), (A,), say="of no axis"),
     Row("reduce_prod", lambda x: lax.reduce_prod(x, (0,)), (EMPTY,), say="of nothing"),
 )

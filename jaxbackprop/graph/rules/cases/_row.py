@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxbackprop.ops.catalogue import Case
+from jaxbackprop._specs import draw
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Row:
     Attributes:
         primitive: the name of JAX's primitive.
         f: a function that uses it, and beside it only what has rows of its own.
-        arguments: specifications (`Real`, `Integer`), or values that stand as they are.
+        arguments: arrays to be drawn, or values that stand as they are.
         special: arguments at ties and kinks: there the gradient is JAX's choice among the valid ones.
         say: what tells it from other rows of the primitive.
         smooth: whether differences say what its gradient is. Not so of what moves in steps or is drawn: it
@@ -39,4 +39,4 @@ class Row:
 
     def draw(self, rng: np.random.Generator) -> tuple[Any, ...]:
         """Draws the arguments: float64 and int32 NumPy arrays."""
-        return Case(self.arguments).draw(rng)
+        return draw(self.arguments, rng)

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from jax import lax
 
-from jaxbackprop.ops.catalogue import Integer, Real
+from jaxbackprop._specs import integer, real
 
 from ._row import Row
 
-A = Real((3, 5))
-CUBE = Real((2, 6, 3))
-KEYS = Integer((3, 5), 0, 3)
+A = real((3, 5))
+CUBE = real((2, 6, 3))
+KEYS = integer((3, 5), 0, 3)
 TIES = np.array([[1.0, 0.0, 1.0, -0.0, 0.0], [2.0, 2.0, 2.0, 2.0, 2.0], [3.0, 1.0, 2.0, 1.0, 3.0]])
 
 
@@ -42,10 +42,10 @@ ROWS: tuple[Row, ...] = (
     Row("sort", lambda x, y: lax.sort((x, y), dimension=1)[0], (A, A), say="with another, unused"),
     Row("sort", _by_integers, (A, KEYS, A), say="by integers"),
     Row("sort", _by_two_keys, (A, A, KEYS), say="by two keys"),
-    Row("sort", lambda x: lax.sort(x, dimension=0), (Real((0, 4)),), say="nothing"),
+    Row("sort", lambda x: lax.sort(x, dimension=0), (real((0, 4)),), say="nothing"),
     Row("top_k", lambda x: lax.top_k(x, 3)[0], (A,), ((TIES,),)),
     Row("top_k", lambda x: lax.top_k(x, 4, axis=1)[0], (CUBE,), say="the middle axis"),
-    Row("top_k", lambda x: lax.top_k(x, 6)[0], (Real((6,)),), say="all"),
+    Row("top_k", lambda x: lax.top_k(x, 6)[0], (real((6,)),), say="all"),
     Row("top_k", lambda x: lax.top_k(x, 0)[0], (A,), say="none"),
     Row("approx_top_k", lambda x: lax.approx_max_k(x, 3)[0], (A,)),
     Row("approx_top_k", lambda x: lax.approx_min_k(x, 2, reduction_dimension=0)[0], (A,), say="the least"),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jax import lax
 
-from jaxbackprop.ops.catalogue import Real
+from jaxbackprop._specs import real
 
 from ._row import Row
 
@@ -35,7 +35,7 @@ def _over(
 
 ROWS: tuple[Row, ...] = (
     *(
-        Row("reduce_window_sum", _over(SUM, *settings), (Real(shape),), say=say)
+        Row("reduce_window_sum", _over(SUM, *settings), (real(shape),), say=say)
         for say, shape, settings in (
             ("side by side", IMAGES, ((1, 2, 2, 1), (1, 2, 2, 1))),
             ("side by side, padded", IMAGES, ((1, 2, 3, 1), (1, 2, 3, 1), "SAME")),
@@ -50,7 +50,7 @@ ROWS: tuple[Row, ...] = (
         )
     ),
     *(
-        Row(name, _over(pool, *settings), (Real(shape),), tuple((x,) for x in special), say=say)
+        Row(name, _over(pool, *settings), (real(shape),), tuple((x,) for x in special), say=say)
         for name, pool in (("reduce_window_max", MAX), ("reduce_window_min", MIN))
         for say, shape, settings, special in (
             ("side by side", (4, 4), ((2, 2), (2, 2)), (TIES, MORE_TIES)),
