@@ -9,6 +9,7 @@ from ._api import check_vjp as check_vjp
 from ._api import examine as examine
 from ._report import Finding as Finding
 from ._report import Report as Report
+from ._residuals import held_bytes as held_bytes
 from ._session import Compared as Compared
 from ._subject import CannotCheck as CannotCheck
 from ._truth import Estimate as Estimate

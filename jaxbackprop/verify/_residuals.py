@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxbackprop import _specs as specs
 from jaxbackprop._specs import Array, Key, map_leaves
-from jaxbackprop.check._residuals import held_bytes
+from jaxbackprop.check import held_bytes
 from jaxbackprop.ops.catalogue import Case, Operator
 
 # How many times longer every axis becomes in `enlarged`: odd, for windows are.

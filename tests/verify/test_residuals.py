@@ -12,7 +12,7 @@ from rich.console import Console
 
 from jaxbackprop import verify
 from jaxbackprop._specs import real
-from jaxbackprop.check._residuals import held_bytes
+from jaxbackprop.check import held_bytes
 from jaxbackprop.ops.catalogue import CATALOGUE, Case, operators
 from jaxbackprop.verify._residuals import enlarged, kept_bytes
 from jaxbackprop.verify._run import _table
