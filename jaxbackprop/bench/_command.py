@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from jaxbackprop._output import write_json
+from jaxbackprop._output import print_whole, write_json
 
 from ._measure import Curve, Limits, Row, limits, wait_until_idle
 from ._plot import write_plot
@@ -129,12 +129,11 @@ def _check(
 
 def show(name: str, rows: Sequence[Row], console: Console) -> None:
     """A benchmark's table."""
-    from jaxbackprop.verify import widen_to
-
-    table = table_of(rows)
-    widen_to(console, table)
     console.print(name, style="bold", highlight=False)
-    console.print(table if rows else "nothing to be measured here", highlight=False)
+    if rows:
+        print_whole(console, table_of(rows))
+    else:
+        console.print("nothing to be measured here", highlight=False)
     console.print()
 
 

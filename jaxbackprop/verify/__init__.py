@@ -5,7 +5,6 @@ from ._accuracy import measure as measure
 from ._accuracy import run_accuracy as run_accuracy
 from ._operators import CannotVerify as CannotVerify
 from ._operators import verify as verify
-from ._output import widen_to as widen_to
 from ._residuals import enlarged as enlarged
 from ._residuals import kept_bytes as kept_bytes
 from ._result import GradientResult as GradientResult

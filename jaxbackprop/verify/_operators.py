@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-import os
-import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from types import ModuleType
 from typing import TypeVar
 
 from jaxbackprop._errors import CannotRun
+from jaxbackprop._imports import import_module, importable_from_here
 from jaxbackprop.ops.catalogue import Operator, operators
 
 from ._checks import verify_operator
@@ -21,7 +18,7 @@ _Result = TypeVar("_Result")
 
 
 class CannotVerify(CannotRun, ValueError):
-    """What was asked for is not there: an operator, a reference, a place to write to."""
+    """What was asked for is not there: an operator, a rule, a derivation."""
 
 
 def verify(
@@ -66,19 +63,12 @@ def side_by_side(one: Callable[[_Row], list[_Result]], rows: Sequence[_Row], wor
 
 
 def _reference_pair(reference: str, row: Operator) -> tuple[Callable, Callable]:
-    module = _import_from_here(f"{reference}.{row.family}")
+    try:
+        with importable_from_here():
+            module = import_module(f"{reference}.{row.family}")
+    except CannotRun as error:
+        raise CannotVerify(f"--reference {reference}: {error}") from None
     missing = [name for name in (row.name, f"{row.name}_vjp") if not callable(getattr(module, name, None))]
     if missing:
         raise CannotVerify(f"--reference {reference}: {module.__name__} has no function {missing[0]}")
     return getattr(module, row.name), getattr(module, f"{row.name}_vjp")
-
-
-def _import_from_here(name: str) -> ModuleType:
-    here = os.getcwd()
-    sys.path.insert(0, here)
-    try:
-        return importlib.import_module(name)
-    except (ImportError, TypeError, ValueError) as error:
-        raise CannotVerify(f"--reference {name.split('.')[0]}: cannot import {name}: {error}") from None
-    finally:
-        sys.path.remove(here)

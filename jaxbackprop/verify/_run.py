@@ -10,10 +10,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from jaxbackprop._output import refuse_unwritable, write_json
+from jaxbackprop._output import print_whole, refuse_unwritable, write_json
 
 from ._operators import verify
-from ._output import as_cannot_verify, widen_to
 from ._result import GradientResult
 
 
@@ -35,7 +34,8 @@ def run(
         console: where to print; standard output unless told.
 
     Raises:
-        CannotVerify: where `verify` raises it, or json_path cannot be written.
+        CannotVerify: where `verify` raises it.
+        OSError: where json_path cannot be written.
     """
     return _reported(
         lambda: verify(ops, reference, effort=effort, workers=os.cpu_count() or 1),
@@ -61,7 +61,8 @@ def run_graph(
         console: see `run`.
 
     Raises:
-        CannotVerify: where a primitive has no rule, or json_path cannot be written.
+        CannotVerify: where a primitive has no rule.
+        OSError: where json_path cannot be written.
     """
     from ._graph import verify_rules
 
@@ -77,18 +78,16 @@ def _reported(
     measure: Callable[[], list[GradientResult]], what: str, json_path: str | None, console: Console
 ) -> int:
     if json_path is not None:
-        as_cannot_verify(refuse_unwritable, json_path)
+        refuse_unwritable(json_path)
     results = measure()
-    table = _table(results)
-    widen_to(console, table)
-    console.print(table)
+    print_whole(console, _table(results))
     for result in results:
         for problem in result.problems:
             console.print(f"{result.operator}, {result.argument}: {problem}", markup=False, highlight=False)
     wrong = sum(not result.ok for result in results)
     count = len({result.operator for result in results})
     if json_path is not None:
-        as_cannot_verify(write_json, json_path, _figures(results, what, count, wrong))
+        write_json(json_path, _figures(results, what, count, wrong))
     console.print(
         f"verified {count} {what}, {len(results)} gradients: {wrong} wrong", markup=False, highlight=False
     )

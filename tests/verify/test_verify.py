@@ -210,14 +210,21 @@ def test_run_says_what_is_wrong(rule):
         ({"ops": ["sigmoit"]}, "no operator 'sigmoit'"),
         ({"effort": "lazy"}, "effort must be 'quick' or 'thorough', got 'lazy'"),
         ({"reference": ""}, "cannot import"),
-        ({"json_path": "."}, "it is a folder"),
         ({"reference": "no_such_package"}, "cannot import no_such_package.linear"),
-        ({"json_path": "no/such/folder/x.json"}, "its folder does not exist"),
     ],
 )
 def test_bad_arguments_raise(arguments, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(verify.CannotVerify, match=message):
         printed(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [(".", "it is a folder"), ("no/such/folder/x.json", "its folder does not exist")],
+)
+def test_a_file_that_cannot_be_written_is_refused(path, message):
+    with pytest.raises(OSError, match=message):
+        printed(json_path=path)
 
 
 def test_a_reference_without_the_function_is_refused(tmp_path, monkeypatch):

@@ -10,9 +10,8 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.table import Table
 
-from jaxbackprop._output import refuse_unwritable, write_json
+from jaxbackprop._output import print_whole, refuse_unwritable, write_json
 
-from .._output import as_cannot_verify, widen_to
 from ._measure import DTYPES, measure
 from ._result import AccuracyResult
 
@@ -35,10 +34,11 @@ def run_accuracy(
         console: where to print; standard output unless told.
 
     Raises:
-        CannotVerify: where an operator is unknown, or json_path cannot be written.
+        CannotVerify: where an operator is unknown.
+        OSError: where json_path cannot be written.
     """
     if json_path is not None:
-        as_cannot_verify(refuse_unwritable, json_path)
+        refuse_unwritable(json_path)
     console = console or Console()
     with console.status("measuring") as status:
         results = measure(
@@ -47,12 +47,10 @@ def run_accuracy(
             workers=os.cpu_count() or 1,
             progress=lambda name: status.update(f"measuring {name}"),
         )
-    table = _table(results)
-    widen_to(console, table)
     console.print(
         "largest/mean error in units in the last place, beside that of autodiff of the plain formula"
     )
-    console.print(table)
+    print_whole(console, _table(results))
     for result in results:
         for problem in result.problems:
             said = f"{_called(result)}, {result.of}, {result.dtype}: {problem}"
@@ -68,7 +66,7 @@ def run_accuracy(
             "worse": len(worse),
             "results": [dataclasses.asdict(result) | {"ok": result.ok} for result in results],
         }
-        as_cannot_verify(write_json, json_path, figures)
+        write_json(json_path, figures)
     console.print(
         f"measured {count} operators, {len(gradients)} gradients: {len(worse)} worse",
         markup=False,
