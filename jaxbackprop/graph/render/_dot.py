@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from .._graph import Graph
+from ..passes import Backward, Run
 from ._drawing import Box, Line, drawing
 
 _STYLES = {
@@ -19,7 +19,7 @@ _STYLES = {
 }
 
 
-def to_dot(graph: Graph, run: Any = None) -> str:
+def to_dot(graph: Graph, run: Run | Backward | None = None) -> str:
     """A graph in Graphviz's language, with the labels of `to_svg`.
 
     Args:
@@ -73,7 +73,7 @@ def _line(line: Line) -> Iterable[str]:
 
 
 def _quoted(lines: Sequence[str]) -> str:
-    r"""Lines of text as a quoted string: Graphviz reads \N, \n and &lt; in it, and no control characters."""
+    r"""Lines of text as a quoted string: Graphviz interprets \N, \n and &lt;, and refuses control characters."""
     escaped = []
     for line in lines:
         text = re.sub("[\x00-\x1f\x7f\ud800-\udfff]", " ", line)

@@ -1,4 +1,4 @@
-"""What a picture of a graph shows: boxes and the lines between them, whatever draws them."""
+"""The boxes and lines of a graph's picture, for SVG and DOT alike."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from .._graph import Graph, Node, Port
+from ..passes import Backward, Run
+from ._edge_values import Passes
 from ._folding import Group, fold
-from ._names import details, error_text, listed, output_names, shortened, symbol
-from ._numbers import dimensions_text, numbers_text, shape_text
-from ._passes import Passes
+from ._node_text import details, output_names, symbol
+from ._text import error_text, listed, shortened
+from ._value_text import dimensions_text, numbers_text, shape_text
 
 _BOXES_AT_MOST = 300
 _OUTPUTS_AT_MOST = 50
@@ -25,9 +27,9 @@ class Box:
 
     Attributes:
         kind: "input", "constant", "operation", "copy", "output", or "folded": several nodes.
-        label: what stands in it.
-        captions: what stands beneath it in small letters, line by line.
-        details: all that there is to say, line by line.
+        label: the text in it.
+        captions: the small text beneath it, line by line.
+        details: the text of its tooltip, line by line.
         inside: whether there is a program inside it.
     """
 
@@ -43,12 +45,12 @@ class Line:
     """A line of the picture: a value, or several between the same two boxes.
 
     Attributes:
-        source: which box it leaves.
-        target: which box it enters.
-        shape: what the value is, where that is to be said: "f32[8,16]", "[8,16]", "3 values"; or empty.
-        value: its numbers; empty where they are not known, or stand in the box that it leaves.
-        gradient: those that flowed back; empty where none did.
-        details: all that there is to say, line by line.
+        source: index of the box that it leaves.
+        target: index of the box that it enters.
+        shape: the value's shape or the count of values: "f32[8,16]", "[8,16]", "3 values"; may be empty.
+        value: the value's numbers; empty where they are not known, or stand in the box that it leaves.
+        gradient: the gradient's numbers; empty where none flowed back.
+        details: the text of its tooltip, line by line.
         active: whether a gradient flows back.
     """
 
@@ -63,13 +65,13 @@ class Line:
 
 @dataclasses.dataclass(frozen=True)
 class Drawing:
-    """What to draw.
+    """A graph's picture before it is laid out.
 
     Attributes:
-        name: of the function.
+        name: the function's.
         boxes: in a topological order.
-        lines: between them.
-        notes: what to say beneath: what was folded, where the function failed.
+        lines: between the boxes.
+        notes: the text beneath the picture: what was folded, where the function failed.
         values: whether values are shown.
         gradients: whether gradients are.
     """
@@ -82,11 +84,11 @@ class Drawing:
     gradients: bool
 
 
-def drawing(graph: Graph, run: Any = None) -> Drawing:
-    """What to draw of a graph.
+def drawing(graph: Graph, run: Run | Backward | None = None) -> Drawing:
+    """The boxes and lines of a graph.
 
     Args:
-        graph: more than 300 nodes are folded by their scopes, and left out where that does not do.
+        graph: what to draw; more than 300 nodes are folded by scope, or left out where that is not enough.
         run: None for shapes alone, a `Run` for values, a `Backward` for values and gradients.
 
     Raises:
@@ -142,28 +144,28 @@ def _box(graph: Graph, group: Group) -> Box:
 
 
 def _box_of(node: Node) -> Box:
-    # What no gradient passes does nothing to it.
+    # A node without a gradient has no gate.
     gate = tuple((node.gate or "").split()) if any(node.active) else ()
     if node.kind == "copy":
         return Box("copy", "", ("copy", *gate), details(node))
     return Box(node.kind, shortened(symbol(node), _LABEL_LENGTH), gate, details(node), bool(node.bodies))
 
 
-# ---- what goes along the lines ----------------------------------------------------------------------------
+# ---- the values along the lines ---------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
 class _Strand:
-    """One value on its way.
+    """A value from the node that made it to one that takes it.
 
     Attributes:
         port: where it comes from.
-        ends: from where to where, as text.
+        ends: the names of both nodes, as text.
         rank: of the value.
         shape: dtype and shape.
         dimensions: the shape alone.
         value: its numbers; empty where they are not known.
-        gradient: those that flowed back; empty where none did.
+        gradient: the gradient's numbers; empty where none flowed back.
         active: whether a gradient flows back.
     """
 
@@ -178,7 +180,7 @@ class _Strand:
 
 
 def _along(graph: Graph, passes: Passes) -> list[_Strand]:
-    """What goes along each edge."""
+    """The value along each edge."""
     found = []
     for edge in graph.edges:
         target = graph.nodes[edge.target]
@@ -192,7 +194,7 @@ def _along(graph: Graph, passes: Passes) -> list[_Strand]:
 
 
 def _to_outputs(graph: Graph, names: Sequence[str], passes: Passes) -> list[_Strand]:
-    """What goes to each of the results."""
+    """The value that each result takes."""
     found = []
     for position, (port, name) in enumerate(zip(graph.outputs, names, strict=True)):
         node = graph.nodes[port.node]
@@ -226,7 +228,7 @@ def _line(source: int, target: int, strand: _Strand, constant: bool) -> Line:
     elif not strand.active:
         said.append("no gradient flows back")
     shape, value = strand.shape, strand.value
-    # The number stands in the constant's box already.
+    # A constant's box shows its number already.
     if constant and not strand.rank:
         shape = value = ""
     elif value:
@@ -235,7 +237,7 @@ def _line(source: int, target: int, strand: _Strand, constant: bool) -> Line:
 
 
 def _bundle(source: int, target: int, strands: Sequence[_Strand]) -> Line:
-    """One line for all that goes from one box to another."""
+    """One line for several values from one box to another."""
     said = listed([f"{strand.ends}: {strand.shape}" for strand in strands])
     count = len({strand.port for strand in strands})
     active = any(strand.active for strand in strands)

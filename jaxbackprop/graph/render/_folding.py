@@ -1,4 +1,4 @@
-"""Large graphs, made small enough to look at: nodes of one scope become one box."""
+"""Groups the nodes of a large graph by scope, so that few enough boxes are drawn."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import dataclasses
 import heapq
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from .._graph import Node
 
-_Key = Any
+_Scope = tuple[str, ...] | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,8 +18,8 @@ class Group:
 
     Attributes:
         nodes: their indices, ascending.
-        name: what they have in common: a scope ("block/attention") or an argument ("params"); None for a node
-            by itself, and where they have in common only that there was no room for them.
+        name: their common scope ("block/attention") or argument ("params"); None for a single node, and for
+            the nodes that were left out for lack of room.
     """
 
     nodes: tuple[int, ...]
@@ -30,16 +29,16 @@ class Group:
 def fold(nodes: Sequence[Node], limit: int) -> list[Group]:
     """Groups nodes until there are at most `limit` groups.
 
-    Nodes of one scope fold together, as deep in the scopes as leaves few enough groups, or at the outermost;
-    then the leaves of one argument do; and if that is not enough, all but the first and the last are left
-    out, in one group without a name.
+    Nodes fold by the deepest level of scopes that leaves few enough groups. Where even the outermost level
+    leaves too many, the leaves of each argument fold too. Where that is not enough, all groups between the
+    first and the last ones are left out: they become one group without a name.
 
     Args:
         nodes: in topological order.
-        limit: of groups, at least 3.
+        limit: the most groups, at least 3.
 
     Returns:
-        The groups, in a topological order of what they become.
+        The groups, in a topological order of the folded graph.
     """
     groups = [Group((node.index,)) for node in nodes]
     if len(groups) <= limit:
@@ -58,14 +57,14 @@ def fold(nodes: Sequence[Node], limit: int) -> list[Group]:
 
 
 def fold_scopes(nodes: Sequence[Node], depth: int) -> list[Group]:
-    """One group for each stretch of a topological order with one scope: so the groups form no cycle."""
+    """One group for each run of nodes of the same scope in a topological order, so that groups form no cycle."""
 
-    def scope_of(node: Node) -> _Key:
+    def scope_of(node: Node) -> _Scope:
         return node.scope[:depth] if len(node.scope) >= depth else None
 
     groups: list[Group] = []
     stretch: list[int] = []
-    current: _Key = None
+    current: _Scope = None
     for index in _order(nodes, scope_of):
         scope = scope_of(nodes[index])
         if stretch and (scope is None or scope != current):
@@ -78,18 +77,18 @@ def fold_scopes(nodes: Sequence[Node], depth: int) -> list[Group]:
     return _absorb(nodes, groups)
 
 
-def _group(stretch: Sequence[int], scope: _Key) -> Group:
+def _group(stretch: Sequence[int], scope: _Scope) -> Group:
     return Group(tuple(sorted(stretch)), "/".join(scope) if scope and len(stretch) > 1 else None)
 
 
-def _order(nodes: Sequence[Node], key: Callable[[Node], _Key]) -> list[int]:
-    """A topological order that stays in a scope as long as it can."""
+def _order(nodes: Sequence[Node], key: Callable[[Node], _Scope]) -> list[int]:
+    """A topological order that changes from one scope to another as rarely as it can."""
     missing = [len({port.node for port in node.inputs}) for node in nodes]
     users: list[list[int]] = [[] for _ in nodes]
     for node in nodes:
         for source in {port.node for port in node.inputs}:
             users[source].append(node.index)
-    ready: dict[_Key, list[int]] = {}
+    ready: dict[_Scope, list[int]] = {}
 
     def enter(index: int) -> None:
         heapq.heappush(ready.setdefault(key(nodes[index]), []), index)
@@ -98,10 +97,10 @@ def _order(nodes: Sequence[Node], key: Callable[[Node], _Key]) -> list[int]:
         if not missing[node.index]:
             enter(node.index)
     order: list[int] = []
-    current: _Key = None
+    current: _Scope = None
     while ready:
         if current not in ready:
-            # What has no scope first: it holds up no stretch, and another may wait for it.
+            # Nodes without a scope first: they interrupt no group, and others may depend on them.
             current = None if None in ready else min(ready, key=lambda scope: ready[scope][0])
         index = heapq.heappop(ready[current])
         if not ready[current]:
@@ -115,9 +114,9 @@ def _order(nodes: Sequence[Node], key: Callable[[Node], _Key]) -> list[int]:
 
 
 def _absorb(nodes: Sequence[Node], groups: list[Group]) -> list[Group]:
-    """Draws constants, and copies of arguments, into the group that alone uses them.
+    """Moves constants, and copies of arguments, into the only group that uses them.
 
-    What they come from depends on nothing, so that this makes no cycle.
+    They depend on arguments alone, so that this makes no cycle.
     """
     home = {index: g for g, group in enumerate(groups) for index in group.nodes}
     free = {node.index for node in nodes if node.kind in ("input", "constant")}
@@ -146,6 +145,11 @@ def _fold_arguments(nodes: Sequence[Node], groups: Sequence[Group]) -> list[Grou
     leaves: dict[str, list[int]] = {}
     for node in nodes:
         if node.kind == "input":
-            leaves.setdefault(re.split(r"[\[.]", node.name, maxsplit=1)[0], []).append(node.index)
+            leaves.setdefault(argument_of(node), []).append(node.index)
     folded = [Group(tuple(found), name if len(found) > 1 else None) for name, found in leaves.items()]
     return folded + [group for group in groups if nodes[group.nodes[0]].kind != "input"]
+
+
+def argument_of(node: Node) -> str:
+    """The argument that an input node is a leaf of: "params" for "params['W']"."""
+    return re.split(r"[\[.]", node.name, maxsplit=1)[0]

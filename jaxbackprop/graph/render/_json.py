@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 
 from .._graph import Edge, Graph, Node
-from ._names import error_text, output_names
-from ._numbers import concrete
-from ._passes import Passes
+from ..passes import Backward, Run
+from ._edge_values import Passes
+from ._node_text import output_names
+from ._text import error_text
+from ._value_text import concrete
 
 _ENTRIES_AT_MOST = 1000
 
 
-def to_json(graph: Graph, run: Any = None) -> str:
+def to_json(graph: Graph, run: Run | Backward | None = None) -> str:
     """A graph and its numbers as strict JSON.
 
     The document is an object with
@@ -119,7 +121,7 @@ def _numbers(passes: Passes, value: Any, gradient: Any) -> dict[str, Any]:
 
 
 def value_of(value: Any) -> Any:
-    """A value as JSON holds it; see `to_json`."""
+    """A value as JSON; see `to_json`."""
     array = concrete(value)
     if array is None:
         return None

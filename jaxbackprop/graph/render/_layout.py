@@ -1,4 +1,4 @@
-"""Where everything stands in a picture. Behind one function, because layout libraries come and go."""
+"""The position of every box, line and label in a picture. The only file that knows the layout library."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 Size = tuple[float, float]
 Point = tuple[float, float]
 
-# A picture that would become wider than so many times its height goes on in a row beneath.
+# A picture wider than this many times its height is wrapped into several rows.
 _ASPECT, _ROWS, _LINES_BETWEEN_ROWS = 2.5, 8, 6
 _ONE_ROW_UP_TO = 16
 _GAPS = {"layer_gap": 20.0, "node_gap": 18.0, "dummy_gap": 14.0, "port_gap": 12.0, "stub": 8.0}
@@ -20,14 +20,14 @@ _THOROUGH_UP_TO, _BALANCED_UP_TO = 200, 500
 
 @dataclasses.dataclass(frozen=True)
 class Room:
-    """What a box takes up.
+    """The space that a box takes.
 
     Attributes:
         width: of the box.
         height: of the box.
-        beside: how far its caption juts out to the left and to the right.
-        beneath: how far its caption reaches beneath it.
-        one_port: whether all lines leave it, and enter it, at the middle of its side; else several spread.
+        beside: how far its caption extends to the left and to the right of it.
+        beneath: how far its caption extends below it.
+        one_port: whether all lines leave and enter at the middle of its sides; else they are spread out.
     """
 
     width: float
@@ -43,8 +43,8 @@ class Layout:
 
     Attributes:
         boxes: the centre of each box.
-        lines: the corners of each line, from the side of the box that it leaves to that of the one it enters.
-        labels: the centre of each line's label, through which the line runs level; None where it has none.
+        lines: the corners of each line, from the side of its source box to the side of its target box.
+        labels: the centre of each line's label, which the line crosses horizontally; None where it has none.
         size: of the whole.
     """
 
@@ -60,15 +60,15 @@ def layout(boxes: Sequence[Room], lines: Sequence[tuple[int, int]], labels: Sequ
     No box, caption or label covers another, and lines go around them.
 
     Args:
-        boxes: the room that each takes.
-        lines: which box each line leaves and enters; several may join the same two.
-        labels: width and height of what stands on each line; None where nothing does.
+        boxes: the space that each takes.
+        lines: source and target box of each line; several lines may join the same two boxes.
+        labels: width and height of each line's label; None where it has none.
     """
     if not boxes:
         return Layout((), (), (), (0.0, 0.0))
     import graphlay
 
-    # A label is laid out as a box that its line goes through: so it has room of its own, as boxes have.
+    # A label is laid out as a box that its line goes through, so that nothing else covers it.
     rooms = list(boxes)
     ways: list[tuple[int, ...]] = []
     for (source, target), label in zip(lines, labels, strict=True):
@@ -121,7 +121,7 @@ def _options(boxes: int) -> dict[str, Any]:
         "effort": effort,
         "routing": {"style": "orthogonal", "port_sides": "facing_only"},
         "spacing": _GAPS,
-        # Zero is one row.
+        # Zero never wraps.
         "wrap": {"viewport_aspect": _ASPECT if boxes > _ONE_ROW_UP_TO else 0.0},
         "tuning": {"wrap": {"max_rows": _ROWS, "max_cut_edges": _LINES_BETWEEN_ROWS}},
     }
@@ -130,11 +130,11 @@ def _options(boxes: int) -> dict[str, Any]:
 def _clear_of_captions(
     rooms: Sequence[Room], centres: list[Point], corners: list[list[Point]]
 ) -> tuple[list[Point], list[list[Point]]]:
-    """Opens a gap where a line between two rows runs through a caption, which the library overlooks."""
-    cuts: list[tuple[float, float]] = []
+    """Moves rows apart where a line between them crosses a caption; the library does not avoid captions."""
+    gaps: list[tuple[float, float]] = []
 
     def moved(point: Point) -> Point:
-        return point[0], point[1] + sum(gap for at, gap in cuts if at <= point[1])
+        return point[0], point[1] + sum(gap for at, gap in gaps if at <= point[1])
 
     level = sorted(
         (a[1], min(a[0], b[0]), max(a[0], b[0]))
@@ -156,7 +156,7 @@ def _clear_of_captions(
             above = moved((left, middle))[1] + room.height / 2
             below = above + room.beneath + _CLEARANCE
             if start < right and left < end and above < here < below:
-                cuts.append((y, below - here))
+                gaps.append((y, below - here))
                 here = below
     return [moved(point) for point in centres], [[moved(point) for point in way] for way in corners]
 
@@ -164,7 +164,7 @@ def _clear_of_captions(
 def _bounds(
     rooms: Sequence[Room], centres: Sequence[Point], corners: Sequence[Sequence[Point]]
 ) -> tuple[float, float, float, float]:
-    """Left, top, right and bottom of all that is drawn."""
+    """Left, top, right and bottom of the whole picture."""
     reached = [point for way in corners for point in way]
     for room, (x, y) in zip(rooms, centres, strict=True):
         far = room.width / 2 + room.beside

@@ -1,9 +1,9 @@
-"""Colours and letters of a picture."""
+"""Colours and font sizes of a picture."""
 
 from __future__ import annotations
 
 LABEL, SYMBOL, SMALL, NUMBERS, TITLE = 13.0, 18.0, 10.5, 11.5, 14.0
-"""Sizes of letters."""
+"""Font sizes in pixels."""
 
 # Values in blue, gradients in red and italics behind an arrow; every text has a contrast of at least 4.5 : 1.
 LIGHT = {
@@ -35,7 +35,7 @@ DARK = {
 
 
 def style() -> str:
-    """The rules of a picture. All begin with its class: in a notebook, rules hold for the whole page."""
+    """The picture's CSS. Every rule begins with its class, since in a notebook it applies to the whole page."""
 
     def rules(colours: dict[str, str]) -> str:
         parts = {
@@ -63,7 +63,7 @@ def style() -> str:
         f".jaxbackprop-graph .symbol{{font-size:{SYMBOL}px;text-anchor:middle}}"
         f".jaxbackprop-graph .caption{{font-size:{SMALL}px;text-anchor:middle}}"
         f".jaxbackprop-graph .on{{font-size:{NUMBERS}px;text-anchor:middle}}"
-        # Where a line must pass a text, the text stays legible.
+        # A halo keeps a text legible where a line crosses it.
         ".jaxbackprop-graph .caption,.jaxbackprop-graph .on{paint-order:stroke;stroke-width:3px}"
         ".jaxbackprop-graph .gradient{font-style:italic}"
         f".jaxbackprop-graph .name{{font-size:{TITLE}px;font-weight:bold}}"

@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from .._graph import Graph
+from ..passes import Backward, Run
 from ._drawing import Box, Drawing, Line, drawing
 from ._layout import Layout, Point, Room, Size, layout
-from ._lettering import text_width, xml_text
-from ._names import shortened
 from ._style import LABEL, NUMBERS, SMALL, SYMBOL, TITLE, style
+from ._text import shortened, text_width, xml_text
 
 _CIRCLE, _DOT, _BOX_HEIGHT, _CORNER, _INSET = 42.0, 9.0, 30.0, 9.0, 4.0
 _CAPTION_ROW, _NUMBERS_ROW = 12.0, 13.5
@@ -21,14 +20,13 @@ _ROUND_UP_TO, _ROUND_LINES, _PORT_ROW = 36.0, 3, 12.0
 _NAME_LENGTH = 80
 
 
-def to_svg(graph: Graph, run: Any = None) -> str:
+def to_svg(graph: Graph, run: Run | Backward | None = None) -> str:
     """A picture of a graph, from left to right in topological order.
 
-    Each operation is a circle or a rounded box with its symbol or name, what it does to the gradient (gate)
-    beneath; a doubled border holds a program of its own. Above each line stands the value that goes along it,
-    beneath it, in italics behind an arrow, the gradient that flows back. Lines without a gradient are dashed.
-    Names that are too long are shortened; all there is to say appears where the pointer rests. More than 300
-    nodes are folded by scope.
+    Each operation is a circle or a rounded box with its symbol or name; its gate, which says what it does to
+    the gradient, stands beneath. A double border marks a node with a program inside. The value stands above
+    its line; the gradient stands below, in italics, behind an arrow. Lines without a gradient are dashed.
+    Long names are shortened; tooltips hold the full text. More than 300 nodes are folded by scope.
 
     Args:
         graph: what to draw.
@@ -56,7 +54,7 @@ def to_svg(graph: Graph, run: Any = None) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class _Outline:
-    """A circle, or a rectangle with round corners, about a box's label."""
+    """The circle or rounded rectangle around a box's label."""
 
     width: float
     height: float
@@ -72,7 +70,7 @@ def _outlines(drawn: Drawing) -> list[_Outline]:
 
 
 def _outline(box: Box, lines: int) -> _Outline:
-    """The outline of a box that so many lines leave, or enter."""
+    """The outline of a box with so many lines on its busier side."""
     if box.kind == "copy":
         return _Outline(_DOT, _DOT, True)
     wide = text_width(box.label, LABEL)
@@ -85,7 +83,7 @@ def _outline(box: Box, lines: int) -> _Outline:
 
 
 def _room(box: Box, outline: _Outline) -> Room:
-    """What a box and its captions take up."""
+    """The space that a box takes with its captions."""
     wide = max((text_width(caption, SMALL) for caption in box.captions), default=0.0)
     beneath = len(box.captions) * _CAPTION_ROW + 4 if box.captions else 0.0
     beside = max(0.0, (wide - outline.width) / 2)
@@ -93,7 +91,7 @@ def _room(box: Box, outline: _Outline) -> Room:
 
 
 def _label_size(line: Line) -> Size | None:
-    """The room that a line's label takes, the line in the middle; None where it has none."""
+    """Width and height of a line's label, the line in its middle; None where it has none."""
     above = [text for text in (line.shape, line.value) if text]
     texts = [*above, _gradient_text(line)] if line.gradient else above
     if not texts:
@@ -212,7 +210,7 @@ def _draw_label(line: Line, centre: Point) -> Iterable[str]:
 
 
 def _meeting(outline: _Outline, centre: Point, point: Point, side: int) -> Point:
-    """Where a line meets a box's outline, on the level of the point where it meets its room."""
+    """Where a line meets a box's outline: at the height of a point on the side of its bounding rectangle."""
     away = point[1] - centre[1]
     reach = outline.width / 2
     if outline.is_round:
@@ -221,7 +219,7 @@ def _meeting(outline: _Outline, centre: Point, point: Point, side: int) -> Point
 
 
 def _distinct(points: Sequence[Point]) -> list[Point]:
-    """The points without those that repeat the one before."""
+    """The points without repetitions."""
     return [b for i, b in enumerate(points) if not i or math.dist(points[i - 1], b) > 0.01]
 
 

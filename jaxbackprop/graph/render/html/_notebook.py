@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from ..._graph import Graph
 from ._page import page
-from ._wording import html_text
+from ._labels import html_text
 
 _NODES_AT_MOST, _LENGTH_AT_MOST = 300, 1_000_000
 _HEIGHT = 760
 
 
 def in_notebook(graph: Graph) -> str | None:
-    """The page in a frame that may run its script, and nothing else.
+    """The page in a frame that may run scripts and has no other permission.
 
     Returns:
-        HTML; None where a picture does better: the graph is large, to walk it would call back to the author's
-        code, or a page cannot be made.
+        HTML; None where the notebook shows the picture instead: the graph is large, running it would call
+        the author's code back, or the page cannot be made.
     """
     if len(graph.nodes) > _NODES_AT_MOST or any("callback" in (n.primitive or "") for n in graph.nodes):
         return None
     try:
         text = page(graph, check=False)
-    # What is shown must not stand in the way of what is worked on.
+    # Displaying a graph must never raise: an error would hide the cell's result.
     except Exception:
         return None
     if len(text) > _LENGTH_AT_MOST:

@@ -1,4 +1,4 @@
-"""The page: graph, numbers, paragraphs, pictures and script in one HTML file."""
+"""The page: picture, paragraphs, table, values and script in one HTML document."""
 
 from __future__ import annotations
 
@@ -14,40 +14,49 @@ from typing import Any
 from jaxbackprop._version import __version__
 
 from ..._graph import Graph, Node, Port
-from .._names import error_text, shortened, symbol
-from .._numbers import dimensions_text, dtype_text
-from .._passes import Passes
-from ._complete import complete
-from ._figures import Figures
-from ._findings import finding_list, finding_records, first_step, fitting, legend, marks, upstream_of
-from ._levels import Levels
-from ._story import Step, story
+from ...passes import Backward, Run
+from .._edge_values import Passes
+from .._node_text import symbol
+from .._text import error_text, shortened
+from .._value_text import dimensions_text, dtype_text
+from ._complete_passes import complete_passes
+from ._findings import finding_list, finding_records, first_step, fitting, legend, marks
+from ._fold_layout import FoldLayout
+from ._health import HealthReport
+from ._labels import Labels, code, html_text, where
+from ._narration import Step, narrated_steps
 from ._table import table
+from ._value_table import ValueTable
 from ._verdicts import Verdict, verdicts
-from ._wording import Wording, code, html_text, where
 
 _SCRIPTS = ("data.js", "place.js", "health.js", "draw.js", "value.js", "detail.js", "play.js")
 _NAME_LENGTH, _FORMULA_LENGTH = 80, 400
-# So many paragraphs are laid out only where they are looked at.
+# With more steps than this the browser lays paragraphs out only when they are scrolled to.
 _LONG = 400
 
 
-def page(graph: Graph, run: Any = None, *, check: bool = True, health: Any = None) -> str:
+def page(
+    graph: Graph,
+    run: Run | Backward | None = None,
+    *,
+    check: bool = True,
+    health: HealthReport | None = None,
+) -> str:
     """A graph as one HTML page that steps forward and backward through it.
 
-    The page needs nothing beside it, opens no connection and runs no code but its own. Its picture shows at
-    most 300 boxes: scopes fold and unfold. Each node stands there with its twin, which takes its gradient,
-    beneath it. The steps are told in words and held in a table too.
+    The page needs no other file, opens no connection and runs no code but its own. Its picture shows at most
+    300 boxes: scopes fold and unfold. The lower half of a node's box is about its gradient. All steps are
+    also described in paragraphs and listed in a table.
 
     Args:
         graph: what to show.
-        run: a `Backward`, or a `Run`. What is missing is computed where the graph was traced with arguments:
-            the forward pass, and the backward pass, beginning with ones.
+        run: a `Backward`, or a `Run`. Missing passes are run where the graph was traced with arguments; the
+            backward pass then begins with ones.
         check: whether to ask the harness about hand-written VJPs that are not this package's own. Where one
-            is wrong the page opens at the step of the backward pass that meets it first. About a second a
-            rule.
-        health: the doctor's `Report` of this graph, or of another trace of the same function. Its findings
-            mark their nodes. A backward pass that is missing begins as the doctor's does.
+            is wrong the page opens at the step where the backward pass first meets it. Takes about a second
+            a rule.
+        health: the doctor's `Report` of this graph, or of another trace of the same function at the same
+            shapes. Its findings mark their nodes. A missing backward pass begins as the report's did.
 
     Returns:
         The document.
@@ -57,20 +66,20 @@ def page(graph: Graph, run: Any = None, *, check: bool = True, health: Any = Non
         ValueError: where run or health is of another graph.
     """
     report = fitting(graph, health)
-    passes, remark = complete(graph, run, upstream_of(graph, report))
+    passes, remark = complete_passes(graph, run, None if report is None else report.upstream())
     wrong = verdicts(graph, passes.run) if check and passes.run is not None else {}
-    wording, figures = Wording(graph), Figures(graph, passes)
-    steps = story(graph, passes, figures, wording, wrong)
-    levels = Levels(graph, figures.texts, wording).records()
-    first, ails = _first_wrong(steps, wrong), marks(report)
+    labels, values = Labels(graph), ValueTable(graph, passes)
+    steps = narrated_steps(graph, passes, values, labels, wrong)
+    levels = FoldLayout(graph, values.texts, labels).records()
+    first, marked = _first_wrong(steps, wrong), marks(report)
     data = {
         "name": shortened(graph.name, _NAME_LENGTH),
-        "nodes": [_node(node, figures, wording, wrong) | _ailing(node, ails) for node in graph.nodes],
+        "nodes": [_node(node, values, labels, wrong, marked) for node in graph.nodes],
         "results": [
             [shortened(name, _NAME_LENGTH), port.node, port.output]
-            for name, port in zip(wording.results, graph.outputs, strict=True)
+            for name, port in zip(labels.results, graph.outputs, strict=True)
         ],
-        "values": figures.records(),
+        "values": values.records(),
         "levels": levels,
         "steps": [[int(step.backward), step.node] for step in steps],
         "findings": finding_records(report),
@@ -87,8 +96,8 @@ def page(graph: Graph, run: Any = None, *, check: bool = True, health: Any = Non
             "alerts": _alerts(graph, wrong, first, remark),
             "findings": finding_list(report, graph, steps),
             "legend": legend(report),
-            "steps": _told(steps),
-            "table": table(graph, figures, wording),
+            "steps": _paragraphs(steps),
+            "table": table(graph, values, labels),
             "version": html_text(__version__),
             "data": _json(data),
             "script": script,
@@ -96,23 +105,29 @@ def page(graph: Graph, run: Any = None, *, check: bool = True, health: Any = Non
     )
 
 
-def _node(node: Node, figures: Figures, wording: Wording, wrong: Mapping[int, Verdict]) -> dict[str, Any]:
+def _node(
+    node: Node,
+    values: ValueTable,
+    labels: Labels,
+    wrong: Mapping[int, Verdict],
+    marked: Mapping[int, list[int]],
+) -> dict[str, Any]:
     ports = [Port(node.index, k) for k in range(len(node.outputs))]
     found: dict[str, Any] = {
-        "name": shortened(wording.name(node), _NAME_LENGTH),
+        "name": shortened(labels.name(node), _NAME_LENGTH),
         "kind": node.kind,
         "sign": shortened(symbol(node), _NAME_LENGTH),
         "from": [
-            [port.node, port.output, int(flows), shortened(wording.origin(port), _NAME_LENGTH)]
+            [port.node, port.output, int(flows), shortened(labels.origin(port), _NAME_LENGTH)]
             for port, flows in zip(
                 node.inputs, node.active_inputs or (False,) * len(node.inputs), strict=True
             )
         ],
         "made": [[dimensions_text(tuple(made.shape)), dtype_text(made.dtype)] for made in node.outputs],
-        "values": [figures.values.get(port, -1) for port in ports],
-        "gradients": [figures.gradients.get(port, -1) for port in ports],
+        "values": [values.values.get(port, -1) for port in ports],
+        "gradients": [values.gradients.get(port, -1) for port in ports],
     }
-    kept = figures.residuals(node)
+    kept = values.residuals(node)
     optional = {
         "gate": node.gate if any(node.active) else None,
         "rule": shortened(node.formula, _FORMULA_LENGTH) if node.formula else None,
@@ -121,22 +136,18 @@ def _node(node: Node, figures: Figures, wording: Wording, wrong: Mapping[int, Ve
         "scope": "/".join(node.scope),
         "inside": sum(len(body.nodes) for body in node.bodies),
         "kept": [[shortened(name, _NAME_LENGTH), index] for name, index in kept.items()],
-        "wrong": wrong[node.index].said if node.index in wrong else None,
+        "wrong": wrong[node.index].message if node.index in wrong else None,
+        "ails": marked.get(node.index),
     }
     return found | {name: value for name, value in optional.items() if value}
 
 
-def _ailing(node: Node, ails: Mapping[int, list[int]]) -> dict[str, Any]:
-    return {"ails": ails[node.index]} if node.index in ails else {}
-
-
 def _first_wrong(steps: Sequence[Step], wrong: Mapping[int, Verdict]) -> int:
-    """The step at which the backward pass meets the first wrong rule, from 1; 0 where it meets none."""
-    met = (n for n, step in enumerate(steps, start=1) if step.backward and step.node in wrong)
-    return next(met, 0)
+    """The step, from 1, at which the backward pass first meets a wrong rule; 0 where it meets none."""
+    return next((n for n, step in enumerate(steps, start=1) if step.backward and step.node in wrong), 0)
 
 
-# ---- words ------------------------------------------------------------------------------------------------
+# ---- text -------------------------------------------------------------------------------------------------
 
 
 def _lede(graph: Graph, passes: Passes) -> str:
@@ -154,7 +165,7 @@ def _alerts(graph: Graph, wrong: Mapping[int, Verdict], first: int, remark: str)
         like = f" It looks like: {html_text(', '.join(verdict.mistakes[:3]))}." if verdict.mistakes else ""
         said.append(
             f'<p class="alert"><strong>Wrong gradient at {code(graph.nodes[index].name)}.</strong> '
-            f"The harness says of the rule of {code(verdict.name)}: {html_text(verdict.said)}."
+            f"The harness says of the rule of {code(verdict.name)}: {html_text(verdict.message)}."
             f"{like}{opens}</p>"
         )
         opens = ""
@@ -168,14 +179,14 @@ def _alerts(graph: Graph, wrong: Mapping[int, Verdict], first: int, remark: str)
     return "\n".join(said)
 
 
-def _told(steps: Sequence[Step]) -> str:
+def _paragraphs(steps: Sequence[Step]) -> str:
     parts = []
     for backward, title in ((False, "Forward"), (True, "Backward")):
         of_pass = [(n, step) for n, step in enumerate(steps, start=1) if step.backward == backward]
         if of_pass:
             items = "".join(
                 f'<li id="step-{n}" value="{n}"><a href="#step-{n}" aria-label="Step {n}">{n}</a>'
-                f"<p>{step.told}</p></li>"
+                f"<p>{step.text}</p></li>"
                 for n, step in of_pass
             )
             kind = "gradient" if backward else "value"
@@ -196,12 +207,12 @@ def _asset(name: str) -> str:
 
 
 def _script() -> str:
-    """The page's script: its parts in one function, so that it leaves no name behind."""
+    """The page's script, its parts in one function, so that it defines no global names."""
     return "(() => {\n'use strict';\n" + "".join(map(_asset, _SCRIPTS)) + "})();\n"
 
 
 def _policy(script: str, style: str) -> str:
-    """Nothing may be loaded, sent or run but this page's own script and style."""
+    """The content security policy: this page's own script and style, and nothing else."""
     return (
         f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
         "base-uri 'none'; form-action 'none'"
@@ -213,11 +224,11 @@ def _hash(text: str) -> str:
 
 
 def _json(data: Any) -> str:
-    """JSON that ends no script element: no text of the user's code can."""
+    """JSON in which no text can end the script element."""
     text = json.dumps(data, allow_nan=False, ensure_ascii=True, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _filled(parts: Mapping[str, str]) -> str:
-    """The template with its places filled, all at once: what fills one is not looked into for another."""
+    """The template with its places filled in one pass, so that inserted text is never read as a place."""
     return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], _asset("page.html"))

@@ -1,13 +1,12 @@
-"""A graph as a tree of boxes that fold: named scopes within named scopes, and parts where those do not do."""
+"""A graph as a tree of foldable boxes: named scopes, and numbered parts where a scope is too large."""
 
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Iterator, Sequence
 
 from ..._graph import Graph, Node, Port
-from .._folding import Group, fold_scopes
+from .._folding import Group, argument_of, fold_scopes
 
 _ITEMS_AT_MOST = 80
 _PARTS = 48
@@ -18,7 +17,7 @@ class Scope:
     """Boxes that fold into one.
 
     Attributes:
-        name: what they have in common.
+        name: their common scope or argument.
         items: nodes, by their index, and scopes, in a topological order.
     """
 
@@ -26,7 +25,7 @@ class Scope:
     items: tuple[int | Scope, ...]
 
     def nodes(self) -> Iterator[int]:
-        """All nodes within, however deep."""
+        """All nodes in it, those of inner scopes included."""
         for item in self.items:
             if isinstance(item, Scope):
                 yield from item.nodes()
@@ -43,7 +42,7 @@ def scopes(graph: Graph) -> Scope:
 
 
 def _items(graph: Graph, inside: Sequence[int], depth: int) -> tuple[int | Scope, ...]:
-    """The boxes among some of the nodes, which have the first `depth` of their scopes in common."""
+    """The boxes of nodes whose first `depth` scopes are the same."""
     if all(len(graph.nodes[index].scope) <= depth for index in inside):
         return tuple(inside)
     items: list[int | Scope] = []
@@ -57,20 +56,20 @@ def _items(graph: Graph, inside: Sequence[int], depth: int) -> tuple[int | Scope
 
 
 def _groups(graph: Graph, inside: Sequence[int], depth: int) -> list[Group]:
-    """The groups that the next scope makes, as positions among the nodes."""
+    """The nodes grouped by their next scope; a group holds positions in `inside`."""
     place = {index: i for i, index in enumerate(inside)}
     nodes: list[Node] = []
     for i, index in enumerate(inside):
         node = graph.nodes[index]
         ports = tuple(Port(place[p.node], p.output) for p in node.inputs if p.node in place)
-        # What is copied here may come from elsewhere: then the copy depends on it as an operation would.
+        # A copy of a value from outside has no operands here; as an operation it is not moved to its users.
         kind = "operation" if node.kind == "copy" and not ports else node.kind
         nodes.append(dataclasses.replace(node, index=i, inputs=ports, scope=node.scope[depth:], kind=kind))
     return fold_scopes(nodes, 1)
 
 
 def _merged(scope: Scope) -> Scope:
-    """A scope that holds nothing but another is one with it."""
+    """A scope whose only item is a scope, joined with it."""
     while len(scope.items) == 1 and isinstance(scope.items[0], Scope):
         inner = scope.items[0]
         scope = Scope(f"{scope.name}/{inner.name}", inner.items)
@@ -78,7 +77,7 @@ def _merged(scope: Scope) -> Scope:
 
 
 def _limited(scope: Scope, graph: Graph) -> Scope:
-    """The same with levels that are not too large."""
+    """The scope with at most 80 boxes at each level."""
     items = [_limited(item, graph) if isinstance(item, Scope) else item for item in scope.items]
     if len(items) > _ITEMS_AT_MOST:
         items = _by_argument(items, graph)
@@ -86,23 +85,22 @@ def _limited(scope: Scope, graph: Graph) -> Scope:
 
 
 def _by_argument(items: Sequence[int | Scope], graph: Graph) -> list[int | Scope]:
-    """The leaves of each argument as one box, ahead of the others: they depend on nothing."""
+    """The leaves of each argument as one box, before the others, since they depend on nothing."""
     leaves: dict[str, list[int | Scope]] = {}
     rest: list[int | Scope] = []
     for item in items:
         if not isinstance(item, Scope) and graph.nodes[item].kind == "input":
-            stem = re.split(r"[\[.]", graph.nodes[item].name, maxsplit=1)[0]
-            leaves.setdefault(stem, []).append(item)
+            leaves.setdefault(argument_of(graph.nodes[item]), []).append(item)
         else:
             rest.append(item)
     folded: list[int | Scope] = []
-    for stem, found in leaves.items():
-        folded += [Scope(stem, tuple(_in_parts(found)))] if len(found) > 1 else found
+    for argument, found in leaves.items():
+        folded += [Scope(argument, tuple(_in_parts(found)))] if len(found) > 1 else found
     return folded + rest
 
 
 def _in_parts(items: Sequence[int | Scope]) -> list[int | Scope]:
-    """Stretches of equal length: of a topological order, so that they form no cycle."""
+    """Runs of equal length; they are of a topological order, so that they form no cycle."""
     if len(items) <= _ITEMS_AT_MOST:
         return list(items)
     length = -(-len(items) // _PARTS)

@@ -1,10 +1,12 @@
-"""Text in a picture: what XML can hold of it, and how wide it may become."""
+"""Text for pictures and pages: escaped, measured, cut to a length."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from xml.sax.saxutils import escape
+
+_LISTED = 10
 
 # Widths in shares of the font size: a little more than Helvetica's, Arial's and Liberation Sans's, and enough
 # for the wider DejaVu Sans.
@@ -17,7 +19,7 @@ def xml_text(text: str) -> str:
 
 
 def text_width(text: str, size: float) -> float:
-    """How wide a text may become at a font size, in whichever common font without serifs shows it."""
+    """An upper bound of a text's width at a font size, in any common sans-serif font."""
     return size * sum(map(_share, text))
 
 
@@ -35,3 +37,21 @@ def _share(character: str) -> float:
     if character.isupper():
         return _CAPITAL
     return _USUAL if ord(character) < 0x250 and character not in "+=<>×÷~#" else _BROAD
+
+
+def shortened(text: str, length: int) -> str:
+    """A text on one line, its middle replaced by "…" where it is too long."""
+    text = " ".join(text.split())
+    kept = length - 1
+    return text if len(text) <= length else f"{text[: kept - kept // 2]}…{text[len(text) - kept // 2 :]}"
+
+
+def listed(texts: list[str]) -> list[str]:
+    """The first ten, and "…" where there are more."""
+    return [*texts[:_LISTED], "…"] if len(texts) > _LISTED else texts
+
+
+def error_text(error: BaseException) -> str:
+    """An exception's type and message, on one line."""
+    said = " ".join(str(error).split())
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__

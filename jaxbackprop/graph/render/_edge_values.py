@@ -1,4 +1,4 @@
-"""The numbers along a graph's edges, of whichever passes were made."""
+"""The values and gradients along a graph's edges, of whichever passes were run."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ import dataclasses
 from typing import Any
 
 from .._graph import Edge, Graph
-from ..passes._run import Backward, Run
+from ..passes import Backward, Run
 
 
 @dataclasses.dataclass(frozen=True)
 class Passes:
-    """The forward pass and the backward pass over a graph, where they were made.
+    """The forward and the backward pass over a graph; None for one that was not run.
 
     Attributes:
-        run: the forward pass; None where there was none.
-        back: the backward pass; None where there was none.
+        run: the forward pass.
+        back: the backward pass.
     """
 
     run: Run | None = None
     back: Backward | None = None
 
     @classmethod
-    def of(cls, graph: Graph, run: Any) -> Passes:
-        """What was made.
+    def of(cls, graph: Graph, run: Run | Backward | None) -> Passes:
+        """The passes that a run consists of.
 
         Args:
-            graph: over which.
-            run: None, a `Run`, or a `Backward`, which knows the `Run` before it.
+            graph: the graph that was run.
+            run: None, a `Run`, or a `Backward`, which holds the `Run` before it.
 
         Raises:
             TypeError: where run is none of these.
@@ -44,17 +44,17 @@ class Passes:
         return cls(forward, back)
 
     def value(self, edge: Edge) -> Any:
-        """What went along an edge; None where it is not known."""
+        """The value along an edge; None where it is not known."""
         return None if self.run is None else self.run.edge(edge)
 
     def gradient(self, edge: Edge) -> Any:
-        """What flowed back along it; None where nothing did, or it is not known."""
+        """The gradient that flowed back along it; None where none did, or it is not known."""
         return None if self.back is None else self.back.edge(edge)
 
     def output(self, position: int) -> Any:
-        """One of the results; None where it is not known."""
+        """The value of a result; None where it is not known."""
         return None if self.run is None else self.run.outputs[position]
 
     def upstream(self, position: int) -> Any:
-        """The gradient that came to one of the results; None where none came, or it is not known."""
+        """The gradient that a result was given; None where none was, or it is not known."""
         return None if self.back is None else self.back.dys[position]

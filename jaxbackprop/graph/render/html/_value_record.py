@@ -1,4 +1,4 @@
-"""What a page holds of a value: a number, a handful of numbers, or a heat-map and its figures."""
+"""A value as the page holds it: a number, a few numbers, or a heat map with statistics."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .._numbers import concrete, number_text, numbers_text, shape_text
+from .._value_text import concrete, number_text, numbers_text, shape_text
 
 _WRITTEN_OUT = 32
 _COLUMNS_WRITTEN_OUT = 8
@@ -19,7 +19,7 @@ _CELLS_IN_ALL, _MOST_ON_A_SIDE, _FEWEST_ON_A_SIDE = 160_000, 24, 6
 
 
 def cells_on_a_side(values: int) -> int:
-    """How many cells a heat-map may have on a side, where a page holds so many values."""
+    """The most cells on a side of each heat map, for a page with so many values."""
     fair = math.isqrt(_CELLS_IN_ALL // max(1, values))
     return min(_MOST_ON_A_SIDE, max(_FEWEST_ON_A_SIDE, fair))
 
@@ -29,13 +29,13 @@ def value_record(value: Any, side: int) -> dict[str, Any]:
 
     Args:
         value: an array or a number.
-        side: how many cells a heat-map may have on a side.
+        side: the most cells on a side of its heat map.
 
     Returns:
-        "t", the value in short; "s", its dtype and shape; of several entries "rows", their texts, where they
-        are few, or else "map", the heat-map's rows; "heat", for each entry or cell its level; "low", "high",
-        "mean", "histogram" (counts in equal bins, of six entries or more), and "odd", how many are nan or
-        infinite.
+        "t", the value as short text; "s", its dtype and shape. Where it has several entries: "rows", their
+        texts, if they are few; "heat", a row of the heat map a string, a letter a cell; "low", "high" and
+        "mean" of the finite entries; "histogram", their counts in equal bins, if there are six or more; and
+        "odd", how many are nan or infinite.
     """
     array = concrete(value)
     shape = shape_text(tuple(np.shape(value)), value.dtype if hasattr(value, "dtype") else "")
@@ -49,15 +49,14 @@ def value_record(value: Any, side: int) -> dict[str, Any]:
         rows = wide.reshape(-1, array.shape[-1])
         few = array.size <= _WRITTEN_OUT and rows.shape[1] <= _COLUMNS_WRITTEN_OUT
         if few:
-            own = array.reshape(rows.shape)
-            found["rows"] = [[number_text(entry, 3) for entry in row] for row in own]
+            found["rows"] = [[number_text(entry, 3) for entry in row] for row in array.reshape(rows.shape)]
         else:
             rows = _coarser(rows, side)
         found["heat"] = _heat(rows)
-        return found | _figures(array, wide)
+        return found | _statistics(wide)
 
 
-def _figures(array: np.ndarray, wide: np.ndarray) -> dict[str, Any]:
+def _statistics(wide: np.ndarray) -> dict[str, Any]:
     finite = wide[np.isfinite(wide)]
     odd = wide.size - finite.size
     found: dict[str, Any] = {"odd": odd} if odd else {}
@@ -71,7 +70,7 @@ def _figures(array: np.ndarray, wide: np.ndarray) -> dict[str, Any]:
 
 
 def _coarser(rows: np.ndarray, side: int) -> np.ndarray:
-    """The means of equal blocks, at most so many a side."""
+    """The means of equal blocks, at most `side` a side."""
     for axis in (0, 1):
         length = rows.shape[axis]
         if length > side:
@@ -83,7 +82,7 @@ def _coarser(rows: np.ndarray, side: int) -> np.ndarray:
 
 
 def _heat(rows: np.ndarray) -> list[str]:
-    """A letter a cell: its level from the most negative to the most positive, zero in the middle."""
+    """A letter a cell, for its level from the most negative to the most positive; zero is in the middle."""
     finite = np.abs(rows[np.isfinite(rows)])
     largest = float(finite.max()) if finite.size else 0.0
     share = np.nan_to_num(rows / (largest or 1.0), nan=0.0, posinf=1.0, neginf=-1.0)

@@ -1,4 +1,4 @@
-"""What nodes and results are called in pictures and files, and what there is to say about them."""
+"""The symbol, description and output names of nodes, in pictures and files."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import Any
 import jax
 
 from .._graph import Graph, Node
-from ._numbers import numbers_text, shape_text
-
-_LISTED = 10
+from ._text import listed
+from ._value_text import numbers_text, shape_text
 
 _SYMBOLS = {
     "add": "+",
@@ -51,7 +50,7 @@ def symbol(node: Node) -> str:
 
 
 def details(node: Node) -> tuple[str, ...]:
-    """All that there is to say about a node, line by line."""
+    """A node's name, primitive, shapes, gate, formula, source and scope, line by line."""
     said = [node.name if node.primitive in (None, node.name) else f"{node.name}: {node.primitive}"]
     shapes = [shape_text(tuple(made.shape), made.dtype) for made in node.outputs]
     said.append(", ".join(listed(shapes)))
@@ -69,30 +68,19 @@ def details(node: Node) -> tuple[str, ...]:
 def output_names(graph: Graph) -> list[str]:
     """A name for each result: "output", or with its path, "output['loss']"."""
     count = len(graph.outputs)
-    try:
-        found = jax.tree.unflatten(graph.structure, range(count))
-        leaves: list[tuple[Any, Any]] = jax.tree_util.tree_flatten_with_path(found)[0]
-    # There may be no structure, and classes of the user's own may refuse to hold numbers for arrays.
-    except Exception:
-        leaves = []
-    if len(leaves) == count:
-        return ["output" + jax.tree_util.keystr(path) for path, _ in leaves]
+    paths = _output_paths(graph.structure, count)
+    if len(paths) == count:
+        return ["output" + jax.tree_util.keystr(path) for path in paths]
     return ["output"] if count == 1 else [f"output[{i}]" for i in range(count)]
 
 
-def error_text(error: BaseException) -> str:
-    """What was raised, on one line."""
-    said = " ".join(str(error).split())
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
-
-
-def listed(texts: list[str]) -> list[str]:
-    """The first ten, and a sign that there are more."""
-    return [*texts[:_LISTED], "…"] if len(texts) > _LISTED else texts
-
-
-def shortened(text: str, length: int) -> str:
-    """A text on one line, its middle left out where it is too long."""
-    text = " ".join(text.split())
-    kept = length - 1
-    return text if len(text) <= length else f"{text[: kept - kept // 2]}…{text[len(text) - kept // 2 :]}"
+def _output_paths(structure: jax.tree_util.PyTreeDef | None, count: int) -> list[Any]:
+    """The path of each result in the pytree; none where there is no pytree, or it cannot be rebuilt."""
+    if structure is None:
+        return []
+    try:
+        found = jax.tree.unflatten(structure, range(count))
+    # Rebuilding calls the user's own classes, which may refuse integers in the place of arrays in any way.
+    except Exception:
+        return []
+    return [path for path, _ in jax.tree_util.tree_flatten_with_path(found)[0]]

@@ -1,33 +1,34 @@
-"""All values of a page, each held once: of every port and its gradient, and what rules kept beside."""
+"""All values that a page shows, each held once: of ports, of their gradients, and the residuals of rules."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ..._graph import Graph, Node, Port
-from .._numbers import numbers_text
-from .._passes import Passes
-from ._values import cells_on_a_side, value_record
+from ...passes import Backward
+from .._edge_values import Passes
+from .._value_text import numbers_text
+from ._value_record import cells_on_a_side, value_record
 
 
-class Figures:
-    """The values of a graph's ports, and those that rules used, as a list that the page refers to.
+class ValueTable:
+    """The values of a graph's ports and of its rules, as a list that the page refers to by index.
 
     Attributes:
         values: the index of each port's value.
         gradients: the index of the gradient that came to each port.
-        texts: "value" and "gradient" of each port in short.
+        texts: under "value" and "gradient", each port's numbers as short text.
     """
 
     def __init__(self, graph: Graph, passes: Passes) -> None:
-        """Collects them.
+        """Collects the values.
 
         Args:
-            graph: whose.
-            passes: as far as they were made.
+            graph: the graph.
+            passes: as far as they were run.
         """
         self._held: list[Any] = []
-        self._place: dict[int, int] = {}
+        self._index: dict[int, int] = {}
         self.values: dict[Port, int] = {}
         self.gradients: dict[Port, int] = {}
         self._residuals: dict[int, dict[str, int]] = {}
@@ -40,15 +41,13 @@ class Figures:
                     self.values[port] = self._hold(node.value)
         if passes.back is not None:
             for node in graph.nodes:
-                self._keep(node, passes)
+                self._hold_backward(node, passes.back)
         self.texts: dict[str, dict[Port, str]] = {
-            name: {port: numbers_text(self._held[index]) for port, index in held.items()}
-            for name, held in (("value", self.values), ("gradient", self.gradients))
+            name: {port: numbers_text(self._held[index]) for port, index in indices.items()}
+            for name, indices in (("value", self.values), ("gradient", self.gradients))
         }
 
-    def _keep(self, node: Node, passes: Passes) -> None:
-        back = passes.back
-        assert back is not None
+    def _hold_backward(self, node: Node, back: Backward) -> None:
         for k in range(len(node.outputs)):
             gradient = back.gradients.get(Port(node.index, k))
             if gradient is not None:
@@ -61,13 +60,13 @@ class Figures:
 
     def _hold(self, value: Any) -> int:
         """The index of a value; the same array has the same index."""
-        if id(value) not in self._place:
-            self._place[id(value)] = len(self._held)
+        if id(value) not in self._index:
+            self._index[id(value)] = len(self._held)
             self._held.append(value)
-        return self._place[id(value)]
+        return self._index[id(value)]
 
     def residuals(self, node: Node) -> dict[str, int]:
-        """What a node's rule used of the forward pass, by the names of its formula."""
+        """The values of the forward pass that a node's rule used, by their names in its formula."""
         return self._residuals.get(node.index, {})
 
     def records(self) -> list[dict[str, Any]]:

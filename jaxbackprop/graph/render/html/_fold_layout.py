@@ -1,4 +1,4 @@
-"""Each fold of the picture, laid out by itself; the page's script puts one into the place of another."""
+"""The layout of each scope by itself; the page's script draws an unfolded scope in its box."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..._graph import Graph, Port
+from ..._graph import Graph, Node, Port
 from .._layout import Room, layout
-from .._lettering import text_width
-from .._names import shortened, symbol
-from .._numbers import dimensions_text, shape_text
+from .._node_text import symbol
 from .._style import LABEL, NUMBERS, SMALL
+from .._text import shortened, text_width
+from .._value_text import dimensions_text, shape_text
+from ._labels import Labels
 from ._scopes import Scope, scopes
-from ._wording import Wording
 
-_STOREY, _PORT_ROW, _INSET, _NARROWEST = 24.0, 16.0, 10.0, 40.0
+_HALF_HEIGHT, _PORT_ROW, _INSET, _NARROWEST = 24.0, 16.0, 10.0, 40.0
 _ROW = 13.5
-_LABEL_LENGTH, _TWIN_LENGTH = 24, 16
+_LABEL_LENGTH, _SHORT_LENGTH = 24, 16
 _BETWEEN_TWO_AT_MOST = 4
 _STUBS_AT_MOST, _RESULTS_AT_MOST = 10, 24
 
@@ -27,11 +27,11 @@ NODE, SCOPE, ENTERS, LEAVES, RESULT = "node", "scope", "enters", "leaves", "resu
 
 @dataclasses.dataclass(frozen=True)
 class Strand:
-    """A value on its way.
+    """A value from the node that made it to one that takes it.
 
     Attributes:
         port: where it comes from.
-        target: which node takes it; -1 for a result.
+        target: index of the node that takes it; -1, -2, ... are the results.
         active: whether a gradient flows back.
     """
 
@@ -42,7 +42,15 @@ class Strand:
 
 @dataclasses.dataclass
 class _Box:
-    """A box before it has a place."""
+    """A box before it is laid out.
+
+    Attributes:
+        kind: one of the constants above.
+        ref: a node's index, a scope's level, or a result's number, by its kind.
+        top: the text of the upper half.
+        bottom: the text of the lower half, about the gradient; empty where there is none.
+        lines: how many lines leave or enter, whichever is more.
+    """
 
     kind: str
     ref: int
@@ -52,27 +60,27 @@ class _Box:
 
     def size(self) -> tuple[float, float]:
         wide = max(text_width(self.top, LABEL), text_width(self.bottom, SMALL)) + 2 * _INSET
-        high = _STOREY * (2 if self.bottom else 1)
+        high = _HALF_HEIGHT * (2 if self.bottom else 1)
         frame = 8.0 if self.kind == SCOPE else 0.0
         return max(wide, _NARROWEST) + frame, max(high, (self.lines + 1) * _PORT_ROW) + frame
 
 
-class Levels:
-    """Every level of a graph's folds: its boxes, and the lines between them."""
+class FoldLayout:
+    """The boxes and lines of every level: the graph's outermost, and the inside of each scope."""
 
-    def __init__(self, graph: Graph, texts: dict[str, dict[Port, str]], wording: Wording) -> None:
-        """Begins.
+    def __init__(self, graph: Graph, texts: dict[str, dict[Port, str]], labels: Labels) -> None:
+        """Assigns nodes and scopes to levels.
 
         Args:
-            graph: which.
-            wording: what its nodes are called.
-            texts: "value" and "gradient" of every port, in short; empty where they are not known.
+            graph: the graph.
+            texts: under "value" and "gradient", each port's numbers as short text, where they are known.
+            labels: the names of its nodes.
         """
-        self._graph, self._texts = graph, texts
-        self._wording, self._names = wording, wording.results
+        self._graph, self._texts, self._labels = graph, texts, labels
+        self._results = labels.results
         self.scopes: list[Scope] = []
         self.parents: list[int] = []
-        # For each node the levels that it stands in, outermost first, and as which box of each.
+        # By node: the levels that it stands in, outermost first, each with its box there.
         self._home: dict[int, list[tuple[int, int]]] = {}
         self._child: dict[tuple[int, int], int] = {}
         self._enter(scopes(graph), -1, [])
@@ -90,27 +98,27 @@ class Levels:
         return level
 
     def records(self) -> list[dict[str, Any]]:
-        """Each level as the page's script reads it, all of its coordinates from its own upper left corner.
+        """Each level as the page's script reads it; coordinates start at its upper left corner.
 
-        "name", "parent", "nodes" (how many, all told), "size", "boxes" (kind, what of that kind, centre,
-        size, and what stands in its upper and lower storey) and "lines" (from which box to which, corners,
-        the label's centre or null, strands as node, output, target and whether a gradient flows, and the
-        label of a line that stands for several).
+        A record holds "name", "parent", "nodes" (how many there are, inner scopes included), "size", "boxes"
+        (each with kind, reference, centre, size, and the texts of its upper and lower half) and "lines" (each
+        with source and target box, corners, the label's centre or null, its strands as node, output, target
+        and whether a gradient flows, and the label of a line of several values).
         """
         boxes = [self._boxes(level) for level in range(len(self.scopes))]
         lines: list[dict[tuple[int, int], list[Strand]]] = [{} for _ in boxes]
-        doors: dict[tuple[int, str, Any], int] = {}
+        stubs: dict[tuple[int, str, tuple[int, ...]], int] = {}
 
-        def door(level: int, kind: str, key: Any, said: str) -> int:
-            """The box through which a value enters or leaves a level."""
-            known = [place for (at, of, _), place in doors.items() if (at, of) == (level, kind)]
-            if (level, kind, key) not in doors:
+        def stub(level: int, kind: str, key: tuple[int, ...], text: str) -> int:
+            """The box that stands for the other end of a line that enters or leaves a level."""
+            known = [place for (at, of, _), place in stubs.items() if (at, of) == (level, kind)]
+            if (level, kind, key) not in stubs:
                 if len(known) >= _STUBS_AT_MOST:
                     boxes[level][known[-1]].top = "others"
                     return known[-1]
-                doors[level, kind, key] = len(boxes[level])
-                boxes[level].append(_Box(kind, key if isinstance(key, int) else key[0], said))
-            return doors[level, kind, key]
+                stubs[level, kind, key] = len(boxes[level])
+                boxes[level].append(_Box(kind, key[0], text))
+            return stubs[level, kind, key]
 
         def along(strand: Strand, begin: list[tuple[int, int]], end: list[tuple[int, int]]) -> None:
             shared = 0
@@ -119,12 +127,12 @@ class Levels:
             level, source = begin[shared]
             _put(lines[level], source, end[shared][1], strand)
             for level, place in begin[shared + 1 :]:
-                said = shortened(self._wording.target(strand.target), _TWIN_LENGTH)
+                text = shortened(self._labels.target(strand.target), _SHORT_LENGTH)
                 key = (strand.target, strand.port.node, strand.port.output)
-                _put(lines[level], place, door(level, LEAVES, key, said), strand)
+                _put(lines[level], place, stub(level, LEAVES, key, text), strand)
             for level, place in end[shared + 1 :]:
-                said = shortened(self._wording.origin(strand.port), _TWIN_LENGTH)
-                _put(lines[level], door(level, ENTERS, strand.port.node, said), place, strand)
+                text = shortened(self._labels.origin(strand.port), _SHORT_LENGTH)
+                _put(lines[level], stub(level, ENTERS, (strand.port.node,), text), place, strand)
 
         for strand, target in self._strands():
             along(strand, self._home[strand.port.node], target)
@@ -133,10 +141,10 @@ class Levels:
     def _boxes(self, level: int) -> list[_Box]:
         found = [self._box(item, level, place) for place, item in enumerate(self.scopes[level].items)]
         if level == 0:
-            if len(self._names) > _RESULTS_AT_MOST:
-                found.append(_Box(RESULT, -1, f"{len(self._names):,} outputs", "starts here"))
+            if len(self._results) > _RESULTS_AT_MOST:
+                found.append(_Box(RESULT, -1, f"{len(self._results):,} outputs", "starts here"))
             else:
-                for k, name in enumerate(self._names):
+                for k, name in enumerate(self._results):
                     flows = "starts here" if self._graph.active[k] else ""
                     found.append(_Box(RESULT, k, shortened(name, _LABEL_LENGTH), flows))
         return found
@@ -144,18 +152,18 @@ class Levels:
     def _box(self, item: int | Scope, level: int, place: int) -> _Box:
         if isinstance(item, Scope):
             count = sum(1 for _ in item.nodes())
-            said = shortened(item.name, _LABEL_LENGTH)
-            return _Box(SCOPE, self._child[level, place], said, f"{count:,} nodes")
+            text = shortened(item.name, _LABEL_LENGTH)
+            return _Box(SCOPE, self._child[level, place], text, f"{count:,} nodes")
         node = self._graph.nodes[item]
         top = "copy" if node.kind == "copy" else shortened(symbol(node), _LABEL_LENGTH)
-        return _Box(NODE, item, top, twin(self._graph, item))
+        return _Box(NODE, item, top, _gradient_label(node))
 
     def _strands(self) -> Iterator[tuple[Strand, list[tuple[int, int]]]]:
         for edge in self._graph.edges:
             yield Strand(Port(edge.source, edge.output), edge.target, edge.active), self._home[edge.target]
         first = len(self.scopes[0].items)
         for k, port in enumerate(self._graph.outputs):
-            place = first if len(self._names) > _RESULTS_AT_MOST else first + k
+            place = first if len(self._results) > _RESULTS_AT_MOST else first + k
             yield Strand(port, -1 - k, self._graph.active[k]), [(0, place)]
 
     # ---- the picture of one level --------------------------------------------------------------------------
@@ -166,7 +174,7 @@ class Levels:
         lines = [
             (source, target, strands)
             for (source, target), all_of in between.items()
-            for strands in self._told_apart(boxes[source], boxes[target], all_of)
+            for strands in self._separate_lines(boxes[source], boxes[target], all_of)
         ]
         leaving = Counter(source for source, _, _ in lines)
         entering = Counter(target for _, target, _ in lines)
@@ -196,33 +204,33 @@ class Levels:
                     [coordinate for point in corners for coordinate in _rounded(point)],
                     None if centre is None else _rounded(centre),
                     [[s.port.node, s.port.output, s.target, int(s.active)] for s in strands],
-                    said,
+                    text,
                 ]
-                for (source, target, strands), corners, centre, (_, said) in zip(
+                for (source, target, strands), corners, centre, (_, text) in zip(
                     lines, found.lines, found.labels, labels, strict=True
                 )
             ],
         }
 
-    def _told_apart(self, source: _Box, target: _Box, strands: list[Strand]) -> list[list[Strand]]:
-        """The lines that stand for what goes from one box to another."""
+    def _separate_lines(self, source: _Box, target: _Box, strands: list[Strand]) -> list[list[Strand]]:
+        """The strands from one box to another, grouped by the line that shows them."""
         plain = source.kind in (NODE, ENTERS) and target.kind in (NODE, RESULT)
         if plain and target.ref >= 0 and len(strands) <= _BETWEEN_TWO_AT_MOST:
             return [[strand] for strand in strands]
         return [strands]
 
     def _label(self, source: _Box, strands: list[Strand]) -> tuple[tuple[float, float] | None, str]:
-        """The room for a line's label, and what it says of a line for several; None where it says nothing."""
+        """The size of a line's label, None where it has none; and the text of a label for several values."""
         ports = {strand.port for strand in strands}
         if len(ports) > 1:
-            said = f"{len(ports):,} values"
-            return (text_width(said, NUMBERS) + 8, 2 * _ROW + 6), said
+            text = f"{len(ports):,} values"
+            return (text_width(text, NUMBERS) + 8, 2 * _ROW + 6), text
         (port,) = ports
         node = self._graph.nodes[port.node]
         made = node.outputs[port.output]
         value, gradient = (self._texts[which].get(port, "") for which in ("value", "gradient"))
         shape = ""
-        # Of a copy the shape is known from where it comes.
+        # The line into a copy shows the shape already.
         if (made.shape and node.kind != "copy") or not value:
             shape = dimensions_text(made.shape) if value else shape_text(tuple(made.shape), made.dtype)
         if node.kind == "constant" and not made.shape:
@@ -233,14 +241,13 @@ class Levels:
         return (wide + 8, 2 * max(len(above), bool(gradient)) * _ROW + 12), ""
 
 
-def twin(graph: Graph, index: int) -> str:
-    """What stands in a node's lower storey, where its gradient is taken; empty where none flows."""
-    node = graph.nodes[index]
+def _gradient_label(node: Node) -> str:
+    """The text of a node's lower half, where its gradient is taken; empty where none flows."""
     if not any(node.active):
         return ""
     if node.gate:
         return node.gate
-    return f"∂ {node.label}" if len(node.label) <= _TWIN_LENGTH else "gradient"
+    return f"∂ {node.label}" if len(node.label) <= _SHORT_LENGTH else "gradient"
 
 
 def _put(lines: dict[tuple[int, int], list[Strand]], source: int, target: int, strand: Strand) -> None:

@@ -1,4 +1,4 @@
-"""How values are written where there is little room: a number, a handful of numbers, or their range."""
+"""Values as short text: a number, a few numbers, or their range; shapes and dtypes."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-_WRITTEN_OUT = 4
-_AMONG_OTHERS = 3
+_ENTRIES_WRITTEN_OUT = 4
+_DIGITS_OF_SEVERAL = 3
 
 
 def number_text(number: Any, digits: int = 4) -> str:
-    """A number with so many significant digits: 0.731, 1e-5, nan; integers below ten million in full."""
+    """A number to a count of significant digits: 0.731, 1e-5, nan; integers below ten million in full."""
     if isinstance(number, bool | np.bool_):
         return str(bool(number))
     if isinstance(number, int | np.integer):
@@ -44,7 +44,7 @@ def numbers_text(value: Any) -> str:
         return "empty"
     if array.ndim == 0:
         return number_text(array[()])
-    if array.size <= _WRITTEN_OUT:
+    if array.size <= _ENTRIES_WRITTEN_OUT:
         return _nested(array)
     if array.dtype == np.bool_:
         return f"{np.count_nonzero(array)} of {array.size} True"
@@ -75,7 +75,7 @@ def dtype_text(dtype: Any) -> str:
 
 
 def concrete(value: Any) -> np.ndarray | None:
-    """A value as an array whose numbers NumPy can handle; None where it has none to show."""
+    """A value as an array that NumPy can compute with; None where it holds no numbers to show."""
     if value is None or isinstance(value, jax.core.Tracer | jax.ShapeDtypeStruct):
         return None
     dtype = getattr(value, "dtype", None)
@@ -86,13 +86,13 @@ def concrete(value: Any) -> np.ndarray | None:
         return None
     if array.dtype.kind in "biufc":
         return array
-    # bfloat16 and what is shorter: NumPy holds their numbers, but cannot do much with them.
+    # NumPy stores bfloat16, float8 and int4, but computes with few of them.
     return array.astype(np.float32 if jnp.issubdtype(array.dtype, np.floating) else np.int32)
 
 
 def _nested(array: np.ndarray) -> str:
     if array.ndim == 0:
-        return number_text(array[()], _AMONG_OTHERS)
+        return number_text(array[()], _DIGITS_OF_SEVERAL)
     return f"[{', '.join(_nested(part) for part in array)}]"
 
 
@@ -101,7 +101,7 @@ def _range(array: np.ndarray) -> str:
     if missing == array.size:
         return "all nan"
     low, high = np.nanmin(array), np.nanmax(array)
-    ends = number_text(low, _AMONG_OTHERS), number_text(high, _AMONG_OTHERS)
+    ends = number_text(low, _DIGITS_OF_SEVERAL), number_text(high, _DIGITS_OF_SEVERAL)
     said = f"all {ends[0]}" if low == high else " … ".join(ends)
     return f"{said}, {missing} nan" if missing else said
 

@@ -1,4 +1,4 @@
-"""What the page calls nodes, values and lines of code; and text as HTML holds it."""
+"""The page's names of nodes, values and lines of code; text escaped for HTML."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import os
 from functools import cached_property
 
 from ..._graph import Graph, Node, Port, Source
-from .._lettering import xml_text
-from .._names import output_names, shortened, symbol
+from .._node_text import output_names, symbol
+from .._text import shortened, xml_text
 
 _NAME_LENGTH, _SOURCE_LENGTH = 80, 100
 
 
 def html_text(text: str) -> str:
-    """Text as HTML holds it, between tags and in quoted attributes."""
+    """Text escaped for HTML, between tags and in quoted attributes."""
     return xml_text(text).replace('"', "&quot;").replace("'", "&#39;")
 
 
@@ -23,7 +23,7 @@ def code(text: str) -> str:
 
 
 def where(source: Source | None) -> str:
-    """File and line: the file as it is named from here if it lies here, else its name and its folder's."""
+    """File and line; the path is relative if it is below the working directory, else folder and file name."""
     if source is None:
         return ""
     here = os.getcwd() + os.sep
@@ -34,11 +34,11 @@ def where(source: Source | None) -> str:
     return shortened(f"{file}:{source.line}", _SOURCE_LENGTH)
 
 
-class Wording:
+class Labels:
     """The names of a graph's nodes, results and values.
 
     Attributes:
-        graph: whose.
+        graph: the graph.
         results: a name for each of its results.
     """
 
@@ -47,23 +47,23 @@ class Wording:
         self.results = output_names(graph)
 
     def name(self, node: Node) -> str:
-        """What a node is called; a constant is called by its value."""
+        """A node's name; a constant's is its value."""
         return symbol(node) if node.kind == "constant" else node.name
 
     def origin(self, port: Port) -> str:
-        """The node that made a value, before it was copied."""
+        """The name of the node that made a value, before it was copied."""
         node = self.graph.nodes[port.node]
         while node.kind == "copy":
             node = self.graph.nodes[node.inputs[0].node]
         return self.name(node)
 
     def target(self, index: int) -> str:
-        """The node of an index, or the result of an index below 0, from -1."""
+        """The name of a node by its index; -1, -2, ... are the results."""
         return self.results[-1 - index] if index < 0 else self.name(self.graph.nodes[index])
 
     @cached_property
     def takers(self) -> dict[Port, list[int]]:
-        """Who takes each value: indices of nodes; from -1 downward, of results."""
+        """The indices of the nodes that take each value; -1, -2, ... are the results."""
         found: dict[Port, list[int]] = {}
         for edge in self.graph.edges:
             found.setdefault(Port(edge.source, edge.output), []).append(edge.target)
