@@ -12,8 +12,7 @@ from jaxbackprop._output import refuse_files, write_json, write_text
 from jaxbackprop.check import CannotCheck
 from jaxbackprop.doctor import Report
 from jaxbackprop.doctor._examine import examine
-from jaxbackprop.graph.render._names import error_text
-from jaxbackprop.graph.render.html import page
+from jaxbackprop.graph.render import error_text, page
 
 from ._traced import drawn_call, trace_call
 from ._trained_runs import examine_run

@@ -12,9 +12,7 @@ from rich.console import Console
 from jaxbackprop._output import refuse_files, write_text
 from jaxbackprop.check import CannotCheck
 from jaxbackprop.graph import Backward, Graph, Run, UnsupportedPrimitive
-from jaxbackprop.graph.render._names import error_text
-from jaxbackprop.graph.render._passes import Passes
-from jaxbackprop.graph.render.html import page
+from jaxbackprop.graph.render import Passes, error_text, page
 
 from ._graph_table import print_cost, print_table
 from ._traced import drawn_call, trace_call

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from jaxbackprop._output import write_text
 from jaxbackprop.graph import Graph, trace
-from jaxbackprop.graph.render.html import page
+from jaxbackprop.graph.render import page
 from jaxbackprop.models import WindowNER, window_ner_loss
 
 _STEPS = 4

@@ -10,9 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxbackprop.graph import Cost, Graph, Node, Port
-from jaxbackprop.graph.render._names import symbol
-from jaxbackprop.graph.render._numbers import numbers_text, shape_text
-from jaxbackprop.graph.render._passes import Passes
+from jaxbackprop.graph.render import Passes, numbers_text, shape_text, symbol
 
 
 def print_table(graph: Graph, passes: Passes, console: Console) -> None:

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from jaxbackprop._output import refuse_unwritable, write_text
 from jaxbackprop.graph import Graph, trace
-from jaxbackprop.graph.render.html import page
+from jaxbackprop.graph.render import page
 
 Loss = Callable[[Any, Mapping[str, Any], jax.Array], jax.Array]
 

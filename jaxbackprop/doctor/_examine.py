@@ -18,6 +18,7 @@ from ._report import Report
 from ._structure import parameter_inputs
 from ._sweep import pull_back, walk
 from ._thresholds import threshold
+from ._upstream import upstream
 from ._wanted import Wanted, wanted_of
 
 
@@ -131,19 +132,6 @@ def input_values(graph: Graph) -> list[Any]:
     return [
         leaf if isinstance(leaf, jax.Array) else jnp.asarray(leaf, node.dtype)
         for node, leaf in zip(graph.inputs, leaves, strict=True)
-    ]
-
-
-def upstream(graph: Graph) -> list[Any]:
-    """The gradients to begin with: 1 for the loss, or for every floating-point result where there is none."""
-    ends = graph.results
-    floats = [jnp.issubdtype(end.dtype, jnp.floating) for end in ends]
-    if not any(floats):
-        raise TypeError(f"{graph.name} returns no floating-point number: there is no gradient to examine")
-    loss = ends[0].shape == () and floats[0]
-    return [
-        jnp.ones(end.shape, end.dtype) if (i == 0 if loss else floats[i]) else None
-        for i, end in enumerate(ends)
     ]
 
 

@@ -70,7 +70,7 @@ def ranked(findings: list[Finding]) -> tuple[Finding, ...]:
 
 def number(value: float) -> str:
     """A figure with two digits."""
-    from jaxbackprop.graph.render._numbers import number_text
+    from jaxbackprop.graph.render import number_text
 
     return number_text(float(value), 2)
 

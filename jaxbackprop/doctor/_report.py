@@ -7,12 +7,15 @@ import json
 import math
 from typing import TYPE_CHECKING, Any, Literal
 
+import jax
+
 from jaxbackprop.graph._graph import Graph, Node
 
 from ._findings import Finding, number, percent
 from ._measures import NodeHealth
 from ._sequences import Recurrence
 from ._thresholds import THRESHOLDS
+from ._upstream import upstream
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -59,6 +62,10 @@ class Report:
     sequences: tuple[Recurrence, ...] = dataclasses.field(repr=False)
     notes: tuple[str, ...] = ()
     value: float | None = None
+
+    def upstream(self) -> list[jax.Array | None]:
+        """The gradients that the backward pass began with, one a result; None where none came."""
+        return upstream(self.graph)
 
     @property
     def healthy(self) -> bool:

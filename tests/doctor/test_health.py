@@ -10,7 +10,8 @@ import optax
 import pytest
 
 from jaxbackprop import ops
-from jaxbackprop.graph import UnsupportedPrimitive, health
+from jaxbackprop.doctor import health
+from jaxbackprop.graph import UnsupportedPrimitive
 from tests.doctor.models import batch, cross_entropy, descend, mlp, orthogonal, weights
 
 

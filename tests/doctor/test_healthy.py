@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jaxbackprop import layers, models, ops
-from jaxbackprop.graph import health
+from jaxbackprop.doctor import health
 from tests.doctor.models import batch, batch_norm, cross_entropy, descend, layer_norm, mlp, weights
 
 

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import pytest
 from hypothesis import given, settings
 
-from jaxbackprop.graph import Backward, health, trace
+from jaxbackprop.doctor import health
+from jaxbackprop.graph import Backward, trace
 from tests.doctor.models import batch, mlp
 from tests.graph.render.test_html import ANY_TEXT, HOSTILE, Read, contrast, skeleton, slide
 

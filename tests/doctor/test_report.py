@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from jaxbackprop.doctor import THRESHOLDS
-from jaxbackprop.graph import health, trace
+from jaxbackprop.doctor import THRESHOLDS, health
+from jaxbackprop.graph import trace
 from tests.doctor.models import batch, mlp, orthogonal
 
 
@@ -93,7 +93,7 @@ def test_a_report_says_what_where_how_much_and_what_to_do(ill):
     assert not report.healthy
     found = report.findings[0]
     said = str(report)
-    assert f"saturated: {found.name} (tests/graph/health_models.py:" in said
+    assert f"saturated: {found.name} (tests/doctor/models.py:" in said
     assert "units are saturated" in said
     assert "try: smaller initial weights" in said
     assert found.lines()[0] in said

@@ -73,7 +73,7 @@ def _line(line: Line) -> Iterable[str]:
 
 
 def _quoted(lines: Sequence[str]) -> str:
-    r"""Lines of text as a quoted string: Graphviz interprets \N, \n and &lt;, and refuses control characters."""
+    r"""Lines of text as a quoted string; Graphviz interprets \N, \n and &lt;, and refuses control codes."""
     escaped = []
     for line in lines:
         text = re.sub("[\x00-\x1f\x7f\ud800-\udfff]", " ", line)

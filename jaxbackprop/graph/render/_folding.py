@@ -57,7 +57,7 @@ def fold(nodes: Sequence[Node], limit: int) -> list[Group]:
 
 
 def fold_scopes(nodes: Sequence[Node], depth: int) -> list[Group]:
-    """One group for each run of nodes of the same scope in a topological order, so that groups form no cycle."""
+    """One group for each run of nodes of one scope in a topological order, so that groups form no cycle."""
 
     def scope_of(node: Node) -> _Scope:
         return node.scope[:depth] if len(node.scope) >= depth else None

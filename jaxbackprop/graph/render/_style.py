@@ -35,7 +35,7 @@ DARK = {
 
 
 def style() -> str:
-    """The picture's CSS. Every rule begins with its class, since in a notebook it applies to the whole page."""
+    """The picture's CSS. Every rule begins with its class, since a notebook applies it to the whole page."""
 
     def rules(colours: dict[str, str]) -> str:
         parts = {

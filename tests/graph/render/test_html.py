@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from jaxbackprop.graph import Port, trace
 from jaxbackprop.graph.render.html._scopes import Scope, scopes
-from jaxbackprop.graph.render.html._values import value_record
+from jaxbackprop.graph.render.html._value_record import value_record
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=40)
 MOST_BOXES = 300

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxbackprop.graph import Graph, Node, Port, Source, trace
-from jaxbackprop.graph.render._lettering import text_width
 from jaxbackprop.graph.render._style import DARK, LIGHT
+from jaxbackprop.graph.render._text import text_width
 
 SVG = "{http://www.w3.org/2000/svg}"
 FONT = {"on": 11.5, "label": 13.0, "symbol": 18.0, "caption": 10.5}
@@ -308,9 +308,9 @@ def test_very_many_nodes_leave_the_middle_out_in_good_time():
     graph = trace(long, 0.5)
     assert len(graph.nodes) > 2000
     run = graph.forward()
-    began = time.perf_counter()
+    began = time.process_time()
     svg = picture(graph, run)
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
     kinds = [kind for kind, _, _ in groups(svg)]
     drawn = sum(kinds.count(k) for k in ("input", "constant", "operation", "copy", "folded"))
     assert drawn == 300
@@ -321,9 +321,9 @@ def test_very_many_nodes_leave_the_middle_out_in_good_time():
 def test_hundreds_of_arguments_and_results_in_good_time():
     tree = {f"p{i}": jnp.ones(2) for i in range(400)}
     graph = trace(lambda tree: jax.tree.map(jnp.sin, tree), tree)
-    began = time.perf_counter()
+    began = time.process_time()
     texts = [t.text for t in picture(graph, graph.forward()).iter(f"{SVG}text")]
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
     assert "400 outputs" in texts
     assert "400 inputs" in texts
     # One box for each of the sines did not fit either.

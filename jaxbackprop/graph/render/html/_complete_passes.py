@@ -48,9 +48,7 @@ def complete_passes(
     return _with_backward(graph, passes.run, dys)
 
 
-def _with_backward(
-    graph: Graph, run: Run, dys: Sequence[jax.Array | None] | None
-) -> tuple[Passes, str]:
+def _with_backward(graph: Graph, run: Run, dys: Sequence[jax.Array | None] | None) -> tuple[Passes, str]:
     if not any(graph.active):
         remark = "No result depends on a floating-point argument by a gradient: nothing flows back."
         return Passes(run), remark

@@ -140,9 +140,7 @@ def _step(finding: HealthFinding, index: int, numbers: _StepNumbers) -> int:
     return numbers.get((backward, index)) or numbers[False, index]
 
 
-def _item(
-    n: int, finding: HealthFinding, marked: Sequence[int], graph: Graph, numbers: _StepNumbers
-) -> str:
+def _item(n: int, finding: HealthFinding, marked: Sequence[int], graph: Graph, numbers: _StepNumbers) -> str:
     look = _look(finding)
     place = where(finding.source)
     at = f' <span class="where">{html_text(place)}</span>' if place else ""

@@ -119,9 +119,7 @@ class _Paragraphs:
     def first_gradients(self, back: Backward) -> str:
         begun = [
             f"{code(name)}: {self._gradient(port)}"
-            for name, port, dy in zip(
-                self._labels.results, self._graph.outputs, back.dys, strict=True
-            )
+            for name, port, dy in zip(self._labels.results, self._graph.outputs, back.dys, strict=True)
             if dy is not None
         ]
         return f"The backward pass begins at the end, with the gradient of {_joined(begun, _LISTED)}."

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..._graph import Graph
-from ._page import page
 from ._labels import html_text
+from ._page import page
 
 _NODES_AT_MOST, _LENGTH_AT_MOST = 300, 1_000_000
 _HEIGHT = 760

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from jaxbackprop.graph.render._numbers import concrete, dtype_text, number_text, numbers_text, shape_text
+from jaxbackprop.graph.render._value_text import concrete, dtype_text, number_text, numbers_text, shape_text
 
 
 @pytest.mark.parametrize(
