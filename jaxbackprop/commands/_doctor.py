@@ -10,8 +10,7 @@ from rich.console import Console
 
 from jaxbackprop._output import refuse_files, write_json, write_text
 from jaxbackprop.check import CannotCheck
-from jaxbackprop.doctor import Report
-from jaxbackprop.doctor._examine import examine
+from jaxbackprop.doctor import Report, examine
 from jaxbackprop.graph.render import error_text, page
 
 from ._traced import drawn_call, trace_call
@@ -108,7 +107,7 @@ def _examined(f: Callable[..., Any], target: str, args: Sequence[Any], kwargs: d
     if graph.error is not None:
         raise CannotExamine(f"{target} failed while it was traced: {error_text(graph.error)}")
     try:
-        return examine(graph, None, None, None)
+        return examine(graph)
     # It may call back to its author's code, and a rule may be its author's too.
     except Exception as error:
         raise CannotExamine(f"{target} cannot be examined: {error_text(error)}") from None

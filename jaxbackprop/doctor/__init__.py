@@ -1,5 +1,6 @@
 """The doctor: where does the gradient of a model vanish, explode, die or turn nan."""
 
+from ._examine import examine as examine
 from ._examine import health as health
 from ._findings import Finding as Finding
 from ._measures import NodeHealth as NodeHealth

@@ -85,7 +85,9 @@ def _check_optimizer(optimizer: Any, state: Any) -> None:
         raise TypeError(f"optimizer must be an optax transformation, got {type(optimizer).__name__}")
 
 
-def examine(graph: Graph, argnums: Sequence[int] | None, optimizer: Any, opt_state: Any) -> Report:
+def examine(
+    graph: Graph, argnums: Sequence[int] | None = None, optimizer: Any = None, opt_state: Any = None
+) -> Report:
     """The report of a graph that was traced with values."""
     arguments = graph.arguments
     parameters = sorted(parameter_inputs(arguments, graph, argnums))
