@@ -8,8 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxbackprop.graph import trace
 from jaxbackprop.graph._graph import Graph, Port
-from jaxbackprop.graph.tracing._function import trace
 
 from . import _detached, _flow, _nonfinite, _sequences, _units, _updates
 from ._findings import Finding, ranked

@@ -182,11 +182,11 @@ def _differentiable(operation: CustomVjpOperation | CustomJvpOperation, node: No
     Its own rule knows the gradients at its ends alone. Step by step they come from the rules of what it is
     made of.
     """
-    from jaxbackprop.graph.tracing._trace import build
+    from jaxbackprop.graph.tracing import build
 
     shapes = [made.outputs[0] for made in operation.plain.inputs]
     run: Callable[..., Any] = lambda *operands: results_of(operation.plain, operands)  # noqa: E731
-    graph = build(jax.make_jaxpr(run)(*shapes), operation.flows, name=node.label)
+    graph = build(Graph, jax.make_jaxpr(run)(*shapes), operation.flows, name=node.label)
     return graph if _walkable(graph) else None
 
 

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 
 from jaxbackprop._jaxpr import is_array_leaf
 
-from .tracing._function import build_from
+from . import passes, tracing
+from ._graph import ComputationGraph
 
 
 def grad(
@@ -74,13 +75,13 @@ def value_and_grad(
                 _require_pair(result)
             return result
 
-        graph, error = build_from(varied, [args[i] for i in chosen])
-        if error is not None:
-            raise error
+        graph = tracing.trace(ComputationGraph, varied, [args[i] for i in chosen])
+        if graph.error is not None:
+            raise graph.error
         result = jax.tree.unflatten(graph.structure, list(range(len(graph.outputs))))
         place = result[0] if has_aux else result
         _require_scalar(place, graph.results)
-        run = graph.forward()
+        run = passes.forward(graph, graph.arguments)
         dys = [jnp.ones((), end.dtype) if i == place else None for i, end in enumerate(graph.results)]
         gradients = run.pulled_back(dys).grads
         return run.value, gradients if several else gradients[0]

@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import os
+from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import jax
-
-if TYPE_CHECKING:
-    from jaxbackprop.doctor import Report
-
-    from .passes._cost import Cost
-    from .passes._run import Run
-    from .tracing.operations import Operation
 
 Kind = Literal["input", "constant", "operation", "copy"]
 
@@ -78,17 +71,67 @@ class Edge:
     active: bool
 
 
+class Operation(Protocol):
+    """How a node is computed, forward and backward."""
+
+    @property
+    def bodies(self) -> tuple[ComputationGraph, ...]:
+        """Graphs of the programs inside it."""
+
+    def forward(self, operands: Sequence[Any]) -> tuple[list[Any], Any]:
+        """Its results, and a pytree of what else the backward pass needs."""
+
+    def backward(
+        self, operands: Sequence[Any], results: Sequence[Any], kept: Any, dys: Sequence[Any]
+    ) -> list[Any]:
+        """One gradient an operand; None where none flows.
+
+        Args:
+            operands: as in the forward pass.
+            results: what it gave.
+            kept: what it gave beside.
+            dys: one upstream gradient a result; None where none came.
+        """
+
+    def residuals(
+        self, operands: Sequence[Any], results: Sequence[Any], kept: Any, dys: Sequence[Any]
+    ) -> dict[str, Any]:
+        """The values that `backward` uses, by the names that its formula uses."""
+
+
+@runtime_checkable
+class NestedOperation(Operation, Protocol):
+    """An operation with a program inside that can be looked into."""
+
+    def inside(self, operands: Sequence[Any], step: int | None) -> tuple[ComputationGraph, list[Any]]:
+        """The program that runs, and its arguments.
+
+        Args:
+            operands: as in the forward pass.
+            step: which step of a loop, from 0 or back from -1; None where it is none.
+
+        Raises:
+            ValueError: where step is missing, out of range, or there are no steps.
+        """
+
+    def inside_upstream(
+        self, operands: Sequence[Any], kept: Any, dys: Sequence[Any], step: int | None
+    ) -> list[Any]:
+        """The upstream gradients of that program's results; see `inside` and `backward`."""
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Node:
     """A step of the computation: an argument, a constant, an operation, or a copy.
 
     Attributes:
-        index: its place in `Graph.nodes`, a topological order.
+        index: its place in the graph's `nodes`, a topological order.
         name: unique in its graph: an argument's path ("params['W']"), an operation's name and a number
             ("tanh", "tanh_2").
         kind: "input", "constant", "operation", or "copy" (one value, handed on several times).
         label: what it does: the primitive's name, an operator's ("relu"), "copy"; an argument's path.
         primitive: the name of JAX's primitive, where the node is an operation.
+        operator: the name of this package's operator whose rule it runs ("relu"); None where it runs none.
         inputs: where its operands come from.
         outputs: shape and dtype of its results.
         active_inputs: which operands a gradient flows back to.
@@ -116,11 +159,12 @@ class Node:
     formula: str | None = None
     source: Source | None = None
     scope: tuple[str, ...] = ()
+    operator: str | None = None
     operation: Operation | None = dataclasses.field(default=None, repr=False)
     value: Any = dataclasses.field(default=None, repr=False)
 
     @property
-    def bodies(self) -> tuple[Graph, ...]:
+    def bodies(self) -> tuple[ComputationGraph, ...]:
         """Graphs of the programs inside it: a loop's body, a condition's branches."""
         return () if self.operation is None else self.operation.bodies
 
@@ -139,7 +183,7 @@ class Node:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Graph:
+class ComputationGraph:
     """The computation graph of a function.
 
     Every value goes along one edge only: what is used several times goes through a copy node. So every edge
@@ -221,94 +265,9 @@ class Graph:
     def _by_name(self) -> dict[str, Node]:
         return {node.name: node for node in self.nodes}
 
-    def forward(self, *args: Any) -> Run:
-        """Walks the nodes in topological order.
-
-        Args:
-            args: of the structure, shapes and dtypes that were traced; none at all: those that were traced.
-
-        Returns:
-            Every intermediate value.
-
-        Raises:
-            TypeError: where an argument differs in structure, shape or dtype from what was traced, or where
-                shapes alone were traced and no arguments came.
-        """
-        from .passes._run import forward
-
-        return forward(self, args or self.arguments)
-
-    def cost(self) -> Cost:
-        """Multiplications of the forward and the backward pass, a node and in all."""
-        from .passes._cost import cost
-
-        return cost(self)
-
-    def to_svg(self, run: Any = None) -> str:
-        """A picture; see `jaxbackprop.graph.to_svg`."""
-        from .render._svg import to_svg
-
-        return to_svg(self, run)
-
-    def to_dot(self, run: Any = None) -> str:
-        """The graph in Graphviz's language; see `jaxbackprop.graph.to_dot`."""
-        from .render._dot import to_dot
-
-        return to_dot(self, run)
-
-    def to_json(self, run: Any = None) -> str:
-        """The graph and its numbers as JSON; see `jaxbackprop.graph.to_json`."""
-        from .render._json import to_json
-
-        return to_json(self, run)
-
-    def to_html(
-        self,
-        path: str | os.PathLike[str] | None = None,
-        run: Any = None,
-        *,
-        check: bool = True,
-        health: Report | None = None,
-    ) -> str | None:
-        """The graph as one HTML page that steps forward and backward through it.
-
-        The page needs nothing beside it and opens no connection.
-
-        Args:
-            path: the file to write; None returns the page.
-            run: a `Backward`, or a `Run`. What is missing is computed where the graph was traced with
-                arguments: the forward pass, and the backward pass, beginning with ones.
-            check: whether to ask the harness about hand-written VJPs that are not this package's own, about a
-                second each. Where one is wrong the page opens at the step that meets it first.
-            health: the doctor's report of this graph, or of another trace of the same function at the same
-                shapes. The page lists its findings, marks their nodes, and opens at the most serious one; a
-                backward pass that is missing begins as the doctor's does.
-
-        Returns:
-            The document where path is None.
-
-        Raises:
-            TypeError: where path is no file's name, run is no run, or health is no report.
-            ValueError: where run or health is of another graph.
-            OSError: where the file cannot be written; an older file of that name is then as it was.
-        """
-        from .render.html import to_html
-
-        return to_html(self, path, run, check=check, health=health)
-
     def __repr__(self) -> str:
         failed = f", ends in {type(self.error).__name__}" if self.error else ""
-        return f"Graph({self.name}: {len(self.nodes)} nodes, {len(self.edges)} edges{failed})"
-
-    def _repr_html_(self) -> str | None:
-        from .render.html import in_notebook
-
-        return in_notebook(self)
-
-    def _repr_svg_(self) -> str:
-        return self.to_svg()
+        return f"{type(self).__name__}({self.name}: {len(self.nodes)} nodes, {len(self.edges)} edges{failed})"
 
 
-def numbered_names(count: int) -> list[str]:
-    """Names for arguments that have none: x; or x0, x1, ..."""
-    return ["x"] if count == 1 else [f"x{i}" for i in range(count)]
+Graph = ComputationGraph

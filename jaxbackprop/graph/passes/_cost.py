@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from .._graph import Graph, Node
+from .._graph import ComputationGraph, Node
 from ._count import multiplications
 
 
@@ -56,7 +56,7 @@ class Cost:
         return math.inf if self.backward else math.nan
 
 
-def cost(graph: Graph) -> Cost:
+def cost(graph: ComputationGraph) -> Cost:
     """Counts the multiplications of both passes; see `Graph.cost`.
 
     Raises:
@@ -65,7 +65,7 @@ def cost(graph: Graph) -> Cost:
     return Cost(tuple(_of(graph, node) for node in graph.nodes))
 
 
-def _of(graph: Graph, node: Node) -> NodeCost:
+def _of(graph: ComputationGraph, node: Node) -> NodeCost:
     operation = node.operation
     if operation is None:
         return NodeCost(node, 0, 0)

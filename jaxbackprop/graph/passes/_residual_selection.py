@@ -18,7 +18,7 @@ import jax.numpy as jnp
 
 from jaxbackprop import _jaxpr
 
-from .._graph import Graph
+from .._graph import ComputationGraph
 from ._cut import smallest_cut
 from ._sweep import pull_back, taken, walk
 
@@ -40,7 +40,7 @@ class ResidualSelection:
 
     def __init__(
         self,
-        graph: Graph,
+        graph: ComputationGraph,
         active: Sequence[bool],
         invariant: Collection[int] = (),
         carried: Collection[int] = (),

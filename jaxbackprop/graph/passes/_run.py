@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from jaxbackprop._jaxpr import is_array_leaf
 
-from .._graph import Edge, Graph, Node, Port
+from .._graph import ComputationGraph, Edge, NestedOperation, Node, Port
 from ._sweep import pull_back, taken, walk
 
 
@@ -77,7 +77,7 @@ class Run:
         kept: what operations keep for the backward pass beside their operands and results.
     """
 
-    graph: Graph
+    graph: ComputationGraph
     arguments: tuple[Any, ...] = dataclasses.field(repr=False)
     values: tuple[tuple[Any, ...], ...] = dataclasses.field(repr=False)
     kept: tuple[Any, ...] = dataclasses.field(repr=False)
@@ -160,7 +160,7 @@ class Run:
             ) from self.graph.error
 
 
-def _upstream(graph: Graph, dy: Any) -> list[Any]:
+def _upstream(graph: ComputationGraph, dy: Any) -> list[Any]:
     """One upstream gradient a result; None where none comes."""
     ends = graph.results
     if dy is None:
@@ -197,7 +197,7 @@ def _checked(name: str, end: jax.ShapeDtypeStruct, leaf: Any) -> Any:
     return dy
 
 
-def forward(graph: Graph, args: tuple[Any, ...]) -> Run:
+def forward(graph: ComputationGraph, args: tuple[Any, ...]) -> Run:
     """Every intermediate value of a graph; see `Graph.forward`."""
     leaves, structure = _flat(args)
     traced, expected = _flat(graph.arguments)
@@ -220,7 +220,7 @@ def forward(graph: Graph, args: tuple[Any, ...]) -> Run:
     return _walked(graph, tuple(args), inputs)
 
 
-def _walked(graph: Graph, arguments: tuple[Any, ...], inputs: Sequence[Any]) -> Run:
+def _walked(graph: ComputationGraph, arguments: tuple[Any, ...], inputs: Sequence[Any]) -> Run:
     values, kept = walk(graph, inputs)
     return Run(graph, arguments, tuple(values), tuple(kept))
 
@@ -242,7 +242,7 @@ class Backward:
     grads: tuple[Any, ...] = dataclasses.field(repr=False)
 
     @property
-    def graph(self) -> Graph:
+    def graph(self) -> ComputationGraph:
         """What was walked."""
         return self.run.graph
 
@@ -300,13 +300,13 @@ class Backward:
         return [self.gradients.get(Port(node.index, k)) for k in range(len(node.outputs))]
 
 
-def _inside(node: Node) -> Any:
-    if node.operation is None or not hasattr(node.operation, "inside"):
+def _inside(node: Node) -> NestedOperation:
+    if not isinstance(node.operation, NestedOperation):
         raise ValueError(f"there is nothing inside {node.name}")
     return node.operation
 
 
-def _grads(graph: Graph, arguments: tuple[Any, ...], gradients: dict[int, Any]) -> tuple[Any, ...]:
+def _grads(graph: ComputationGraph, arguments: tuple[Any, ...], gradients: dict[int, Any]) -> tuple[Any, ...]:
     """The gradients in the structure of the arguments."""
     leaves, structure = jax.tree.flatten(arguments)
     numbers = iter(range(len(graph.inputs)))

@@ -7,13 +7,13 @@ from typing import Any
 
 import jax
 
-from .._graph import Graph, Port
+from .._graph import ComputationGraph, Port
 
 Values = list[tuple[Any, ...]]
 
 
 def walk(
-    graph: Graph,
+    graph: ComputationGraph,
     inputs: Sequence[Any],
     known: Mapping[int, tuple[Any, ...]] | None = None,
     instead: Mapping[int, Any] | None = None,
@@ -51,7 +51,7 @@ def walk(
     return values, kept
 
 
-def results_of(graph: Graph, inputs: Sequence[Any]) -> list[Any]:
+def results_of(graph: ComputationGraph, inputs: Sequence[Any]) -> list[Any]:
     """A graph's results, flat."""
     values, _ = walk(graph, inputs)
     return taken(values, graph.outputs)
@@ -63,7 +63,7 @@ def taken(values: Sequence[Sequence[Any]], ports: Sequence[Port]) -> list[Any]:
 
 
 def pull_back(
-    graph: Graph,
+    graph: ComputationGraph,
     values: Sequence[Sequence[Any]],
     kept: Sequence[Any],
     dys: Sequence[Any],

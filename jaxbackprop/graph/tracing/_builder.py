@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax.numpy as jnp
 
-from jaxbackprop._jaxpr import function_file, is_literal, literal, opened, spec
+from jaxbackprop._jaxpr import JITTED, call_body, call_name, function_file, is_literal, literal, opened, spec
 
-from .._graph import ADDER, Graph, Node, Port, Source
+from .._graph import ADDER, Node, Port, Source
 from ._sources import Frame, scope_of, user_frames
-from .operations import Described
-
-Called = tuple[Any, str]
-"""A program, and the name that it is called by."""
-
-Describe = Callable[[Any, tuple[bool, ...], Source | None], Described]
+from .operations import Build, describe
 
 
 @dataclasses.dataclass
@@ -33,14 +28,13 @@ class Value:
 class Builder:
     """Collects nodes in order; copies come in at the end, when it is known who uses what."""
 
-    def __init__(self, called: Callable[[Any], Called | None], describe: Describe) -> None:
+    def __init__(self, build: Build) -> None:
         """Begins a graph.
 
         Args:
-            called: the program that an equation does nothing but call; None where it does anything else.
-            describe: what any other equation becomes, and which operands a gradient flows back to.
+            build: makes the graphs of the programs inside equations.
         """
-        self._called, self._describe = called, describe
+        self._build = build
         self._nodes: list[Node] = []
         self._inputs: list[list[Value]] = []
         self._effects: set[int] = set()
@@ -83,9 +77,8 @@ class Builder:
             operands = [read(atom) for atom in equation.invars]
             here = scope + scope_of(equation)
             frames = user_frames(equation, caller, function_file(jaxpr))
-            called = self._called(equation)
-            if called is not None:
-                body, name = called
+            if equation.primitive.name in JITTED:
+                body, name = call_body(equation), call_name(equation)
                 results = self.inline(*opened(body), operands, (*here, name) if name else here, frames)
             else:
                 source = Source(*frames[0]) if frames else None
@@ -98,7 +91,7 @@ class Builder:
     ) -> list[Value]:
         flows = tuple(value.active for value in operands)
         made = [spec(var.aval) for var in equation.outvars]
-        what = self._describe(equation, flows, source)
+        what = describe(equation, flows, source, self._build)
         floats = [jnp.issubdtype(shape.dtype, jnp.inexact) for shape in made]
         active = tuple(a and f for a, f in zip(what.active, floats, strict=True))
         node = Node(
@@ -115,9 +108,10 @@ class Builder:
             formula=what.formula,
             source=source,
             scope=scope,
+            operator=what.operator,
             operation=what.operation,
         )
-        if getattr(equation, "effects", None):
+        if equation.effects:
             self._effects.add(len(self._nodes))
         return self._add(node, operands)
 
@@ -127,8 +121,13 @@ class Builder:
         self._inputs.append(operands)
         return [Value(index, k, active) for k, active in enumerate(node.active)]
 
-    def graph(self, name: str, outputs: Sequence[Value], keep_all: bool) -> Graph:
-        """The frozen graph: without what no result needs, and with a copy wherever a gradient adds up."""
+    def finished(self, outputs: Sequence[Value], keep_all: bool) -> tuple[tuple[Node, ...], tuple[Port, ...]]:
+        """The nodes, and where the results come from; with a copy wherever a gradient adds up.
+
+        Args:
+            outputs: the results.
+            keep_all: keeps nodes that no result needs.
+        """
         needed = self._needed(outputs, keep_all)
         # A gradient comes back along every use; from where none is taken, none comes.
         taken = [
@@ -160,7 +159,7 @@ class Builder:
                     nodes.append(copy)
                     ports[i, k] = iter([Port(copy.index, j) for j in range(uses[i, k])])
         ends = tuple(port(value, value.active) for value in outputs)
-        return Graph(name, tuple(nodes), ends)
+        return tuple(nodes), ends
 
     def _needed(self, outputs: Sequence[Value], keep_all: bool) -> list[int]:
         if keep_all:

@@ -9,8 +9,12 @@ from typing import Any
 
 from jax import lax
 
-from ..._graph import Graph, numbered_names
+from jaxbackprop._jaxpr import checkpoint_parts
+
+from ..._graph import ComputationGraph, Source
 from ...passes._sweep import pull_back, taken, walk
+from .._names import numbered_names
+from ._described import Build, Described
 from ._inside import refuse_step
 from ._primitive import PrimitiveOperation
 
@@ -26,13 +30,13 @@ class RematOperation:
         prevent_cse: whether XLA must be kept from using the forward pass's values after all.
     """
 
-    body: Graph
+    body: ComputationGraph
     flows: tuple[bool, ...]
     policy: Callable[..., Any] | None
     prevent_cse: bool
 
     @property
-    def bodies(self) -> tuple[Graph, ...]:
+    def bodies(self) -> tuple[ComputationGraph, ...]:
         return (self.body,)
 
     @property
@@ -77,7 +81,7 @@ class RematOperation:
             found[self.body.nodes[i].name] = values[0]
         return found
 
-    def inside(self, operands: Sequence[Any], step: int | None) -> tuple[Graph, list[Any]]:
+    def inside(self, operands: Sequence[Any], step: int | None) -> tuple[ComputationGraph, list[Any]]:
         refuse_step(step)
         return self.body, list(operands)
 
@@ -85,3 +89,12 @@ class RematOperation:
         self, operands: Sequence[Any], kept: Any, dys: Sequence[Any], step: int | None
     ) -> list[Any]:
         return list(dys)
+
+
+def describe_checkpoint(
+    equation: Any, flows: tuple[bool, ...], source: Source | None, build: Build
+) -> Described:
+    body, policy, prevent_cse = checkpoint_parts(equation)
+    operation = RematOperation(build(body, flows), flows, policy, prevent_cse)
+    formula = "computes its values again, then as its body does"
+    return Described("checkpoint", operation, operation.active, formula=formula)

@@ -11,11 +11,14 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxbackprop._jaxpr import branches
+
 from ..._errors import UnsupportedPrimitive
-from ..._graph import Graph
+from ..._graph import ROUTER, ComputationGraph, Source
 from ...passes._residual_selection import ResidualSelection
 from ...passes._sweep import results_of
-from ._inside import planned, refuse_step
+from ._described import Build, Described
+from ._inside import refuse_step, selected
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -28,33 +31,35 @@ class CondOperation:
         active: which results one flows through, in some branch.
     """
 
-    branches: tuple[Graph, ...]
+    branches: tuple[ComputationGraph, ...]
     flows: tuple[bool, ...]
     active: tuple[bool, ...]
 
     @property
-    def bodies(self) -> tuple[Graph, ...]:
+    def bodies(self) -> tuple[ComputationGraph, ...]:
         return self.branches
 
     @cached_property
-    def _plans(self) -> list[ResidualSelection] | UnsupportedPrimitive | None:
+    def _selections(self) -> list[ResidualSelection] | UnsupportedPrimitive | None:
         """How to walk each branch; what is missing in one; None where no gradient flows."""
         if not any(self.flows) or not any(self.active):
             return None
-        plans = [planned(branch, self.flows) for branch in self.branches]
-        missing = next((plan for plan in plans if isinstance(plan, UnsupportedPrimitive)), None)
-        return missing or [plan for plan in plans if isinstance(plan, ResidualSelection)]
+        selections = [selected(branch, self.flows) for branch in self.branches]
+        missing = next(
+            (selection for selection in selections if isinstance(selection, UnsupportedPrimitive)), None
+        )
+        return missing or [selection for selection in selections if isinstance(selection, ResidualSelection)]
 
     @cached_property
     def _slots(self) -> tuple[list[jax.ShapeDtypeStruct], list[list[int]]]:
         """Room for what any branch keeps: shapes, and which of them each branch fills."""
-        assert isinstance(self._plans, list)
+        assert isinstance(self._selections, list)
         room: list[jax.ShapeDtypeStruct] = []
         places = []
-        for plan in self._plans:
+        for selection in self._selections:
             free = list(range(len(room)))
             chosen = []
-            for shape in plan.kept:
+            for shape in selection.kept:
                 fits = (i for i in free if (room[i].shape, room[i].dtype) == (shape.shape, shape.dtype))
                 place = next(fits, None)
                 if place is None:
@@ -68,15 +73,15 @@ class CondOperation:
 
     def forward(self, operands: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         which, *rest = operands
-        plans = self._plans
-        if not isinstance(plans, list):
+        selections = self._selections
+        if not isinstance(selections, list):
             plain = [_runner(branch) for branch in self.branches]
             return list(lax.switch(which, plain, *rest)), []
         room, places = self._slots
 
-        def ahead(plan: ResidualSelection, places: list[int]) -> Callable[..., Any]:
+        def ahead(selection: ResidualSelection, places: list[int]) -> Callable[..., Any]:
             def run(*rest: Any) -> tuple[list[Any], list[Any]]:
-                results, kept = plan.forward(rest)
+                results, kept = selection.forward(rest)
                 filled = dict(zip(places, kept, strict=True))
                 return results, [
                     filled[i] if i in filled else jnp.zeros(s.shape, s.dtype) for i, s in enumerate(room)
@@ -84,7 +89,7 @@ class CondOperation:
 
             return run
 
-        runs = [ahead(plan, chosen) for plan, chosen in zip(plans, places, strict=True)]
+        runs = [ahead(selection, chosen) for selection, chosen in zip(selections, places, strict=True)]
         results, kept = lax.switch(which, runs, *rest)
         return list(results), kept
 
@@ -92,14 +97,14 @@ class CondOperation:
         self, operands: Sequence[Any], results: Sequence[Any], kept: list[Any], dys: Sequence[Any]
     ) -> list[Any]:
         which, *rest = operands
-        plans = self._plans
-        if isinstance(plans, UnsupportedPrimitive):
-            raise plans
-        assert plans is not None
+        selections = self._selections
+        if isinstance(selections, UnsupportedPrimitive):
+            raise selections
+        assert selections is not None
 
-        def back(plan: ResidualSelection, places: list[int]) -> Callable[..., Any]:
+        def back(selection: ResidualSelection, places: list[int]) -> Callable[..., Any]:
             def run(rest: Any, kept: Any, dys: Any) -> list[Any]:
-                found = plan.backward(rest, [kept[i] for i in places], dys)
+                found = selection.backward(rest, [kept[i] for i in places], dys)
                 return [
                     (jnp.zeros_like(x) if d is None else d) if flows else None
                     for d, x, flows in zip(found, rest, self.flows, strict=True)
@@ -108,7 +113,7 @@ class CondOperation:
             return run
 
         _, places = self._slots
-        backs = [back(plan, chosen) for plan, chosen in zip(plans, places, strict=True)]
+        backs = [back(selection, chosen) for selection, chosen in zip(selections, places, strict=True)]
         return [None, *lax.switch(which, backs, rest, kept, list(dys))]
 
     def residuals(
@@ -116,7 +121,7 @@ class CondOperation:
     ) -> dict[str, Any]:
         return {"which": operands[0], **{f"kept {i}": value for i, value in enumerate(kept)}}
 
-    def inside(self, operands: Sequence[Any], step: int | None) -> tuple[Graph, list[Any]]:
+    def inside(self, operands: Sequence[Any], step: int | None) -> tuple[ComputationGraph, list[Any]]:
         refuse_step(step)
         which, *rest = operands
         return self.branches[min(max(int(which), 0), len(self.branches) - 1)], list(rest)
@@ -127,5 +132,12 @@ class CondOperation:
         return list(dys)
 
 
-def _runner(graph: Graph) -> Callable[..., list[Any]]:
+def _runner(graph: ComputationGraph) -> Callable[..., list[Any]]:
     return lambda *operands: results_of(graph, operands)
+
+
+def describe_cond(equation: Any, flows: tuple[bool, ...], source: Source | None, build: Build) -> Described:
+    graphs = tuple(build(branch, flows[1:]) for branch in branches(equation))
+    active = tuple(any(column) for column in zip(*(graph.active for graph in graphs), strict=True))
+    operation = CondOperation(graphs, flows[1:], active)
+    return Described("cond", operation, active, ROUTER, "as the branch that was taken")

@@ -7,10 +7,15 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
-from ..._graph import Graph, numbered_names
+from jaxbackprop._jaxpr import call_body, function_name, jvp_rule, opened
+
+from ..._graph import ComputationGraph, Source
 from ...passes._sweep import pull_back, results_of, taken, walk
+from .._names import numbered_names
+from ._described import Build, Described
 from ._inside import refuse_step
 
 
@@ -23,24 +28,25 @@ class CustomJvpOperation:
     Attributes:
         plain: its forward without the rule.
         program: primals, then one tangent for each operand that a gradient flows back to, to results, then
-            tangents of results; its `structure` has one port a result, where its tangent is, or None where it
-            has none. None itself where no gradient flows.
+            the tangents of those results that have one; None where no gradient flows.
+        has_tangent: which results have one.
         flows: which operands a gradient flows back to.
     """
 
-    plain: Graph
-    program: Graph | None
+    plain: ComputationGraph
+    program: ComputationGraph | None
+    has_tangent: tuple[bool, ...]
     flows: tuple[bool, ...]
 
     @property
-    def bodies(self) -> tuple[Graph, ...]:
+    def bodies(self) -> tuple[ComputationGraph, ...]:
         return (self.plain,) if self.program is None else (self.program,)
 
     def forward(self, operands: Sequence[Any]) -> tuple[list[Any], Any]:
         if self.program is None:
             return results_of(self.plain, operands), None
         values, kept = walk(self.program, self._arguments(operands))
-        primals = self.program.outputs[: len(self.program.structure)]
+        primals = self.program.outputs[: len(self.has_tangent)]
         return taken(values, primals), (values, kept)
 
     def _arguments(self, operands: Sequence[Any]) -> list[Any]:
@@ -48,10 +54,7 @@ class CustomJvpOperation:
         return [*operands, *map(jnp.zeros_like, itertools.compress(operands, self.flows))]
 
     def _upstream(self, dys: Sequence[Any]) -> list[Any]:
-        assert self.program is not None
-        tangents = self.program.structure
-        flowing = [dy for dy, port in zip(dys, tangents, strict=True) if port is not None]
-        return [None] * len(tangents) + flowing
+        return [None] * len(dys) + list(itertools.compress(dys, self.has_tangent))
 
     def backward(
         self, operands: Sequence[Any], results: Sequence[Any], kept: Any, dys: Sequence[Any]
@@ -67,7 +70,7 @@ class CustomJvpOperation:
     ) -> dict[str, Any]:
         return dict(zip(numbered_names(len(operands)), operands, strict=True))
 
-    def inside(self, operands: Sequence[Any], step: int | None) -> tuple[Graph, list[Any]]:
+    def inside(self, operands: Sequence[Any], step: int | None) -> tuple[ComputationGraph, list[Any]]:
         refuse_step(step)
         if self.program is None:
             return self.plain, list(operands)
@@ -77,3 +80,36 @@ class CustomJvpOperation:
         self, operands: Sequence[Any], kept: Any, dys: Sequence[Any], step: int | None
     ) -> list[Any]:
         return self._upstream(dys)
+
+
+def describe_custom_jvp(
+    equation: Any, flows: tuple[bool, ...], source: Source | None, build: Build
+) -> Described:
+    body = call_body(equation)
+    label = function_name(opened(body)[0]) or "custom_jvp"
+    program, has_tangent = _tangent_program(equation, flows, build) if any(flows) else (None, ())
+    operation = CustomJvpOperation(build(body, (False,) * len(flows)), program, has_tangent, flows)
+    active = (any(flows),) * len(equation.outvars)
+    return Described(label, operation, active, formula=f"its own tangent program, swept backward ({label})")
+
+
+def _tangent_program(
+    equation: Any, flows: tuple[bool, ...], build: Build
+) -> tuple[ComputationGraph, tuple[bool, ...]]:
+    """The program of primals and tangents that the rule stands for, and which results have a tangent."""
+    rule = jvp_rule(equation)
+    has_tangent: list[bool] = []
+
+    def push(primals: list[Any], tangents: list[Any]) -> tuple[list[Any], list[Any]]:
+        given = iter(tangents)
+        results, pushed = rule(primals, [next(given) if f else None for f in flows])
+        has_tangent[:] = [t is not None for t in pushed]
+        return results, [t for t in pushed if t is not None]
+
+    shapes = [
+        jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=getattr(aval, "weak_type", False))
+        for aval in (atom.aval for atom in equation.invars)
+    ]
+    jaxpr = jax.make_jaxpr(push)(shapes, list(itertools.compress(shapes, flows)))
+    graph = build(jaxpr, [False] * len(flows) + [True] * sum(flows))
+    return graph, tuple(has_tangent)

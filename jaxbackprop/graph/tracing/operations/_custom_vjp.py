@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from ..._graph import Graph
+import jax.numpy as jnp
+
+from jaxbackprop._jaxpr import VjpRule, call_body, function_name, opened, vjp_rule
+
+from ..._graph import ComputationGraph, Source
 from ...passes._sweep import results_of
+from .._operators import operator_called
+from .._sources import callers
+from ._described import Build, Described
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -15,32 +22,45 @@ class CustomVjpOperation:
     """A function with a hand-written VJP: its forward rule, its backward rule.
 
     Attributes:
-        name: the function's.
         plain: its forward without the rule.
-        run: its forward rule: operands to results and residuals.
-        pull: its backward rule: residuals and upstream gradients to one gradient an operand.
+        rule: the two halves of the VJP.
         flows: which operands a gradient flows back to.
     """
 
-    name: str
-    plain: Graph
-    run: Callable[[Sequence[Any]], tuple[list[Any], list[Any]]]
-    pull: Callable[[Sequence[Any], Sequence[Any]], list[Any]]
+    plain: ComputationGraph
+    rule: VjpRule
     flows: tuple[bool, ...]
 
-    bodies: tuple[Graph, ...] = ()
+    bodies: tuple[ComputationGraph, ...] = ()
 
     def forward(self, operands: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         if not any(self.flows):
             return results_of(self.plain, operands), []
-        return self.run(operands)
+        return self.rule.forward(operands)
 
     def backward(
         self, operands: Sequence[Any], results: Sequence[Any], kept: list[Any], dys: Sequence[Any]
     ) -> list[Any]:
-        return self.pull(kept, dys)
+        found = self.rule.backward(kept, dys)
+        return [
+            jnp.asarray(d).astype(node.dtype) if flows and d is not None else None
+            for d, flows, node in zip(found, self.flows, self.plain.inputs, strict=True)
+        ]
 
     def residuals(
         self, operands: Sequence[Any], results: Sequence[Any], kept: list[Any], dys: Sequence[Any]
     ) -> dict[str, Any]:
         return {f"residual {i}": value for i, value in enumerate(kept)}
+
+
+def describe_custom_vjp(
+    equation: Any, flows: tuple[bool, ...], source: Source | None, build: Build
+) -> Described:
+    body, rule = call_body(equation), vjp_rule(equation, flows)
+    operation = CustomVjpOperation(build(body, (False,) * len(flows)), rule, flows)
+    active = (any(flows),) * len(equation.outvars)
+    operator = operator_called(callers(equation))
+    if operator is not None:
+        return Described(operator.name, operation, active, formula=operator.formula, operator=operator.name)
+    label = function_name(opened(body)[0]) or "custom_vjp"
+    return Described(label, operation, active, formula=f"its own rule, {rule.name or 'its rule'}")

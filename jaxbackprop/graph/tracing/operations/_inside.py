@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from ..._errors import UnsupportedPrimitive
-from ..._graph import Graph
+from ..._graph import ComputationGraph
 from ...passes._residual_selection import ResidualSelection
 
 
-def planned(
-    body: Graph, active: Sequence[bool], invariant: Collection[int] = (), carried: Collection[int] = ()
+def selected(
+    body: ComputationGraph,
+    active: Sequence[bool],
+    invariant: Collection[int] = (),
+    carried: Collection[int] = (),
 ) -> ResidualSelection | UnsupportedPrimitive:
-    """How to walk a body forward and back; what is missing where the way back is not known.
-
-    Forward it goes all the same, and who wants to come back is told then.
-    """
+    """How to walk a body forward and back; where there is no way back, the error, which is raised there."""
     try:
         return ResidualSelection(body, active, invariant, carried)
     except UnsupportedPrimitive as error:

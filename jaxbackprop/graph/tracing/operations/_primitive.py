@@ -9,9 +9,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxbackprop._jaxpr import binder, operation_name, spec
+
 from ..._errors import UnsupportedPrimitive
-from ..._graph import Graph, Source
-from ...rules import RULES, Local
+from ..._graph import ComputationGraph, Source
+from ...rules import BLOCKED, RULES, Local
+from ._described import Build, Described
 
 Shape = jax.ShapeDtypeStruct
 
@@ -29,7 +32,7 @@ class PrimitiveOperation:
     flows: tuple[bool, ...]
     source: Source | None
 
-    bodies: tuple[Graph, ...] = ()
+    bodies: tuple[ComputationGraph, ...] = ()
 
     def forward(self, operands: Sequence[Any]) -> tuple[list[Any], None]:
         rule = RULES.get(self.name) if any(self.flows) else None
@@ -59,6 +62,32 @@ class PrimitiveOperation:
             _fitted(rule.pull(at, i, *given), shape, self.name) if flows else None
             for i, (flows, shape) in enumerate(zip(self.flows, self.operands, strict=True))
         ]
+
+
+def describe_primitive(
+    equation: Any, flows: tuple[bool, ...], source: Source | None, build: Build
+) -> Described:
+    """A primitive by itself; one that has no rule says so on the way back."""
+    name = operation_name(equation)
+    rule = RULES.get(name)
+    operation = PrimitiveOperation(
+        name,
+        equation.primitive,
+        binder(equation),
+        equation.params,
+        [spec(atom.aval) for atom in equation.invars],
+        [spec(var.aval) for var in equation.outvars],
+        flows,
+        source,
+    )
+    active = any(flows) and name not in BLOCKED
+    return Described(
+        name,
+        operation,
+        (active,) * len(equation.outvars),
+        None if rule is None else rule.gate,
+        None if rule is None else rule.formula,
+    )
 
 
 def _or_zeros(dy: Any, shape: Shape) -> Any:

@@ -11,11 +11,14 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxbackprop._jaxpr import scan_parts
+
 from ..._errors import UnsupportedPrimitive
-from ..._graph import Graph
+from ..._graph import ComputationGraph, Source
 from ...passes._residual_selection import ResidualSelection
 from ...passes._sweep import results_of
-from ._inside import planned
+from ._described import Build, Described
+from ._inside import selected
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -33,16 +36,16 @@ class ScanOperation:
         flows: which operands a gradient flows back to.
     """
 
-    body: Graph
+    body: ComputationGraph
     consts: int
     carries: int
     length: int
     reverse: bool
-    unroll: Any
+    unroll: int | bool
     flows: tuple[bool, ...]
 
     @property
-    def bodies(self) -> tuple[Graph, ...]:
+    def bodies(self) -> tuple[ComputationGraph, ...]:
         return (self.body,)
 
     @cached_property
@@ -51,18 +54,18 @@ class ScanOperation:
         return [node.active[0] for node in self.body.inputs]
 
     @cached_property
-    def _plan(self) -> ResidualSelection | UnsupportedPrimitive | None:
+    def _selection(self) -> ResidualSelection | UnsupportedPrimitive | None:
         """How to walk a step; what is missing where the way back is not known; None where none is needed."""
         if not any(self.flows):
             return None
         end = self.consts + self.carries
-        return planned(self.body, self._active, range(self.consts), range(self.consts, end))
+        return selected(self.body, self._active, range(self.consts), range(self.consts, end))
 
     @cached_property
     def _kept_carries(self) -> list[int]:
         """The carries whose value before each step the way back reads."""
         end = self.consts + self.carries
-        read = self._plan.inputs if isinstance(self._plan, ResidualSelection) else ()
+        read = self._selection.inputs if isinstance(self._selection, ResidualSelection) else ()
         return [i for i in read if self.consts <= i < end]
 
     def _parts(self, values: Sequence[Any]) -> tuple[list[Any], list[Any], list[Any]]:
@@ -71,13 +74,13 @@ class ScanOperation:
 
     def forward(self, operands: Sequence[Any]) -> tuple[list[Any], Any]:
         shared, start, along = self._parts(operands)
-        plan = self._plan
+        selection = self._selection
 
         def step(carry: list[Any], now: list[Any]) -> tuple[list[Any], Any]:
             inputs = [*shared, *carry, *now]
             computed: list[Any] = []
-            if isinstance(plan, ResidualSelection):
-                results, computed = plan.forward(inputs)
+            if isinstance(selection, ResidualSelection):
+                results, computed = selection.forward(inputs)
             else:
                 results = results_of(self.body, inputs)
             kept = [inputs[i] for i in self._kept_carries], computed
@@ -103,16 +106,16 @@ class ScanOperation:
         self, operands: Sequence[Any], kept: Any, dys: Sequence[Any], every_step: bool = False
     ) -> tuple[list[Any], Any]:
         """One gradient an operand; and, where asked for, the gradients of the carries after each step."""
-        plan = self._plan
-        if isinstance(plan, UnsupportedPrimitive):
-            raise plan
-        assert plan is not None
+        selection = self._selection
+        if isinstance(selection, UnsupportedPrimitive):
+            raise selection
+        assert selection is not None
         shared, _, along = self._parts(operands)
         _, active_carries, active_along = self._parts(self._active)
         first = self.consts + self.carries
-        read = set(plan.inputs)
+        read = set(selection.inputs)
         now_read = [value if first + i in read else None for i, value in enumerate(along)]
-        once = plan.once([*shared, *[None] * (len(operands) - self.consts)])
+        once = selection.once([*shared, *[None] * (len(operands) - self.consts)])
         d_out = list(dys[self.carries :])
         d_end = [
             (jnp.zeros(port.shape, port.dtype) if dy is None else dy) if flows else None
@@ -128,7 +131,7 @@ class ScanOperation:
             inputs: list[Any] = [*shared, *[None] * self.carries, *now_along]
             for i, value in zip(self._kept_carries, before, strict=True):
                 inputs[i] = value
-            found = plan.backward(inputs, computed, [*d_carry, *d_now], once)
+            found = selection.backward(inputs, computed, [*d_carry, *d_now], once)
             d_shared, d_before, d_along = self._parts(found)
             totals = [
                 t if t is None or d is None else lax.add(t, d) for t, d in zip(totals, d_shared, strict=True)
@@ -158,7 +161,7 @@ class ScanOperation:
         found.update({f"kept {i} of every step": value for i, value in enumerate(computed)})
         return found
 
-    def inside(self, operands: Sequence[Any], step: int | None) -> tuple[Graph, list[Any]]:
+    def inside(self, operands: Sequence[Any], step: int | None) -> tuple[ComputationGraph, list[Any]]:
         at = self._number(step)
         shared, start, along = self._parts(operands)
 
@@ -183,3 +186,31 @@ class ScanOperation:
 
 def _as_arrays(values: Sequence[Any]) -> list[Any]:
     return [jnp.asarray(value) for value in values]
+
+
+def describe_scan(equation: Any, flows: tuple[bool, ...], source: Source | None, build: Build) -> Described:
+    parts = scan_parts(equation)
+    carries = range(parts.constants, parts.constants + parts.carried)
+    flowing = list(flows)
+    # A gradient flows back to a carry that begins without one, where a step lets one flow through it.
+    while True:
+        graph = build(parts.body, flowing)
+        out = graph.active
+        grown = [
+            flows_in or (i in carries and out[i - parts.constants]) for i, flows_in in enumerate(flowing)
+        ]
+        if grown == flowing:
+            break
+        flowing = grown
+    operation = ScanOperation(
+        graph,
+        consts=parts.constants,
+        carries=parts.carried,
+        length=parts.length,
+        reverse=parts.reverse,
+        unroll=parts.unroll,
+        flows=flows,
+    )
+    active = (*flowing[carries.start : carries.stop], *out[parts.carried :])
+    label, formula = f"scan × {parts.length}", "its body's gradient, from the last step back"
+    return Described(label, operation, active, formula=formula, name="scan")

@@ -6,8 +6,11 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from jaxbackprop._jaxpr import binder, while_parts
+
 from ..._errors import UnsupportedPrimitive
-from ..._graph import Graph, Source
+from ..._graph import ComputationGraph, Source
+from ._described import Build, Described
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -15,7 +18,7 @@ class WhileOperation:
     """A loop whose number of steps is not known beforehand: there is no way back through it."""
 
     bind: Callable[..., list[Any]]
-    bodies: tuple[Graph, ...]
+    bodies: tuple[ComputationGraph, ...]
     source: Source | None
 
     def forward(self, operands: Sequence[Any]) -> tuple[list[Any], None]:
@@ -35,3 +38,10 @@ class WhileOperation:
         self, operands: Sequence[Any], results: Sequence[Any], kept: None, dys: Sequence[Any]
     ) -> dict[str, Any]:
         return {}
+
+
+def describe_while(equation: Any, flows: tuple[bool, ...], source: Source | None, build: Build) -> Described:
+    loop = while_parts(equation)
+    body = build(loop.body, (False,) * (len(flows) - loop.condition_constants))
+    operation = WhileOperation(binder(equation), (body,), source)
+    return Described("while", operation, (any(flows),) * len(equation.outvars))
