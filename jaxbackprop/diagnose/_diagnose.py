@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ._evidence import Evidence, Suspicion
 from .by_mutation import mutations
-from .by_values import structure
+from .by_values import suspicions
 
 # From this cost on the numbers only guess, and a program that one edit makes wrong in this way knows more.
 _GUESS = 0.45
@@ -21,7 +21,7 @@ def diagnose(evidence: Evidence, *, quick: bool = False) -> list[Suspicion]:
         What the numbers show, then what edited programs show, then what the numbers only suggest. Empty
         where nothing fits.
     """
-    numbers = structure(evidence, budget_s=0.3 if quick else 1.5)
+    numbers = suspicions(evidence, budget_s=0.3 if quick else 1.5)
     programs = [] if quick else mutations(evidence)
     sure = [s for s in numbers if s.cost < _GUESS]
     return [*sure, *programs, *(s for s in numbers if s.cost >= _GUESS)]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxbackprop.diagnose import Evidence, Sample
-from jaxbackprop.diagnose.by_values import structure
+from jaxbackprop.diagnose.by_values import suspicions
 
 
 def evidence(f, right, rule, *leaves, names=None, fixed=(), points=4):
@@ -84,30 +84,30 @@ LINEAR = {
 
 @pytest.mark.parametrize("label", LINEAR)
 def test_a_mistake_in_a_linear_layer_is_named_first(label):
-    assert labels(structure(linear_evidence(LINEAR[label])))[0] == label
+    assert labels(suspicions(linear_evidence(LINEAR[label])))[0] == label
 
 
 def test_only_the_wrong_leaf_is_suspected():
-    found = structure(linear_evidence(LINEAR["transposed result"]))
+    found = suspicions(linear_evidence(LINEAR["transposed result"]))
     assert {s.leaf for s in found} == {1}
     assert found[0].message == "dW is the transpose of what it should be"
     assert all(s.stage == "numbers" for s in found)
 
 
 def test_a_message_names_the_place():
-    message = structure(linear_evidence(LINEAR["partly wrong"]))[0].message
+    message = suspicions(linear_evidence(LINEAR["partly wrong"]))[0].message
     assert message == "dW is wrong in the last column only"
 
 
 def test_a_right_rule_is_not_suspected():
-    assert structure(linear_evidence(linear_vjp)) == []
+    assert suspicions(linear_evidence(linear_vjp)) == []
 
 
 def test_a_label_is_suspected_once_for_each_leaf():
     def rule(x, W, b, dy):
         return dy @ W.T + x, dy.T @ x[::-1] * 2, dy[0]
 
-    found = structure(linear_evidence(rule))
+    found = suspicions(linear_evidence(rule))
     assert len({(s.label, s.leaf) for s in found}) == len(found)
     assert {s.leaf for s in found} == {0, 1, 2}
 
@@ -117,7 +117,7 @@ def test_any_factor_is_told(c, sign):
     def rule(x, W, b, dy):
         return dy @ W, sign * c * dy.T @ x, dy.sum(0)
 
-    first = structure(linear_evidence(rule))[0]
+    first = suspicions(linear_evidence(rule))[0]
     assert (first.label, first.leaf) == ("constant factor", 1)
     assert f"{sign * c:.4g} times" in first.message
 
@@ -135,11 +135,11 @@ def test_the_origin_of_a_factor_is_guessed(factor, origin):
     def rule(x, W, b, dy):
         return dy @ W, factor * dy.T @ x, dy.sum(0)
 
-    assert origin in structure(linear_evidence(rule, n=3))[0].message
+    assert origin in suspicions(linear_evidence(rule, n=3))[0].message
 
 
 def test_a_factor_that_is_an_argument_is_named():
-    found = structure(
+    found = suspicions(
         evidence(
             lambda x, keep: x * keep,
             lambda x, keep, dy: (dy * keep, (dy * x).sum()),
@@ -330,11 +330,11 @@ MISTAKES = {
 
 @pytest.mark.parametrize("label", MISTAKES)
 def test_a_mistake_in_an_operator_is_named_first(label):
-    assert labels(structure(evidence(*MISTAKES[label])))[0] == label
+    assert labels(suspicions(evidence(*MISTAKES[label])))[0] == label
 
 
 def test_a_place_that_moves_with_the_numbers_is_said_by_the_argument():
-    found = structure(evidence(np.abs, lambda x, dy: (np.sign(x) * dy,), lambda x, dy: (dy,), normal(9)))
+    found = suspicions(evidence(np.abs, lambda x, dy: (np.sign(x) * dy,), lambda x, dy: (dy,), normal(9)))
     assert {"wrong mask", "partly wrong"} <= set(labels(found)[:3])
     assert found[0].message == "dx is wrong where x < 0"
 
@@ -367,7 +367,7 @@ def recurrence_vjp(W, h0, xs, dy, *, state="before", through=True, transpose=Tru
     ],
 )
 def test_a_mistake_in_a_recurrence_is_among_the_first_three(label, changed):
-    found = structure(
+    found = suspicions(
         evidence(
             recurrence,
             recurrence_vjp,
@@ -389,7 +389,7 @@ def test_a_mistake_in_a_recurrence_is_among_the_first_three(label, changed):
     "rule", [lambda x, dy: (2 * dy + x,), lambda x, dy: (dy * np.inf,), lambda x, dy: (dy * dy,)]
 )
 def test_strange_shapes_and_values_do_not_raise(shape, rule):
-    found = structure(evidence(np.sin, lambda x, dy: (np.cos(x) * dy,), rule, normal(*shape)))
+    found = suspicions(evidence(np.sin, lambda x, dy: (np.cos(x) * dy,), rule, normal(*shape)))
     assert all(s.leaf == 0 for s in found)
 
 
@@ -400,7 +400,7 @@ def test_a_rule_that_refuses_other_points_is_judged_by_its_samples():
         raise RuntimeError("not here")
 
     refused = Evidence(case.names, case.slots, case.wrong, case.samples, refuses, refuses)
-    assert structure(refused)[0].label == "sign"
+    assert suspicions(refused)[0].label == "sign"
 
 
 def test_one_sample_out_of_line_does_not_hide_a_pattern():
@@ -412,7 +412,7 @@ def test_one_sample_out_of_line_does_not_hide_a_pattern():
     far = (last.leaves[0] + 200,)
     got, want = case.rule(far, last.dy), case.truth(far, last.dy)
     samples = (*case.samples[:-1], Sample(far, last.dy, last.y, got, want, last.noise))
-    found = structure(Evidence(case.names, case.slots, case.wrong, samples, case.rule, case.truth))
+    found = suspicions(Evidence(case.names, case.slots, case.wrong, samples, case.rule, case.truth))
     assert found[0].label == "constant factor"
 
 
@@ -420,6 +420,6 @@ def test_one_sample_out_of_line_does_not_hide_a_pattern():
 def test_the_right_label_is_among_the_first_three_for_any_batch(label, n):
     if label in ("wrong axis", "order reversed", "off by one"):
         n = 4
-    found = structure(linear_evidence(LINEAR[label], n))
+    found = suspicions(linear_evidence(LINEAR[label], n))
     assert label in labels(found)[:3]
     assert all(0 <= s.cost <= 1 for s in found)

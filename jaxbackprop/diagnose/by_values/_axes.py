@@ -1,0 +1,69 @@
+"""Shapes and axes: which orders, subsets and slices there are, and what messages call them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+
+
+def axis_orders(shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    """Every other order of the axes that leaves the shape as it is."""
+    if len(shape) > 5:
+        return
+    for order in itertools.permutations(range(len(shape))):
+        if order != tuple(range(len(shape))) and tuple(shape[axis] for axis in order) == shape:
+            yield order
+
+
+def long_axes(shape: tuple[int, ...]) -> list[int]:
+    """The axes with more than one entry."""
+    return [axis for axis, n in enumerate(shape) if n > 1]
+
+
+def axis_subsets(shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    """Every set of the last three long axes, single ones first."""
+    axes = long_axes(shape)[-3:]
+    for count in range(1, len(axes) + 1):
+        yield from itertools.combinations(axes, count)
+
+
+def other_axes(ndim: int, *kept: int) -> tuple[int, ...]:
+    """All axes but some."""
+    return tuple(axis for axis in range(ndim) if axis not in kept)
+
+
+def slices_with_any(mask: np.ndarray, axis: int) -> np.ndarray:
+    """The indices along an axis at which a mask holds anything."""
+    return np.flatnonzero(np.any(mask, axis=other_axes(mask.ndim, axis)))
+
+
+def broadcasts_to(shape: tuple[int, ...], whole: tuple[int, ...]) -> bool:
+    """Whether one shape broadcasts to another."""
+    return len(shape) <= len(whole) and all(
+        a in (1, b) for a, b in zip(shape[::-1], whole[::-1], strict=False)
+    )
+
+
+def shifted(a: np.ndarray, by: int, axis: int, *, wrap: bool) -> np.ndarray:
+    """An array shifted along an axis by one; what enters is zero, or wraps round from the other end."""
+    moved = np.roll(a, by, axis)
+    if not wrap:
+        np.moveaxis(moved, axis, 0)[(0 if by > 0 else -1)] = 0
+    return moved
+
+
+def in_words(axes: tuple[int, ...]) -> str:
+    """The words for some axes: "axes 0 and 2"."""
+    return ("axis " if len(axes) == 1 else "axes ") + " and ".join(map(str, axes))
+
+
+def slice_name(shape: tuple[int, ...], axis: int, index: int) -> str:
+    """What messages call a slice: "last column"."""
+    n = shape[axis]
+    which = "last" if index == n - 1 else "first" if index == 0 else f"number {index}"
+    kind = "entry" if len(shape) == 1 else {len(shape) - 1: "column", len(shape) - 2: "row"}.get(axis)
+    if kind is None:
+        kind = f"slice along axis {axis}"
+    return f"{kind} {which}" if which.startswith("number") else f"{which} {kind}"

@@ -1,0 +1,123 @@
+"""Each entry of a gradient is off by a factor: an argument, a norm, one quantity in place of another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from .._evidence import Suspicion
+from ..mistakes import Mistake
+from ._axes import broadcasts_to, long_axes
+from ._probe import Probe
+
+# Factors that derivatives hold, of an argument or a result.
+FUNCTIONS: tuple[tuple[str, Callable[[np.ndarray], np.ndarray]], ...] = (
+    ("{}", np.positive),
+    ("1 - {}", lambda x: 1 - x),
+    ("1 - {}²", lambda x: 1 - x * x),
+    ("{}²", np.square),
+    ("log {}", lambda x: np.log(np.abs(x))),
+    ("exp {}", np.exp),
+)
+
+
+def known_factor(probe: Probe, leaf: int) -> Iterator[Suspicion]:
+    """The factor is a function of an argument, of a result or of the upstream, at the entry's place."""
+    shape = np.shape(probe.samples[0].want[leaf])
+    known = probe.known_arrays(probe.samples)
+    known.append(("the upstream cotangent", [s.dy[0] for s in probe.samples]))
+    fitting = [(name, x) for name, x in known if broadcasts_to(np.shape(x[0]), shape) and np.size(x[0]) > 1]
+    for name, x in fitting:
+        for text, f in FUNCTIONS:
+            side = _side(probe, leaf, [f(v) for v in x])
+            if side:
+                own = name in (probe.argument(leaf), "the result") and np.shape(x[0]) == shape
+                costs = {
+                    Mistake.MISSING_FACTOR: 0.09 if own else 0.03,
+                    Mistake.WRONG_DERIVATIVE: 0.06 if own else 0.2,
+                }
+                yield from probe.suspect(leaf, f"{side} {text.format(name)}", costs)
+                return
+    for name, x in known:
+        for axis in long_axes(shape) if np.shape(x[0]) == shape else ():
+            for text, total in (
+                (f"‖{name}‖", [np.linalg.norm(v, axis=axis, keepdims=True) for v in x]),
+                (f"‖{name}‖²", [np.sum(v * v, axis, keepdims=True) for v in x]),
+                (f"the sum of {name}", [np.sum(v, axis, keepdims=True) for v in x]),
+            ):
+                side = _side(probe, leaf, total)
+                if side:
+                    yield from probe.suspect(leaf, f"{side} {text}", {Mistake.MISSING_FACTOR: 0.02})
+                    return
+    # The output over the input is a sign where |x| is meant, and 1 where nothing is.
+    for name, x in () if probe.piecewise_linear else fitting:
+        for other, z in fitting:
+            patterns = (s.want[leaf] * a / b for s, a, b in zip(probe.samples, x, z, strict=True))
+            if other != name and probe.is_always(leaf, patterns):
+                yield from in_place_of(probe, leaf, name, other)
+                return
+    for axis in long_axes(shape) if len(shape) > 1 else ():
+        if all(_constant_where_finite(s.got[leaf] / s.want[leaf], axis) for s in probe.samples):
+            says = f"is off by a factor that is the same along axis {axis}"
+            yield from probe.suspect(leaf, says, {Mistake.MISSING_FACTOR: 0.14})
+
+
+def _side(probe: Probe, leaf: int, factors: list[np.ndarray]) -> str:
+    """Whether a factor is missing or too much; empty where neither."""
+    pairs = list(zip(probe.samples, factors, strict=True))
+    if probe.is_always(leaf, (s.want[leaf] / f for s, f in pairs)):
+        return "lacks the factor"
+    return "should not have the factor" if probe.is_always(leaf, (s.want[leaf] * f for s, f in pairs)) else ""
+
+
+def _constant_where_finite(ratio: np.ndarray, axis: int) -> bool:
+    """Whether lines along an axis hold one value each, and each holds one."""
+    lines = np.moveaxis(ratio, axis, -1).reshape(-1, ratio.shape[axis])
+    held = [line[np.isfinite(line)] for line in lines]
+    return all(h.size > 0 and np.ptp(h) <= 1e-6 * np.max(np.abs(h)) for h in held)
+
+
+def in_place_of(probe: Probe, leaf: int, name: str, other: str) -> Iterator[Suspicion]:
+    """The right gradient times `name` over `other`: one stands for the other."""
+    if "result" in name and other != probe.argument(leaf):
+        costs = {Mistake.TIME_SHIFT: 0.0, Mistake.OUTPUT_FOR_INPUT: 0.1, Mistake.STALE_RESIDUAL: 0.2}
+    elif "result" in name:
+        costs = {Mistake.OUTPUT_FOR_INPUT: 0.08, Mistake.INPUT_FOR_OUTPUT: 0.12}
+    elif "result" in other:
+        costs = {Mistake.INPUT_FOR_OUTPUT: 0.08, Mistake.OUTPUT_FOR_INPUT: 0.12}
+    else:
+        costs = {Mistake.MISSING_FACTOR: 0.15, Mistake.STALE_RESIDUAL: 0.2}
+    yield from probe.suspect(leaf, f"has {name} where {other} should be", costs)
+
+
+def unnormalised_rows(probe: Probe, leaf: int) -> Iterator[Suspicion]:
+    """Off by a factor for each row, in all of it or in all of it but the label; or rows should cancel."""
+    shape = np.shape(probe.samples[0].want[leaf])
+    if not shape or shape[-1] < 3:
+        return
+    slot = probe.evidence.slots[leaf]
+    by_sum, by_row = True, True
+    for s in probe.samples:
+        z = np.asarray(s.leaves[slot], np.float64)
+        ratio = s.got[leaf] / s.want[leaf]
+        middle = np.median(ratio, axis=-1, keepdims=True)
+        near = np.abs(ratio - middle) <= 1e-6 * np.abs(middle)
+        by_row &= bool(np.all(near.sum(-1) >= shape[-1] - 1) and np.all(middle > 1) and np.ptp(middle) > 1e-6)
+        exponentials = np.exp(z - np.max(z, -1, keepdims=True)), np.exp(z)
+        by_sum &= any(
+            np.mean(np.abs(ratio / e.sum(-1, keepdims=True) - 1) < 1e-6) >= 0.4 for e in exponentials
+        )
+    if by_sum:
+        says = "is off by the sum of exponentials that probabilities are divided by"
+        yield from probe.suspect(leaf, says, {Mistake.UNNORMALISED: 0.0})
+    elif by_row and np.size(probe.samples[0].want[leaf]) > shape[-1]:
+        says = "is off by a factor for each row, as if not normalised"
+        yield from probe.suspect(leaf, says, {Mistake.UNNORMALISED: 0.12})
+    elif all(_rows_cancel(s.want[leaf], 1e-9) and not _rows_cancel(s.got[leaf], 1e-6) for s in probe.samples):
+        costs = {Mistake.MISSING_TERM: 0.45, Mistake.WRONG_DERIVATIVE: 0.5, Mistake.UNNORMALISED: 0.55}
+        yield from probe.suspect(leaf, "does not sum to zero along the last axis, as it should", costs)
+
+
+def _rows_cancel(a: np.ndarray, tolerance: float) -> bool:
+    return bool(np.max(np.abs(a.sum(-1)), initial=0.0) <= tolerance * np.max(np.abs(a), initial=0.0))

@@ -1,0 +1,141 @@
+"""A contribution is what one entry of a result adds to one entry of the gradient: each is right or lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from .._evidence import Suspicion
+from ..mistakes import Mistake
+from ._axes import long_axes, other_axes, slice_name, slices_with_any
+from ._jacobians import JacobianPair
+from ._leaves import is_integer
+from ._probe import Probe
+
+
+def lost(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Suspicion]:
+    """Each contribution is right or zero: which are lost?"""
+    if any(np.any(p.wrong & p.got_support) for p in pairs):
+        return
+    first = pairs[0]
+    due = [p.want_support for p in pairs]
+    kept = [p.want_support & ~p.wrong for p in pairs]
+    if not any(np.any(k) for k in kept):
+        return
+    if first.same_shape:
+        found = list(_by_diagonal(probe, leaf, pairs, kept))
+        if found:
+            yield from found
+            return
+    survives = _depends_on(kept, due, range(len(first.result_shape), first.want.ndim))
+    if survives is not None:
+        yield from _entries(probe, leaf, first, ~survives)
+        return
+    indexed = any(is_integer(x) and np.size(x) > 1 for x in first.sample.leaves)
+    one_each = all(
+        np.array_equal(k.sum(first.result_axes), np.minimum(d.sum(first.result_axes), 1))
+        for k, d in zip(kept, due, strict=True)
+    )
+    survives = _depends_on(kept, due, first.result_axes)
+    if one_each and (indexed or survives is None):
+        costs = {Mistake.SET_NOT_ADD: 0.0 if indexed else 0.05, Mistake.MISSING_SUM: 0.1 if indexed else 0.3}
+        yield from probe.suspect(leaf, "keeps one of several contributions to an entry", costs)
+    elif survives is not None:
+        yield from _results(probe, leaf, first, survives)
+    elif first.want.ndim == 2 and all(_by_offset(k, d) for k, d in zip(kept, due, strict=True)):
+        costs = {Mistake.PARTLY_WRONG: 0.1, Mistake.OFF_BY_ONE: 0.2, Mistake.MISSING_TERM: 0.25}
+        yield from probe.suspect(leaf, "lacks one tap of a window", costs)
+    else:
+        costs = {
+            Mistake.SET_NOT_ADD: 0.1 if indexed else 0.2,
+            Mistake.MISSING_TERM: 0.15 if probe.recurrent else 0.25,
+            Mistake.MISSING_SUM: 0.3,
+            Mistake.TIME_SHIFT: 0.2 if probe.recurrent else 0.5,
+        }
+        yield from probe.suspect(leaf, "loses some contributions", costs)
+
+
+def one_slice_counts(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Suspicion]:
+    """The gradient depends, and wrongly, on one slice of the upstream; it should depend on several."""
+    first = pairs[0]
+    if not any(np.any(p.wrong & p.got_support) for p in pairs):
+        return
+    for axis in long_axes(first.result_shape):
+        used = [slices_with_any(p.got_support, axis) for p in pairs]
+        due = [len(slices_with_any(p.want_support, axis)) for p in pairs]
+        if min(due) > 1 and all(len(u) == 1 for u in used) and len({int(u[0]) for u in used}) == 1:
+            where = slice_name(first.result_shape, axis, int(used[0][0]))
+            costs = {Mistake.MISSING_SUM: 0.04, Mistake.TIME_SHIFT: 0.1 if probe.recurrent else 0.3}
+            yield from probe.suspect(leaf, f"depends on the {where} of the upstream cotangent only", costs)
+            return
+
+
+def _by_diagonal(
+    probe: Probe, leaf: int, pairs: list[JacobianPair], kept: list[np.ndarray]
+) -> Iterator[Suspicion]:
+    """What survives is the diagonal, or all but the diagonal."""
+    eye = np.eye(len(pairs[0].matrix(pairs[0].got)), dtype=bool)
+    masks = [(p.matrix(k), p.matrix(p.want_support)) for p, k in zip(pairs, kept, strict=True)]
+    if all(np.array_equal(k, d & eye) for k, d in masks):
+        costs = {Mistake.DIAGONAL_ONLY: 0.0, Mistake.MISSING_TERM: 0.3}
+        yield from probe.suspect(leaf, "uses the diagonal of the Jacobian only", costs)
+    elif all(np.array_equal(k, d & ~eye) for k, d in masks):
+        costs = {Mistake.OFF_BY_ONE: 0.1, Mistake.MISSING_TERM: 0.12}
+        yield from probe.suspect(leaf, "leaves out each entry's own contribution", costs)
+
+
+def _by_offset(kept: np.ndarray, due: np.ndarray) -> bool:
+    """Whether a contribution survives by the distance between its ends."""
+    offset = np.subtract(*np.indices(due.shape))
+    return not np.any(np.isin(offset[due & ~kept], offset[kept]))
+
+
+def _depends_on(
+    kept: list[np.ndarray], due: list[np.ndarray], axes: range | tuple[int, ...]
+) -> np.ndarray | None:
+    """Where contributions survive, if their place along some axes alone decides that; None if it does not."""
+    if not len(axes) or any(k.shape != kept[0].shape for k in kept):
+        return None
+    others = other_axes(kept[0].ndim, *axes)
+    some = np.any([np.any(k, axis=others) for k in kept], axis=0)
+    lost = np.any([np.any(d & ~k, axis=others) for k, d in zip(kept, due, strict=True)], axis=0)
+    return None if np.any(some & lost) else ~lost
+
+
+def _results(probe: Probe, leaf: int, p: JacobianPair, survives: np.ndarray) -> Iterator[Suspicion]:
+    """Some entries of the upstream cotangent have no effect."""
+    for axis in long_axes(p.result_shape):
+        lines = slices_with_any(survives, axis)
+        if len(lines) == 1 and np.all(np.take(survives, lines[0], axis)):
+            index = int(lines[0])
+            says = f"counts the {slice_name(p.result_shape, axis, index)} of the upstream cotangent only"
+            costs = {Mistake.MISSING_SUM: 0.0}
+            if axis == 0 and index == 0:
+                costs[Mistake.BATCH_OF_ONE] = 0.1
+            if axis == 0 and len(p.result_shape) > 1:
+                costs[Mistake.TIME_SHIFT] = 0.5
+            yield from probe.suspect(leaf, says, costs)
+            return
+        lines = slices_with_any(~survives, axis)
+        if len(lines) == 1 and not np.any(np.take(survives, lines[0], axis)):
+            says = (
+                f"leaves out the {slice_name(p.result_shape, axis, int(lines[0]))} of the upstream cotangent"
+            )
+            costs = {Mistake.OFF_BY_ONE: 0.1, Mistake.TIME_SHIFT: 0.15, Mistake.PARTLY_WRONG: 0.2}
+            yield from probe.suspect(leaf, says, costs)
+            return
+    costs = {Mistake.SET_NOT_ADD: 0.1, Mistake.MISSING_SUM: 0.15, Mistake.WRONG_MASK: 0.3}
+    yield from probe.suspect(leaf, "leaves out some entries of the upstream cotangent", costs)
+
+
+def _entries(probe: Probe, leaf: int, p: JacobianPair, lost: np.ndarray) -> Iterator[Suspicion]:
+    """Some entries of the gradient get nothing."""
+    for axis in long_axes(p.leaf_shape):
+        lines = slices_with_any(lost, axis)
+        if len(lines) == 1:
+            says = f"lacks the {slice_name(p.leaf_shape, axis, int(lines[0]))}"
+            yield from probe.suspect(leaf, says, {Mistake.PARTLY_WRONG: 0.05, Mistake.OFF_BY_ONE: 0.5})
+            return
+    says = "is zero where it should not be"
+    yield from probe.suspect(leaf, says, {Mistake.WRONG_MASK: 0.15, Mistake.PARTLY_WRONG: 0.25})

@@ -1,0 +1,104 @@
+"""Runs the table of detectors over the evidence, and ranks what they suspect."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from .._evidence import Evidence, Suspicion
+from ..mistakes import Mistake
+from ._detectors import DETECTORS, Reads
+from ._probe import Probe
+
+# Beyond so many entries a gradient's Jacobian is not looked at.
+_MOST_ENTRIES = 4096
+
+
+def suspicions(evidence: Evidence, *, budget_s: float = 1.5) -> list[Suspicion]:
+    """What the numbers of a wrong rule look like.
+
+    The rule and the right gradient are black boxes that can be asked anywhere.
+
+    Args:
+        evidence: the rule at several points.
+        budget_s: seconds after which no further detector is asked.
+
+    Returns:
+        Suspicions, the likeliest first, with at most one for a mistake and a leaf. Empty where nothing fits.
+    """
+    probe = Probe(evidence)
+    if not probe.samples or not probe.wrong:
+        return []
+    # Ratios of zeros and logarithms of negative numbers are how some patterns are seen not to fit.
+    with np.errstate(all="ignore"):
+        found = list(_Search(probe, time.perf_counter() + budget_s).suspicions())
+    best: dict[tuple[Mistake, int | None], Suspicion] = {}
+    for suspicion in found:
+        key = suspicion.label, suspicion.leaf
+        if key not in best or suspicion.cost < best[key].cost:
+            best[key] = suspicion
+    return _ranked(list(best.values()), len(evidence.wrong))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Search:
+    """All detectors in their order, until a moment of `time.perf_counter`."""
+
+    probe: Probe
+    deadline: float
+
+    def suspicions(self) -> Iterator[Suspicion]:
+        """What all detectors find."""
+        unexplained = []
+        for leaf in self.probe.wrong:
+            if not any(self.probe.wrong_at(s, leaf) for s in self.probe.samples):
+                continue
+            first = self._first(leaf)
+            yield from first
+            if not first:
+                unexplained.append(leaf)
+        for leaf in unexplained:
+            yield from self._asked(Reads.VALUES, leaf)
+            small = np.size(self.probe.samples[0].want[leaf]) <= _MOST_ENTRIES
+            pairs = self.probe.pairs(leaf) if small and not self._late() else []
+            if pairs:
+                yield from self._asked(Reads.JACOBIANS, leaf, pairs)
+            yield from self._asked(Reads.LAST, leaf, at_any_time=True)
+        if unexplained:
+            yield from (s for s in self._asked(Reads.EVERYTHING) if s.leaf in unexplained)
+
+    def _first(self, leaf: int) -> list[Suspicion]:
+        found: list[Suspicion] = []
+        for suspicion in self._asked(Reads.FIRST, leaf):
+            if found and suspicion.found_by != found[0].found_by:
+                break
+            found.append(suspicion)
+        return found
+
+    def _asked(self, reads: Reads, *args: Any, at_any_time: bool = False) -> Iterator[Suspicion]:
+        for detector in DETECTORS:
+            if detector.reads is reads and (at_any_time or not self._late()):
+                for suspicion in detector.find(self.probe, *args):
+                    yield dataclasses.replace(suspicion, found_by=detector.name)
+
+    def _late(self) -> bool:
+        return time.perf_counter() > self.deadline
+
+
+def _ranked(found: list[Suspicion], leaves: int) -> list[Suspicion]:
+    """By cost; a mistake that explains more of the wrong leaves comes before others."""
+    costs: dict[Mistake, list[float]] = defaultdict(list)
+    for suspicion in found:
+        costs[suspicion.label].append(suspicion.cost)
+
+    def key(suspicion: Suspicion) -> tuple[float, float]:
+        seen = costs[suspicion.label]
+        mean = (sum(seen) + (leaves - len(seen))) / max(leaves, 1)
+        return 0.6 * min(seen) + 0.4 * mean, suspicion.cost
+
+    return sorted(found, key=key)
