@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import math
 import operator
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
+
+_T = TypeVar("_T")
 
 
 def _is_scalar(value: Any) -> bool:
@@ -93,6 +95,14 @@ def as_static_bool(name: str, value: Any) -> bool:
     return bool(value)
 
 
+def as_choice(name: str, value: _T, *choices: str | None) -> _T:
+    """Refuses a setting that is none of its choices, and says what they are."""
+    if value not in choices:
+        *first, last = map(repr, choices)
+        raise ValueError(f"{name} must be {', '.join(first)} or {last}, got {value!r}")
+    return value
+
+
 def as_axis(name: str, value: Any, shape: tuple[int, ...]) -> int:
     """Converts an axis to one in [0, rank), counting negative ones from the end."""
     axis = as_static_int(name, value)
@@ -165,6 +175,24 @@ def as_ids(name: str, value: ArrayLike, size: int, *, besides: int | None, of: s
         array = jnp.where(array < size, array, jnp.asarray(size, array.dtype))
     wide = np.int64 if array.dtype in (np.dtype(np.int64), np.dtype(np.uint64)) else np.int32
     return array.astype(wide)
+
+
+def as_lookup(
+    table: ArrayLike, ids: ArrayLike, padding_id: int | None
+) -> tuple[jax.Array, jax.Array, int | None]:
+    """Converts a lookup's arguments: a floating-point matrix, ids of its rows, perhaps an id for padding.
+
+    Raises:
+        TypeError: where table is not floating-point or ids are no integers.
+        ValueError: where table is no matrix, or a concrete id is out of range.
+    """
+    (table,) = as_floats(table=table)
+    if table.ndim != 2:
+        raise ValueError(f"table must have shape (rows, features), got {table.shape}")
+    if padding_id is not None:
+        padding_id = as_other_id("padding_id", padding_id)
+    ids = as_ids("ids", ids, table.shape[0], besides=padding_id, of="rows of table")
+    return table, ids, padding_id
 
 
 def as_other_id(name: str, value: Any) -> int:

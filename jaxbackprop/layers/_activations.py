@@ -11,7 +11,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxbackprop import ops
-from jaxbackprop.ops._activations._squashing import checked_keep
+from jaxbackprop._shapes import as_choice
 
 
 class PReLU(nnx.Module):
@@ -53,7 +53,7 @@ class Sigmoid(nnx.Module):
 
     def __init__(self, *, keep: Literal["x", "y"] = "x"):
         """Chooses what the backward pass keeps: "x" is accurate, "y" lean."""
-        self.keep = checked_keep(keep)
+        self.keep = as_choice("keep", keep, "x", "y")
 
     def __call__(self, inputs: Float[Array, "..."]) -> Float[Array, "..."]:
         """Squashes every entry between 0 and 1."""
@@ -65,7 +65,7 @@ class Tanh(nnx.Module):
 
     def __init__(self, *, keep: Literal["x", "y"] = "x"):
         """Chooses what the backward pass keeps: "x" is accurate, "y" lean."""
-        self.keep = checked_keep(keep)
+        self.keep = as_choice("keep", keep, "x", "y")
 
     def __call__(self, inputs: Float[Array, "..."]) -> Float[Array, "..."]:
         """Squashes every entry between -1 and 1."""

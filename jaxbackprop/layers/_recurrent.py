@@ -16,7 +16,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
 from jaxbackprop import ops
-from jaxbackprop._shapes import as_static_bool
+from jaxbackprop._shapes import as_choice, as_static_bool
 
 from ._linear import Linear
 
@@ -205,14 +205,12 @@ class RNN(nnx.Module):
         """
         if not isinstance(cell, SimpleCell):
             raise TypeError(f"cell must be a SimpleCell of jaxbackprop.layers, got {type(cell).__name__}")
-        if keep not in ("x", "y", None):
-            raise ValueError(f"keep must be 'x', 'y' or None, got {keep!r}")
         self.cell = cell
         self.time_major = time_major
         self.return_carry = return_carry
         self.reverse = reverse
         self.keep_order = keep_order
-        self.keep = keep
+        self.keep = as_choice("keep", keep, "x", "y", None)
         self.checkpoint = checkpoint
         self.return_sequences = as_static_bool("return_sequences", return_sequences)
         self.rngs: nnx.RngStream | None

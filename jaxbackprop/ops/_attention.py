@@ -101,14 +101,14 @@ def _check_shapes(query: Array, key: Array, value: Array) -> None:
 
 
 def attention_plain(
-    query: Array,
-    key: Array,
-    value: Array,
-    mask: Array | None,
+    query: Float[Array, "... T N H"],
+    key: Float[Array, "... S N H"],
+    value: Float[Array, "... S N D"],
+    mask: Bool[Array, "..."] | None,
     dropout_key: Array | None,
     rate: float,
     scale: float | None,
-) -> Array:
+) -> Float[Array, "... T N D"]:
     """The same function for autodiff to differentiate."""
     z = _einsum("...tnh,...snh->...nts", query, key)
     z = z / math.sqrt(query.shape[-1]) if scale is None else scale * z
@@ -126,32 +126,44 @@ def attention_plain(
     return _einsum("...nts,...snd->...tnd", p.astype(value.dtype), value).astype(query.dtype)
 
 
-def _attention_forward(
-    query: Array,
-    key: Array,
-    value: Array,
-    mask: Array | None,
+class _Residuals(NamedTuple):
+    query: Float[Array, "... T N H"]
+    key: Float[Array, "... S N H"]
+    value: Float[Array, "... S N D"]
+    mask: Bool[Array, "..."] | None
+    dropout_key: Array | None
+    m: Float[Array, "... N T 1"]  # the largest score of each query and head
+    total: Float[Array, "... N T 1"]  # the sum of exp(z - m) over the keys
+
+
+def _attention_fwd(
+    query: Float[Array, "... T N H"],
+    key: Float[Array, "... S N H"],
+    value: Float[Array, "... S N D"],
+    mask: Bool[Array, "..."] | None,
     dropout_key: Array | None,
     rate: float,
     scale: float,
-) -> tuple[Array, tuple]:
+) -> tuple[Float[Array, "... T N D"], _Residuals]:
     at = _Placement.of(query, key, value)
     q, k, v, z = _scores(query, key, value, mask, scale, at)
     exponentials, m = shifted_exponentials(z, -1)
     total = jnp.sum(exponentials, -1, keepdims=True)
     u = _thinned(share(exponentials, total), dropout_key, rate)
     y = _einsum("...nts,...snd->...tnd", u.astype(v.dtype), v, at.result).astype(query.dtype)
-    return y, (query, key, value, mask, dropout_key, m, total)
+    return y, _Residuals(query, key, value, mask, dropout_key, m, total)
 
 
-def _attention_value(*args: Any) -> Array:
-    return _attention_forward(*args)[0]
+def _attention_value(*args: Any) -> Float[Array, "... T N D"]:
+    return _attention_fwd(*args)[0]
 
 
 _attention = jax.custom_vjp(_attention_value, nondiff_argnums=(5, 6))
 
 
-def _attention_bwd(rate: float, scale: float, residuals: tuple, dy: Array) -> tuple:
+def _attention_bwd(
+    rate: float, scale: float, residuals: _Residuals, dy: Float[Array, "... T N D"]
+) -> tuple[Float[Array, "... T N H"], Float[Array, "... S N H"], Float[Array, "... S N D"], None, None]:
     query, key, value, mask, dropout_key, m, total = residuals
     dtype = query.dtype
     at = _Placement.of(query, key, value)
@@ -174,7 +186,7 @@ def _attention_bwd(rate: float, scale: float, residuals: tuple, dy: Array) -> tu
     )
 
 
-_attention.defvjp(_attention_forward, _attention_bwd)
+_attention.defvjp(_attention_fwd, _attention_bwd)
 
 # ---- its parts --------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -90,13 +90,13 @@ def _checked_mask(mask: ArrayLike, x: Array, axis_name: Any) -> Array:
 
 
 def batch_norm_plain(
-    x: Array,
-    scale: Array | None,
-    bias: Array | None,
-    mask: Array | None,
+    x: Float[Array, "... c"],
+    scale: Float[Array, " c"] | None,
+    bias: Float[Array, " c"] | None,
+    mask: Bool[Array, "..."] | None,
     epsilon: float,
     axis_name: Any = None,
-) -> tuple[Array, Array, Array]:
+) -> tuple[Float[Array, "... c"], Float[Array, " c"], Float[Array, " c"]]:
     """The same function for autodiff to differentiate."""
     rows = tuple(range(x.ndim - 1))
     wide = x.astype(accumulator(x.dtype))
@@ -116,9 +116,25 @@ def batch_norm_plain(
     return y.astype(x.dtype), mean.reshape(x.shape[-1:]), var.reshape(x.shape[-1:])
 
 
+class _Residuals(NamedTuple):
+    x: Float[Array, "... c"]
+    scale: Float[Array, " c"] | None
+    bias_like: Like | None
+    mask: Bool[Array, "..."] | None
+    mean: Float[Array, "... c"]  # μ as rounded; one row, as are the three below
+    rest: Float[Array, "... c"]  # what rounding left of it
+    r: Float[Array, "... c"]  # 1 / √(v + ε)
+    number: Float[Array, ""]  # N, the rows that count
+
+
 def _batch_norm_fwd(
-    x: Array, scale: Array | None, bias: Array | None, mask: Array | None, epsilon: float, axis_name: Any
-) -> tuple[tuple[Array, Array, Array], tuple]:
+    x: Float[Array, "... c"],
+    scale: Float[Array, " c"] | None,
+    bias: Float[Array, " c"] | None,
+    mask: Bool[Array, "..."] | None,
+    epsilon: float,
+    axis_name: Any,
+) -> tuple[tuple[Float[Array, "... c"], Float[Array, " c"], Float[Array, " c"]], _Residuals]:
     wide, rows = x.astype(accumulator(x.dtype)), tuple(range(x.ndim - 1))
     number = math.prod(x.shape[:-1]) if mask is None else jnp.sum(mask, dtype=jnp.int32)
     total, number = _over_places((jnp.sum(_counting(wide, mask), rows, keepdims=True), number), axis_name)
@@ -134,7 +150,7 @@ def _batch_norm_fwd(
     y = affine((wide - mean - rest) * r, scale, bias)
     bias_like = None if bias is None else Like.of(bias)
     outputs = y.astype(x.dtype), (mean + rest).reshape(x.shape[-1:]), var.reshape(x.shape[-1:])
-    return outputs, (x, scale, bias_like, mask, mean, rest, r, number)
+    return outputs, _Residuals(x, scale, bias_like, mask, mean, rest, r, number)
 
 
 def _counting(values: Array, mask: Array | None) -> Array:
@@ -156,18 +172,19 @@ def _over_places(parts: Any, axis_name: Any) -> Any:
     )
 
 
-def _batch_norm_value(
-    x: Array, scale: Array | None, bias: Array | None, mask: Array | None, epsilon: float, axis_name: Any
-) -> tuple[Array, Array, Array]:
-    return _batch_norm_fwd(x, scale, bias, mask, epsilon, axis_name)[0]
+def _batch_norm_value(*args: Any) -> tuple[Float[Array, "... c"], Float[Array, " c"], Float[Array, " c"]]:
+    return _batch_norm_fwd(*args)[0]
 
 
 _batch_norm = jax.custom_vjp(_batch_norm_value, nondiff_argnums=(4, 5))
 
 
 def _batch_norm_bwd(
-    epsilon: float, axis_name: Any, residuals: tuple, dy: tuple[Array, Array, Array]
-) -> tuple[Array, Array | None, Array | None, None]:
+    epsilon: float,
+    axis_name: Any,
+    residuals: _Residuals,
+    dy: tuple[Float[Array, "... c"], Float[Array, " c"], Float[Array, " c"]],
+) -> tuple[Float[Array, "... c"], Float[Array, " c"] | None, Float[Array, " c"] | None, None]:
     x, scale, bias_like, mask, mean, rest, r, number = residuals
     upstream, dmean, dvar = (part.astype(r.dtype) for part in dy)
     rows = tuple(range(x.ndim - 1))
@@ -231,8 +248,13 @@ def batch_norm_inference(
 
 
 def batch_norm_inference_plain(
-    x: Array, mean: Array, var: Array, scale: Array | None, bias: Array | None, epsilon: float
-) -> Array:
+    x: Float[Array, "... c"],
+    mean: Float[Array, " c"],
+    var: Float[Array, " c"],
+    scale: Float[Array, " c"] | None,
+    bias: Float[Array, " c"] | None,
+    epsilon: float,
+) -> Float[Array, "... c"]:
     """The same function for autodiff to differentiate."""
     wide = x.astype(accumulator(x.dtype))
     r = lax.rsqrt(along_rows(var, wide) + epsilon)
@@ -242,16 +264,35 @@ def batch_norm_inference_plain(
 _inference = jax.custom_vjp(batch_norm_inference_plain, nondiff_argnums=(5,))
 
 
+class _InferenceResiduals(NamedTuple):
+    x: Float[Array, "... c"]
+    mean: Float[Array, " c"]
+    var: Float[Array, " c"]
+    scale: Float[Array, " c"] | None
+    bias_like: Like | None
+
+
 def _inference_fwd(
-    x: Array, mean: Array, var: Array, scale: Array | None, bias: Array | None, epsilon: float
-) -> tuple[Array, tuple]:
+    x: Float[Array, "... c"],
+    mean: Float[Array, " c"],
+    var: Float[Array, " c"],
+    scale: Float[Array, " c"] | None,
+    bias: Float[Array, " c"] | None,
+    epsilon: float,
+) -> tuple[Float[Array, "... c"], _InferenceResiduals]:
     y = batch_norm_inference_plain(x, mean, var, scale, bias, epsilon)
-    return y, (x, mean, var, scale, None if bias is None else Like.of(bias))
+    return y, _InferenceResiduals(x, mean, var, scale, None if bias is None else Like.of(bias))
 
 
 def _inference_bwd(
-    epsilon: float, residuals: tuple, dy: Array
-) -> tuple[Array, Array, Array, Array | None, Array | None]:
+    epsilon: float, residuals: _InferenceResiduals, dy: Float[Array, "... c"]
+) -> tuple[
+    Float[Array, "... c"],
+    Float[Array, " c"],
+    Float[Array, " c"],
+    Float[Array, " c"] | None,
+    Float[Array, " c"] | None,
+]:
     x, mean, var, scale, bias_like = residuals
     upstream = dy.astype(accumulator(x.dtype))
     spread = along_rows(var, upstream) + epsilon

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from jaxbackprop._precision import accumulator
 from jaxbackprop._sharding import Like, place
 
 
-def unbroadcast(dy: Array, like: Like) -> Array:
+def unbroadcast(dy: Float[Array, "..."], like: Like) -> Float[Array, "..."]:
     """Sums a cotangent over the axes along which its argument was broadcast.
 
     Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -79,7 +79,7 @@ def as_key(key: Any, name: str = "key") -> Array:
     return jax.random.wrap_key_data(key, impl="threefry2x32" if key.shape == (2,) else "rbg")
 
 
-def dropout_plain(x: Array, key: Array, rate: float) -> Array:
+def dropout_plain(x: Float[Array, "..."], key: Array, rate: float) -> Float[Array, "..."]:
     """The same function for autodiff to differentiate."""
     return scale_kept(x, keep_mask(key, x, rate), rate)
 
@@ -88,26 +88,35 @@ def _threshold(rate: float) -> int:
     return round(rate * 2**32)
 
 
-def keep_mask(key: Array, x: Array, rate: float) -> Bool[Array, "..."]:
+def keep_mask(key: Array, x: Float[Array, "..."], rate: float) -> Bool[Array, "..."]:
+    """Which entries of x are kept."""
     bits = jax.random.bits(key, x.shape, jnp.uint32, out_sharding=explicit_sharding(x))
     return bits >= jnp.uint32(_threshold(rate))
 
 
-def scale_kept(x: Array, keep: Bool[Array, "..."], rate: float) -> Array:
+def scale_kept(x: Float[Array, "..."], keep: Bool[Array, "..."], rate: float) -> Float[Array, "..."]:
+    """The entries that are kept, over 1 - rate, and 0 for the others: linear in x and its own transpose."""
     return jnp.where(keep, x / (1 - rate), jnp.zeros((), x.dtype))
 
 
 _dropout = jax.custom_vjp(dropout_plain, nondiff_argnums=(2,))
 
 
-def _dropout_fwd(x: Array, key: Array, rate: float) -> tuple[Array, tuple]:
+class _Residuals(NamedTuple):
+    keep: Bool[Array, "..."]
+    x_like: Like
+
+
+def _dropout_fwd(x: Float[Array, "..."], key: Array, rate: float) -> tuple[Float[Array, "..."], _Residuals]:
     keep = keep_mask(key, x, rate)
-    return scale_kept(x, keep, rate), (keep, Like.of(x))
+    return scale_kept(x, keep, rate), _Residuals(keep, Like.of(x))
 
 
-def _dropout_bwd(rate: float, residuals: tuple[Bool[Array, "..."], Like], dy: Array) -> tuple[Array, None]:
-    keep, like = residuals
-    return scale_kept(dy, keep, rate).astype(like.dtype), None
+def _dropout_bwd(
+    rate: float, residuals: _Residuals, dy: Float[Array, "..."]
+) -> tuple[Float[Array, "..."], None]:
+    keep, x_like = residuals
+    return scale_kept(dy, keep, rate).astype(x_like.dtype), None
 
 
 _dropout.defvjp(_dropout_fwd, _dropout_bwd)

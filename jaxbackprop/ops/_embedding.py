@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from jaxbackprop._precision import accumulator
-from jaxbackprop._shapes import as_floats, as_ids, as_other_id
+from jaxbackprop._shapes import as_lookup
 from jaxbackprop._sharding import Like, rows_sharding, vary_together, witness, zeros_split_as
 
 
@@ -35,25 +37,14 @@ def embedding(
 
     Source: lecture, unit 1 "Deriving gradient wrt words".
     """
-    table, ids, padding_id = check_lookup(table, ids, padding_id)
+    table, ids, padding_id = as_lookup(table, ids, padding_id)
+    (table,) = vary_together((table,), ids)
     return _embedding(table, ids, padding_id)
 
 
-def check_lookup(
-    table: ArrayLike, ids: ArrayLike, padding_id: int | None
-) -> tuple[jax.Array, jax.Array, int | None]:
-    """Checks the arguments of a lookup and converts them."""
-    (table,) = as_floats(table=table)
-    if table.ndim != 2:
-        raise ValueError(f"table must have shape (rows, features), got {table.shape}")
-    if padding_id is not None:
-        padding_id = as_other_id("padding_id", padding_id)
-    ids = as_ids("ids", ids, table.shape[0], besides=padding_id, of="rows of table")
-    (table,) = vary_together((table,), ids)
-    return table, ids, padding_id
-
-
-def lookup_plain(table: Array, ids: Array, padding_id: int | None) -> Array:
+def lookup_plain(
+    table: Float[Array, "V d"], ids: Int[Array, "..."], padding_id: int | None
+) -> Float[Array, "... d"]:
     """The same lookup for autodiff to differentiate."""
     if table.shape[0] == 0:
         # A gather needs a row to read; every id is out of range, or padding.
@@ -66,18 +57,27 @@ def lookup_plain(table: Array, ids: Array, padding_id: int | None) -> Array:
     return jnp.where(jnp.expand_dims(ids == padding_id, -1), jnp.zeros((), rows.dtype), rows)
 
 
-def _targets(ids: Array, size: int) -> Array:
+def _targets(ids: Int[Array, "..."], size: int) -> Int[Array, "..."]:
     """Ids with everything outside [0, size) sent to `size`, for a negative index would count from the end."""
     return jnp.where((ids < 0) | (ids >= size), size, ids)
 
 
-def lookup_residuals(table: Array, ids: Array) -> tuple[Array, Like, Array | None]:
+class LookupResiduals(NamedTuple):
     """What the backward pass of a lookup needs."""
-    return ids, Like.of(table), witness(table)
+
+    ids: Int[Array, "..."]
+    like: Like  # of the table
+    table: Float[Array, "V d"] | None  # for its sharding alone, where devices are many
+
+    @classmethod
+    def of(cls, table: Float[Array, "V d"], ids: Int[Array, "..."]) -> LookupResiduals:
+        return cls(ids, Like.of(table), witness(table))
 
 
-def add_to_rows(residuals: tuple[Array, Like, Array | None], dy: Array, padding_id: int | None) -> Array:
-    """The table's cotangent: row i of dy (..., d) added to row ids[i]; ids out of range are dropped."""
+def add_to_rows(
+    residuals: LookupResiduals, dy: Float[Array, "... d"], padding_id: int | None
+) -> Float[Array, "V d"]:
+    """The table's cotangent: row i of dy added to row ids[i]; ids out of range are dropped."""
     ids, like, table = residuals
     target = _targets(ids, like.shape[0])
     if padding_id is not None:
@@ -91,11 +91,15 @@ def add_to_rows(residuals: tuple[Array, Like, Array | None], dy: Array, padding_
 _embedding = jax.custom_vjp(lookup_plain, nondiff_argnums=(2,))
 
 
-def _embedding_fwd(table: Array, ids: Array, padding_id: int | None) -> tuple[Array, tuple]:
-    return lookup_plain(table, ids, padding_id), lookup_residuals(table, ids)
+def _embedding_fwd(
+    table: Float[Array, "V d"], ids: Int[Array, "..."], padding_id: int | None
+) -> tuple[Float[Array, "... d"], LookupResiduals]:
+    return lookup_plain(table, ids, padding_id), LookupResiduals.of(table, ids)
 
 
-def _embedding_bwd(padding_id: int | None, residuals: tuple, dy: Array) -> tuple[Array, None]:
+def _embedding_bwd(
+    padding_id: int | None, residuals: LookupResiduals, dy: Float[Array, "... d"]
+) -> tuple[Float[Array, "V d"], None]:
     return add_to_rows(residuals, dy, padding_id), None
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool
+from jaxtyping import Array, Bool, Float
 
 from jaxbackprop._sharding import explicit_sharding
 
 
-def shifted_exponentials(x: Array, axis: int) -> tuple[Array, Array]:
+def shifted_exponentials(
+    x: Float[Array, "..."], axis: int
+) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
     """exp(x - m) and the largest entry m along an axis, with the axis kept; m carries no gradient.
 
     x - m is rounded, and exp turns that absolute error into a relative one: at a distance of 50 it would cost
@@ -23,7 +25,7 @@ def shifted_exponentials(x: Array, axis: int) -> tuple[Array, Array]:
     return exponential_of_difference(x, m), m
 
 
-def exponential_of_difference(x: Array, m: Array) -> Array:
+def exponential_of_difference(x: Float[Array, "..."], m: Float[Array, "..."]) -> Float[Array, "..."]:
     """exp(x - m) without the error of rounding x - m; 1 where both are +inf."""
     zero = jnp.zeros((), x.dtype)
     difference = jnp.where(jnp.isposinf(x) & jnp.isposinf(m), zero, x - m)
@@ -33,12 +35,12 @@ def exponential_of_difference(x: Array, m: Array) -> Array:
     return jnp.exp(difference) * (1 + jnp.where(jnp.isfinite(error), error, zero))
 
 
-def share(exponentials: Array, total: Array) -> Array:
+def share(exponentials: Float[Array, "..."], total: Float[Array, "..."]) -> Float[Array, "..."]:
     """Each exponential's share of the total; 0 where there is nothing to share."""
     return exponentials / jnp.where(total == 0, jnp.ones((), total.dtype), total)
 
 
-def at_largest(x: Array, z: Array, axis: int) -> Array:
+def at_largest(x: Float[Array, "..."], z: Float[Array, "..."], axis: int) -> Float[Array, "..."]:
     """The entry of x where z is largest along an axis, which is kept; where z ties, the largest of x there.
 
     Maxima run several times as fast as jnp.argmax on a CPU.
@@ -47,7 +49,7 @@ def at_largest(x: Array, z: Array, axis: int) -> Array:
     return jnp.max(jnp.where(z == jnp.max(z, axis, keepdims=True), x, least), axis, keepdims=True)
 
 
-def is_first_largest(x: Array, axis: int) -> Bool[Array, "..."]:
+def is_first_largest(x: Float[Array, "..."], axis: int) -> Bool[Array, "..."]:
     """True at the first of the largest entries along an axis."""
     position = lax.broadcasted_iota(jnp.int32, x.shape, axis, out_sharding=explicit_sharding(x))
     return position == jnp.argmax(x, axis, keepdims=True).astype(jnp.int32)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -19,7 +21,8 @@ from ._broadcast import unbroadcast
 def add(x: Float[ArrayLike, "..."], y: Float[ArrayLike, "..."]) -> Float[Array, "..."]:
     """Sum x + y of two arrays, which broadcast.
 
-    Gradient: the add gate distributes: dx = dy and dy = dy, summed over what was broadcast. Keeps nothing.
+    Gradient: the add gate distributes: x and y both receive the sum's cotangent, summed over what was
+    broadcast. Keeps nothing.
 
     Args:
         x: any shape.
@@ -39,7 +42,7 @@ def add(x: Float[ArrayLike, "..."], y: Float[ArrayLike, "..."]) -> Float[Array, 
     return _add(*vary_together((x, y)))
 
 
-def add_plain(x: Array, y: Array) -> Array:
+def add_plain(x: Float[Array, "..."], y: Float[Array, "..."]) -> Float[Array, "..."]:
     """The same function for autodiff to differentiate."""
     return jnp.add(x, y)
 
@@ -47,13 +50,21 @@ def add_plain(x: Array, y: Array) -> Array:
 _add = jax.custom_vjp(add_plain)
 
 
-def _add_fwd(x: Array, y: Array) -> tuple[Array, tuple]:
-    return add_plain(x, y), (Like.of(x), Like.of(y))
+class _AddResiduals(NamedTuple):
+    x_like: Like
+    y_like: Like
 
 
-def _add_bwd(residuals: tuple[Like, Like], dy: Array) -> tuple[Array, Array]:
+def _add_fwd(x: Float[Array, "..."], y: Float[Array, "..."]) -> tuple[Float[Array, "..."], _AddResiduals]:
+    return add_plain(x, y), _AddResiduals(Like.of(x), Like.of(y))
+
+
+def _add_bwd(
+    residuals: _AddResiduals, upstream: Float[Array, "..."]
+) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
     x_like, y_like = residuals
-    return unbroadcast(dy, x_like), unbroadcast(dy, y_like)
+    dx, dy = unbroadcast(upstream, x_like), unbroadcast(upstream, y_like)
+    return dx, dy
 
 
 _add.defvjp(_add_fwd, _add_bwd)
@@ -64,8 +75,8 @@ _add.defvjp(_add_fwd, _add_bwd)
 def multiply(x: Float[ArrayLike, "..."], y: Float[ArrayLike, "..."]) -> Float[Array, "..."]:
     """Entrywise product x y of two arrays, which broadcast.
 
-    Gradient: the multiply gate swaps: x receives y dy and y receives x dy, summed over what was broadcast.
-    Keeps x and y.
+    Gradient: the multiply gate swaps: of the product's cotangent g, x receives y g and y receives x g, summed
+    over what was broadcast. Keeps x and y.
 
     Args:
         x: any shape.
@@ -85,7 +96,7 @@ def multiply(x: Float[ArrayLike, "..."], y: Float[ArrayLike, "..."]) -> Float[Ar
     return _multiply(*vary_together((x, y)))
 
 
-def multiply_plain(x: Array, y: Array) -> Array:
+def multiply_plain(x: Float[Array, "..."], y: Float[Array, "..."]) -> Float[Array, "..."]:
     """The same function for autodiff to differentiate."""
     return jnp.multiply(x, y)
 
@@ -93,15 +104,25 @@ def multiply_plain(x: Array, y: Array) -> Array:
 _multiply = jax.custom_vjp(multiply_plain)
 
 
-def _multiply_fwd(x: Array, y: Array) -> tuple[Array, tuple]:
-    return multiply_plain(x, y), (x, y)
+class _MultiplyResiduals(NamedTuple):
+    x: Float[Array, "..."]
+    y: Float[Array, "..."]
 
 
-def _multiply_bwd(residuals: tuple, dy: Array) -> tuple[Array, Array]:
+def _multiply_fwd(
+    x: Float[Array, "..."], y: Float[Array, "..."]
+) -> tuple[Float[Array, "..."], _MultiplyResiduals]:
+    return multiply_plain(x, y), _MultiplyResiduals(x, y)
+
+
+def _multiply_bwd(
+    residuals: _MultiplyResiduals, upstream: Float[Array, "..."]
+) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
     x, y = residuals
     wide = accumulator(x.dtype)
-    x_wide, y_wide, dy_wide = x.astype(wide), y.astype(wide), dy.astype(wide)
-    return unbroadcast(dy_wide * y_wide, Like.of(x)), unbroadcast(dy_wide * x_wide, Like.of(y))
+    x_wide, y_wide, g = x.astype(wide), y.astype(wide), upstream.astype(wide)
+    dx, dy = unbroadcast(g * y_wide, Like.of(x)), unbroadcast(g * x_wide, Like.of(y))
+    return dx, dy
 
 
 _multiply.defvjp(_multiply_fwd, _multiply_bwd)
@@ -134,7 +155,7 @@ def copy(x: Float[ArrayLike, "..."], n: int) -> tuple[Float[Array, "..."], ...]:
     return _copy(x, n)
 
 
-def copy_plain(x: Array, n: int) -> tuple[Array, ...]:
+def copy_plain(x: Float[Array, "..."], n: int) -> tuple[Float[Array, "..."], ...]:
     """The same function for autodiff to differentiate."""
     return (x,) * n
 
@@ -142,15 +163,14 @@ def copy_plain(x: Array, n: int) -> tuple[Array, ...]:
 _copy = jax.custom_vjp(copy_plain, nondiff_argnums=(1,))
 
 
-def _copy_fwd(x: Array, n: int) -> tuple[tuple[Array, ...], tuple]:
-    return copy_plain(x, n), (Like.of(x),)
+def _copy_fwd(x: Float[Array, "..."], n: int) -> tuple[tuple[Float[Array, "..."], ...], Like]:
+    return copy_plain(x, n), Like.of(x)
 
 
-def _copy_bwd(n: int, residuals: tuple[Like], dy: tuple[Array, ...]) -> tuple[Array]:
-    (like,) = residuals
-    wide = accumulator(like.dtype)
+def _copy_bwd(n: int, x_like: Like, dy: tuple[Float[Array, "..."], ...]) -> tuple[Float[Array, "..."]]:
+    wide = accumulator(x_like.dtype)
     dx = sum((d.astype(wide) for d in dy[1:]), start=dy[0].astype(wide))
-    return (dx.astype(like.dtype),)
+    return (dx.astype(x_like.dtype),)
 
 
 _copy.defvjp(_copy_fwd, _copy_bwd)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -67,6 +67,7 @@ def l2(
 
 
 def is_penalised(path: KeyPath, leaf: Any, biases: bool, tables: bool) -> bool:
+    """Whether the penalty counts a leaf of a tree."""
     if not _is_float(leaf):
         return False
     kind = kind_of_parameter(path, jnp.ndim(leaf))
@@ -77,7 +78,7 @@ def _is_float(leaf: Any) -> bool:
     return jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)
 
 
-def kind_of_parameter(path: KeyPath, rank: int) -> str:
+def kind_of_parameter(path: KeyPath, rank: int) -> Literal["weight", "bias", "table"]:
     """Whether a leaf is a "weight", a "bias" or a "table"; see `l2` for the rule."""
     if not path:
         return "weight"
@@ -94,13 +95,13 @@ def kind_of_parameter(path: KeyPath, rank: int) -> str:
     return "weight" if rank >= 2 else "bias"
 
 
-def l2_plain(leaves: tuple[Array, ...], strength: Array) -> Array:
+def l2_plain(leaves: tuple[Float[Array, "..."], ...], strength: Float[Array, ""]) -> Float[Array, ""]:
     """The same penalty for autodiff to differentiate."""
     penalty = strength.astype(accumulator(strength.dtype)) * _sum_of_squares(leaves, strength)
     return penalty.astype(leaves[0].dtype if leaves else strength.dtype)
 
 
-def _sum_of_squares(leaves: tuple[Array, ...], strength: Array) -> Array:
+def _sum_of_squares(leaves: tuple[Float[Array, "..."], ...], strength: Float[Array, ""]) -> Float[Array, ""]:
     wide = accumulator(strength.dtype)
     return sum((jnp.sum(jnp.square(leaf.astype(wide))) for leaf in leaves), start=jnp.zeros((), wide))
 
@@ -108,11 +109,20 @@ def _sum_of_squares(leaves: tuple[Array, ...], strength: Array) -> Array:
 _l2 = jax.custom_vjp(l2_plain)
 
 
-def _l2_fwd(leaves: tuple[Array, ...], strength: Array) -> tuple[Array, tuple]:
-    return l2_plain(leaves, strength), (leaves, strength)
+class _Residuals(NamedTuple):
+    leaves: tuple[Float[Array, "..."], ...]
+    strength: Float[Array, ""]
 
 
-def _l2_bwd(residuals: tuple, dy: Array) -> tuple[tuple[Array, ...], Array]:
+def _l2_fwd(
+    leaves: tuple[Float[Array, "..."], ...], strength: Float[Array, ""]
+) -> tuple[Float[Array, ""], _Residuals]:
+    return l2_plain(leaves, strength), _Residuals(leaves, strength)
+
+
+def _l2_bwd(
+    residuals: _Residuals, dy: Float[Array, ""]
+) -> tuple[tuple[Float[Array, "..."], ...], Float[Array, ""]]:
     leaves, strength = residuals
     wide = accumulator(strength.dtype)
     slope = 2 * strength.astype(wide) * dy.astype(wide)

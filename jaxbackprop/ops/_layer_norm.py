@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -53,14 +55,33 @@ def layer_norm(
     return _layer_norm(*vary_all((x, scale, bias)), as_epsilon(epsilon))
 
 
-def layer_norm_plain(x: Array, scale: Array | None, bias: Array | None, epsilon: float) -> Array:
+def layer_norm_plain(
+    x: Float[Array, "... d"],
+    scale: Float[Array, " d"] | None,
+    bias: Float[Array, " d"] | None,
+    epsilon: float,
+) -> Float[Array, "... d"]:
     """The same function for autodiff to differentiate."""
     wide = x.astype(accumulator(x.dtype))
     mean, var = jnp.mean(wide, -1, keepdims=True), jnp.var(wide, -1, keepdims=True)
     return affine((wide - mean) * lax.rsqrt(var + epsilon), scale, bias).astype(x.dtype)
 
 
-def _layer_norm_fwd(x: Array, scale: Array | None, bias: Array | None, epsilon: float) -> tuple[Array, tuple]:
+class _Residuals(NamedTuple):
+    x: Float[Array, "... d"]
+    scale: Float[Array, " d"] | None
+    bias_like: Like | None
+    mean: Float[Array, "... 1"]  # μ as rounded
+    rest: Float[Array, "... 1"]  # what rounding left of it
+    r: Float[Array, "... 1"]  # 1 / √(v + ε)
+
+
+def _layer_norm_fwd(
+    x: Float[Array, "... d"],
+    scale: Float[Array, " d"] | None,
+    bias: Float[Array, " d"] | None,
+    epsilon: float,
+) -> tuple[Float[Array, "... d"], _Residuals]:
     wide = x.astype(accumulator(x.dtype))
     mean = jnp.mean(wide, -1, keepdims=True)
     # What rounding left of the mean, 0 on paper, is known once it is subtracted; so it costs no pass.
@@ -70,17 +91,20 @@ def _layer_norm_fwd(x: Array, scale: Array | None, bias: Array | None, epsilon: 
     # No more than rounding can bring it below 0.
     r = lax.rsqrt(jnp.where(var < 0, jnp.zeros((), var.dtype), var) + epsilon)
     y = affine((centred - rest) * r, scale, bias)
-    return y.astype(x.dtype), (x, scale, None if bias is None else Like.of(bias), mean, rest, r)
+    bias_like = None if bias is None else Like.of(bias)
+    return y.astype(x.dtype), _Residuals(x, scale, bias_like, mean, rest, r)
 
 
-def _layer_norm_value(x: Array, scale: Array | None, bias: Array | None, epsilon: float) -> Array:
-    return _layer_norm_fwd(x, scale, bias, epsilon)[0]
+def _layer_norm_value(*args: Any) -> Float[Array, "... d"]:
+    return _layer_norm_fwd(*args)[0]
 
 
 _layer_norm = jax.custom_vjp(_layer_norm_value, nondiff_argnums=(3,))
 
 
-def _layer_norm_bwd(epsilon: float, residuals: tuple, dy: Array) -> tuple[Array, Array | None, Array | None]:
+def _layer_norm_bwd(
+    epsilon: float, residuals: _Residuals, dy: Float[Array, "... d"]
+) -> tuple[Float[Array, "... d"], Float[Array, " d"] | None, Float[Array, " d"] | None]:
     x, scale, bias_like, mean, rest, r = residuals
     upstream = dy.astype(r.dtype)
     normalised = (x.astype(r.dtype) - mean - rest) * r

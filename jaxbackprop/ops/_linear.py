@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -60,7 +62,9 @@ def linear(
     return _linear(*vary_together((x, W, b)))
 
 
-def linear_plain(x: Array, W: Array, b: Array | None) -> Array:
+def linear_plain(
+    x: Float[Array, "... n"], W: Float[Array, "m n"], b: Float[Array, " m"] | None
+) -> Float[Array, "... m"]:
     """The same map for autodiff to differentiate."""
     z = lax.dot_general(
         x,
@@ -79,11 +83,21 @@ def linear_plain(x: Array, W: Array, b: Array | None) -> Array:
 _linear = jax.custom_vjp(linear_plain)
 
 
-def _linear_fwd(x: Array, W: Array, b: Array | None) -> tuple[Array, tuple]:
-    return linear_plain(x, W, b), (x, W, None if b is None else Like.of(b))
+class _Residuals(NamedTuple):
+    x: Float[Array, "... n"]
+    W: Float[Array, "m n"]
+    b_like: Like | None
 
 
-def _linear_bwd(residuals: tuple, dy: Array) -> tuple[Array, Array, Array | None]:
+def _linear_fwd(
+    x: Float[Array, "... n"], W: Float[Array, "m n"], b: Float[Array, " m"] | None
+) -> tuple[Float[Array, "... m"], _Residuals]:
+    return linear_plain(x, W, b), _Residuals(x, W, None if b is None else Like.of(b))
+
+
+def _linear_bwd(
+    residuals: _Residuals, dy: Float[Array, "... m"]
+) -> tuple[Float[Array, "... n"], Float[Array, "m n"], Float[Array, " m"] | None]:
     x, W, b_like = residuals
     wide = accumulator(x.dtype)
     rows = tuple(range(x.ndim - 1))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -65,7 +67,9 @@ def _check_labels(labels: Array) -> None:
         raise ValueError(f"labels must lie in [0, 1], got {concrete[outside].flat[0]}")
 
 
-def sigmoid_binary_cross_entropy_plain(logits: Array, labels: Array) -> Array:
+def sigmoid_binary_cross_entropy_plain(
+    logits: Float[Array, "..."], labels: Float[Array, "..."] | Int[Array, "..."]
+) -> Float[Array, "..."]:
     """The same loss for autodiff to differentiate."""
     wide = accumulator(logits.dtype)
     z, y = logits.astype(wide), labels.astype(wide)
@@ -73,7 +77,9 @@ def sigmoid_binary_cross_entropy_plain(logits: Array, labels: Array) -> Array:
     return (-y * jax.nn.log_sigmoid(z) - (1 - y) * jax.nn.log_sigmoid(-z)).astype(logits.dtype)
 
 
-def _binary_cross_entropy_value(logits: Array, labels: Array) -> Array:
+def _binary_cross_entropy_value(
+    logits: Float[Array, "..."], labels: Float[Array, "..."] | Int[Array, "..."]
+) -> Float[Array, "..."]:
     wide = accumulator(logits.dtype)
     z, y = logits.astype(wide), labels.astype(wide)
     # max(z, 0) - z y as one product, for y = 1 would cancel: z > 0 costs z (1 - y), z < 0 costs -z y.
@@ -84,11 +90,20 @@ def _binary_cross_entropy_value(logits: Array, labels: Array) -> Array:
 _binary_cross_entropy = jax.custom_vjp(_binary_cross_entropy_value)
 
 
-def _binary_cross_entropy_fwd(logits: Array, labels: Array) -> tuple[Array, tuple]:
-    return _binary_cross_entropy_value(logits, labels), (logits, labels)
+class _BinaryCrossEntropyResiduals(NamedTuple):
+    logits: Float[Array, "..."]
+    labels: Float[Array, "..."] | Int[Array, "..."]
 
 
-def _binary_cross_entropy_bwd(residuals: tuple[Array, Array], dy: Array) -> tuple[Array, Array | None]:
+def _binary_cross_entropy_fwd(
+    logits: Float[Array, "..."], labels: Float[Array, "..."] | Int[Array, "..."]
+) -> tuple[Float[Array, "..."], _BinaryCrossEntropyResiduals]:
+    return _binary_cross_entropy_value(logits, labels), _BinaryCrossEntropyResiduals(logits, labels)
+
+
+def _binary_cross_entropy_bwd(
+    residuals: _BinaryCrossEntropyResiduals, dy: Float[Array, "..."]
+) -> tuple[Float[Array, "..."], Float[Array, "..."] | None]:
     logits, labels = residuals
     wide = accumulator(logits.dtype)
     z, y, upstream = logits.astype(wide), labels.astype(wide), dy.astype(wide)
@@ -131,7 +146,9 @@ def mean_squared_error(
     return _mean_squared_error(*vary_together((predictions, targets)))
 
 
-def mean_squared_error_plain(predictions: Array, targets: Array) -> Array:
+def mean_squared_error_plain(
+    predictions: Float[Array, "..."], targets: Float[Array, "..."]
+) -> Float[Array, ""]:
     """The same loss for autodiff to differentiate."""
     wide = accumulator(predictions.dtype)
     return jnp.mean(jnp.square(predictions.astype(wide) - targets.astype(wide))).astype(predictions.dtype)
@@ -140,20 +157,28 @@ def mean_squared_error_plain(predictions: Array, targets: Array) -> Array:
 _mean_squared_error = jax.custom_vjp(mean_squared_error_plain)
 
 
-def _mean_squared_error_fwd(predictions: Array, targets: Array) -> tuple[Array, tuple]:
+class _MeanSquaredErrorResiduals(NamedTuple):
+    difference: Float[Array, "..."]  # p - t, in float32 at least
+    p_like: Like
+    t_like: Like
+
+
+def _mean_squared_error_fwd(
+    predictions: Float[Array, "..."], targets: Float[Array, "..."]
+) -> tuple[Float[Array, ""], _MeanSquaredErrorResiduals]:
     wide = accumulator(predictions.dtype)
     difference = predictions.astype(wide) - targets.astype(wide)
     y = jnp.mean(jnp.square(difference)).astype(predictions.dtype)
-    return y, (difference, Like.of(predictions), Like.of(targets))
+    return y, _MeanSquaredErrorResiduals(difference, Like.of(predictions), Like.of(targets))
 
 
-def _mean_squared_error_bwd(residuals: tuple[Array, Like, Like], dy: Array) -> tuple[Array, Array]:
+def _mean_squared_error_bwd(
+    residuals: _MeanSquaredErrorResiduals, dy: Float[Array, ""]
+) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
     difference, p_like, t_like = residuals
     dp = (2 / difference.size) * difference * dy.astype(difference.dtype)
-    return (
-        place(dp.astype(p_like.dtype), p_like.sharding),
-        place((-dp).astype(t_like.dtype), t_like.sharding),
-    )
+    dt = -dp
+    return place(dp.astype(p_like.dtype), p_like.sharding), place(dt.astype(t_like.dtype), t_like.sharding)
 
 
 _mean_squared_error.defvjp(_mean_squared_error_fwd, _mean_squared_error_bwd)
@@ -185,26 +210,33 @@ def logsumexp(x: Float[ArrayLike, "..."], axis: int = -1) -> Float[Array, "..."]
     return _logsumexp(x, as_filled_axis("axis", axis, x))
 
 
-def logsumexp_plain(x: Array, axis: int) -> Array:
+def logsumexp_plain(x: Float[Array, "..."], axis: int) -> Float[Array, "..."]:
     """The same function for autodiff to differentiate."""
     return jax.nn.logsumexp(x.astype(accumulator(x.dtype)), axis).astype(x.dtype)
 
 
-def _logsumexp_forward(x: Array, axis: int) -> tuple[Array, tuple]:
+class _LogsumexpResiduals(NamedTuple):
+    x: Float[Array, "..."]
+    total: Float[Array, "..."]  # Σ exp(x - m), m the largest entry, with the axis kept
+
+
+def _logsumexp_fwd(x: Float[Array, "..."], axis: int) -> tuple[Float[Array, "..."], _LogsumexpResiduals]:
     exponentials, m = shifted_exponentials(x.astype(accumulator(x.dtype)), axis)
     total = jnp.sum(exponentials, axis, keepdims=True)
     y = jnp.squeeze(m + jnp.log(total), axis)
-    return y.astype(x.dtype), (x, total)
+    return y.astype(x.dtype), _LogsumexpResiduals(x, total)
 
 
-def _logsumexp_value(x: Array, axis: int) -> Array:
-    return _logsumexp_forward(x, axis)[0]
+def _logsumexp_value(x: Float[Array, "..."], axis: int) -> Float[Array, "..."]:
+    return _logsumexp_fwd(x, axis)[0]
 
 
 _logsumexp = jax.custom_vjp(_logsumexp_value, nondiff_argnums=(1,))
 
 
-def _logsumexp_bwd(axis: int, residuals: tuple[Array, Array], dy: Array) -> tuple[Array]:
+def _logsumexp_bwd(
+    axis: int, residuals: _LogsumexpResiduals, dy: Float[Array, "..."]
+) -> tuple[Float[Array, "..."]]:
     x, total = residuals
     exponentials, _ = shifted_exponentials(x.astype(total.dtype), axis)
     p = share(exponentials, total)
@@ -212,7 +244,7 @@ def _logsumexp_bwd(axis: int, residuals: tuple[Array, Array], dy: Array) -> tupl
     return (place(dx.astype(x.dtype), explicit_sharding(x)),)
 
 
-_logsumexp.defvjp(_logsumexp_forward, _logsumexp_bwd)
+_logsumexp.defvjp(_logsumexp_fwd, _logsumexp_bwd)
 
 # ---- softmax ----------------------------------------------------------------------------------------------
 
@@ -241,12 +273,12 @@ def softmax(x: Float[ArrayLike, "..."], axis: int = -1) -> Float[Array, "..."]:
     return _softmax(x, as_filled_axis("axis", axis, x))
 
 
-def softmax_plain(x: Array, axis: int) -> Array:
+def softmax_plain(x: Float[Array, "..."], axis: int) -> Float[Array, "..."]:
     """The same function for autodiff to differentiate."""
     return jax.nn.softmax(x.astype(accumulator(x.dtype)), axis).astype(x.dtype)
 
 
-def _softmax_value(x: Array, axis: int) -> Array:
+def _softmax_value(x: Float[Array, "..."], axis: int) -> Float[Array, "..."]:
     exponentials, _ = shifted_exponentials(x.astype(accumulator(x.dtype)), axis)
     return share(exponentials, jnp.sum(exponentials, axis, keepdims=True)).astype(x.dtype)
 
@@ -254,13 +286,12 @@ def _softmax_value(x: Array, axis: int) -> Array:
 _softmax = jax.custom_vjp(_softmax_value, nondiff_argnums=(1,))
 
 
-def _softmax_fwd(x: Array, axis: int) -> tuple[Array, tuple]:
+def _softmax_fwd(x: Float[Array, "..."], axis: int) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
     p = _softmax_value(x, axis)
-    return p, (p,)
+    return p, p
 
 
-def _softmax_bwd(axis: int, residuals: tuple[Array], dy: Array) -> tuple[Array]:
-    (p,) = residuals
+def _softmax_bwd(axis: int, p: Float[Array, "..."], dy: Float[Array, "..."]) -> tuple[Float[Array, "..."]]:
     wide = accumulator(p.dtype)
     p_wide, upstream = p.astype(wide), dy.astype(wide)
     upstream = upstream - at_largest(upstream, p, axis)

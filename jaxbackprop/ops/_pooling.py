@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -58,14 +59,16 @@ def _as_size(name: str, value: int) -> int:
     return size
 
 
-def max_pool_plain(x: Array, window: int, stride: int) -> Array:
+def max_pool_plain(x: Float[Array, "... T d"], window: int, stride: int) -> Float[Array, "... P d"]:
     """The same function for autodiff to differentiate."""
     last = x.shape[-2] - window
     shifted = [lax.slice_in_dim(x, k, last + k + 1, stride, x.ndim - 2) for k in range(window)]
     return jnp.max(jnp.stack(shifted), 0)
 
 
-def _forward(x: Array, window: int, stride: int) -> tuple[Array, Array]:
+def _maxima(
+    x: Float[Array, "... T d"], window: int, stride: int
+) -> tuple[Float[Array, "... P d"], Int[Array, "... P d"]]:
     """The maxima, and where in its window each one is."""
     y = place(x, _whole_steps(x))
     winner = jnp.zeros_like(y, np.min_scalar_type(window - 1))
@@ -97,25 +100,32 @@ def _every(x: Array, start: int, count: int, stride: int) -> Array:
     return lax.slice_in_dim(x, start, start + (count - 1) * stride + 1, stride, x.ndim - 2)
 
 
-def _max_pool_value(x: Array, window: int, stride: int) -> Array:
-    return _forward(x, window, stride)[0]
+def _max_pool_value(x: Float[Array, "... T d"], window: int, stride: int) -> Float[Array, "... P d"]:
+    return _maxima(x, window, stride)[0]
 
 
 _max_pool = jax.custom_vjp(_max_pool_value, nondiff_argnums=(1, 2))
 
 
-def _max_pool_fwd(x: Array, window: int, stride: int) -> tuple[Array, tuple]:
-    y, winner = _forward(x, window, stride)
-    return y, (winner, Like.of(x))
+class _Residuals(NamedTuple):
+    winner: Int[Array, "... P d"]  # its place in its window
+    x_like: Like
+
+
+def _max_pool_fwd(
+    x: Float[Array, "... T d"], window: int, stride: int
+) -> tuple[Float[Array, "... P d"], _Residuals]:
+    y, winner = _maxima(x, window, stride)
+    return y, _Residuals(winner, Like.of(x))
 
 
 def _max_pool_bwd(
-    window: int, stride: int, residuals: tuple[Int[Array, "... P d"], Like], dy: Array
-) -> tuple[Array]:
-    winner, like = residuals
+    window: int, stride: int, residuals: _Residuals, dy: Float[Array, "... P d"]
+) -> tuple[Float[Array, "... T d"]]:
+    winner, x_like = residuals
     time = dy.ndim - 2
-    steps, windows = like.shape[time], dy.shape[time]
-    dy, winner = dy.astype(accumulator(like.dtype)), winner.astype(jnp.int32)
+    steps, windows = x_like.shape[time], dy.shape[time]
+    dy, winner = dy.astype(accumulator(x_like.dtype)), winner.astype(jnp.int32)
     # Windows that are `apart` from one another do not overlap: their steps lie side by side, and each such
     # set is routed at once. There are `apart` sets, and they are added.
     apart = min(-(-window // stride), windows)
@@ -136,7 +146,7 @@ def _max_pool_bwd(
         around[time] = (first * stride, steps - first * stride - covered, 0)
         parts.append(lax.pad(routed, jnp.zeros((), dy.dtype), around))
     dx = functools.reduce(operator.add, parts)
-    return (place(dx.astype(like.dtype), like.sharding),)
+    return (place(dx.astype(x_like.dtype), x_like.sharding),)
 
 
 _max_pool.defvjp(_max_pool_fwd, _max_pool_bwd)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxbackprop._precision import accumulator
 from jaxbackprop._shapes import as_array, as_floats, as_ids, as_other_id
@@ -71,7 +73,11 @@ def _check_shapes(logits: Array, labels: Array, expected: tuple[int, ...], meani
         )
 
 
-def softmax_cross_entropy_plain(logits: Array, labels: Array, ignore_label: int | None = None) -> Array:
+def softmax_cross_entropy_plain(
+    logits: Float[Array, "... C"],
+    labels: Int[Array, "..."] | Float[Array, "... C"],
+    ignore_label: int | None = None,
+) -> Float[Array, "..."]:
     """The same loss for autodiff to differentiate."""
     if jnp.issubdtype(labels.dtype, jnp.integer):
         return _hard_plain(logits, labels, ignore_label)
@@ -81,15 +87,17 @@ def softmax_cross_entropy_plain(logits: Array, labels: Array, ignore_label: int 
 # ---- class numbers ----------------------------------------------------------------------------------------
 
 
-def _is_class(labels: Array, logits: Array) -> Array:
-    """One-hot labels (..., C) as booleans."""
+def _is_class(labels: Int[Array, "..."], logits: Float[Array, "... C"]) -> Bool[Array, "... C"]:
+    """One-hot labels as booleans."""
     classes = lax.broadcasted_iota(
         labels.dtype, logits.shape, logits.ndim - 1, out_sharding=explicit_sharding(logits)
     )
     return classes == jnp.expand_dims(labels, -1)
 
 
-def _hard_plain(logits: Array, labels: Array, ignore_label: int | None) -> Array:
+def _hard_plain(
+    logits: Float[Array, "... C"], labels: Int[Array, "..."], ignore_label: int | None
+) -> Float[Array, "..."]:
     z = logits.astype(accumulator(logits.dtype))
     m = lax.stop_gradient(jnp.max(z, -1))
     z_label = jnp.sum(jnp.where(_is_class(labels, z), z, jnp.zeros((), z.dtype)), -1)
@@ -97,7 +105,12 @@ def _hard_plain(logits: Array, labels: Array, ignore_label: int | None) -> Array
     return _where_labelled(loss, logits, labels, ignore_label).astype(logits.dtype)
 
 
-def _where_labelled(value: Array, logits: Array, labels: Array, ignore_label: int | None) -> Array:
+def _where_labelled(
+    value: Float[Array, "..."],
+    logits: Float[Array, "... C"],
+    labels: Int[Array, "..."],
+    ignore_label: int | None,
+) -> Float[Array, "..."]:
     """The value of each example; nan where its label is no class, 0 where it is ignored."""
     in_range = (labels >= 0) & (labels < logits.shape[-1])
     value = jnp.where(in_range, value, jnp.full((), jnp.nan, value.dtype))
@@ -106,7 +119,17 @@ def _where_labelled(value: Array, logits: Array, labels: Array, ignore_label: in
     return value
 
 
-def _hard_forward(logits: Array, labels: Array, ignore_label: int | None) -> tuple[Array, tuple]:
+class _HardResiduals(NamedTuple):
+    logits: Float[Array, "... C"]
+    labels: Int[Array, "..."]
+    m: Float[Array, "..."]  # the largest logit
+    total: Float[Array, "..."]  # Σ exp(z - m)
+    rest: Float[Array, "..."]  # the same without the correct class
+
+
+def _hard_fwd(
+    logits: Float[Array, "... C"], labels: Int[Array, "..."], ignore_label: int | None
+) -> tuple[Float[Array, "..."], _HardResiduals]:
     z = logits.astype(accumulator(logits.dtype))
     exponentials, m = shifted_exponentials(z, -1)
     m = jnp.squeeze(m, -1)
@@ -120,17 +143,21 @@ def _hard_forward(logits: Array, labels: Array, ignore_label: int | None) -> tup
     own = jnp.where(leads, jnp.sum(jnp.where(correct, exponentials, zero), -1), jnp.ones((), z.dtype))
     loss = jnp.where(leads, jnp.log1p(rest / own), jnp.log(total) + behind)
     loss = _where_labelled(loss, logits, labels, ignore_label)
-    return loss.astype(logits.dtype), (logits, labels, m, total, rest)
+    return loss.astype(logits.dtype), _HardResiduals(logits, labels, m, total, rest)
 
 
-def _hard_value(logits: Array, labels: Array, ignore_label: int | None) -> Array:
-    return _hard_forward(logits, labels, ignore_label)[0]
+def _hard_value(
+    logits: Float[Array, "... C"], labels: Int[Array, "..."], ignore_label: int | None
+) -> Float[Array, "..."]:
+    return _hard_fwd(logits, labels, ignore_label)[0]
 
 
 _hard = jax.custom_vjp(_hard_value, nondiff_argnums=(2,))
 
 
-def _hard_bwd(ignore_label: int | None, residuals: tuple, dy: Array) -> tuple[Array, None]:
+def _hard_bwd(
+    ignore_label: int | None, residuals: _HardResiduals, dy: Float[Array, "..."]
+) -> tuple[Float[Array, "... C"], None]:
     logits, labels, m, total, rest = residuals
     exponentials = exponential_of_difference(logits.astype(m.dtype), jnp.expand_dims(m, -1))
     # p - 1 of the correct class, which cancels where p is near 1, is minus the share of all others.
@@ -143,39 +170,61 @@ def _hard_bwd(ignore_label: int | None, residuals: tuple, dy: Array) -> tuple[Ar
     return place(dz.astype(logits.dtype), explicit_sharding(logits)), None
 
 
-_hard.defvjp(_hard_forward, _hard_bwd)
+_hard.defvjp(_hard_fwd, _hard_bwd)
 
 # ---- soft labels ------------------------------------------------------------------------------------------
 
 
-def _soft_plain(logits: Array, labels: Array) -> Array:
+def _soft_plain(logits: Float[Array, "... C"], labels: Float[Array, "... C"]) -> Float[Array, "..."]:
     z = logits.astype(accumulator(logits.dtype))
     m = lax.stop_gradient(jnp.max(z, -1, keepdims=True))
     log_p = z - m - jnp.log(jnp.sum(jnp.exp(z - m), -1, keepdims=True))
     return -jnp.sum(_weighted(labels.astype(z.dtype), log_p), -1).astype(logits.dtype)
 
 
-def _weighted(y: Array, log_p: Array) -> Array:
+def _weighted(y: Float[Array, "... C"], log_p: Float[Array, "... C"]) -> Float[Array, "... C"]:
     """The terms y log p, where 0 log 0 is 0 (the product, and its derivative, would be nan)."""
     return y * jnp.where((y == 0) & jnp.isneginf(log_p), jnp.zeros((), log_p.dtype), log_p)
 
 
-def _soft_forward(logits: Array, labels: Array) -> tuple[Array, tuple]:
+def _others(x: Float[Array, "... C"]) -> Float[Array, "... C"]:
+    """For each entry of the last axis the sum of the others.
+
+    The sum less the entry cancels for an entry that outweighs the others, so the largest is summed around.
+    """
+    largest = is_first_largest(jnp.abs(x), x.ndim - 1)
+    around = jnp.sum(jnp.where(largest, jnp.zeros((), x.dtype), x), -1, keepdims=True)
+    at_largest = jnp.sum(jnp.where(largest, x, jnp.zeros((), x.dtype)), -1, keepdims=True)
+    return jnp.where(largest, around, at_largest + (around - x))
+
+
+class _SoftResiduals(NamedTuple):
+    logits: Float[Array, "... C"]
+    labels: Float[Array, "... C"]
+    m: Float[Array, "... 1"]  # the largest logit
+    total: Float[Array, "... 1"]  # Σ exp(z - m)
+
+
+def _soft_fwd(
+    logits: Float[Array, "... C"], labels: Float[Array, "... C"]
+) -> tuple[Float[Array, "..."], _SoftResiduals]:
     z = logits.astype(accumulator(logits.dtype))
     exponentials, m = shifted_exponentials(z, -1)
     total = jnp.sum(exponentials, -1, keepdims=True)
     terms = _weighted(labels.astype(z.dtype), (z - m) - jnp.log(total))
-    return -jnp.sum(terms, -1).astype(logits.dtype), (logits, labels, m, total)
+    return -jnp.sum(terms, -1).astype(logits.dtype), _SoftResiduals(logits, labels, m, total)
 
 
-def _soft_value(logits: Array, labels: Array) -> Array:
-    return _soft_forward(logits, labels)[0]
+def _soft_value(logits: Float[Array, "... C"], labels: Float[Array, "... C"]) -> Float[Array, "..."]:
+    return _soft_fwd(logits, labels)[0]
 
 
 _soft = jax.custom_vjp(_soft_value)
 
 
-def _soft_bwd(residuals: tuple, dy: Array) -> tuple[Array, Array]:
+def _soft_bwd(
+    residuals: _SoftResiduals, dy: Float[Array, "..."]
+) -> tuple[Float[Array, "... C"], Float[Array, "... C"]]:
     logits, labels, m, total = residuals
     z, y = logits.astype(m.dtype), labels.astype(m.dtype)
     exponentials = exponential_of_difference(z, m)
@@ -192,15 +241,4 @@ def _soft_bwd(residuals: tuple, dy: Array) -> tuple[Array, Array]:
     )
 
 
-def _others(x: Array) -> Array:
-    """For each entry of the last axis the sum of the others.
-
-    The sum less the entry cancels for an entry that outweighs the others, so the largest is summed around.
-    """
-    largest = is_first_largest(jnp.abs(x), x.ndim - 1)
-    around = jnp.sum(jnp.where(largest, jnp.zeros((), x.dtype), x), -1, keepdims=True)
-    at_largest = jnp.sum(jnp.where(largest, x, jnp.zeros((), x.dtype)), -1, keepdims=True)
-    return jnp.where(largest, around, at_largest + (around - x))
-
-
-_soft.defvjp(_soft_forward, _soft_bwd)
+_soft.defvjp(_soft_fwd, _soft_bwd)

@@ -6,9 +6,10 @@ import jax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
-from jaxbackprop._sharding import place, whole_rows
+from jaxbackprop._shapes import as_lookup
+from jaxbackprop._sharding import place, vary_together, whole_rows
 
-from ._embedding import add_to_rows, check_lookup, lookup_plain, lookup_residuals
+from ._embedding import LookupResiduals, add_to_rows, lookup_plain
 
 
 def window_lookup(
@@ -34,13 +35,16 @@ def window_lookup(
 
     Source: lecture, unit 1 "Deriving gradient wrt words".
     """
-    table, ids, padding_id = check_lookup(table, ids, padding_id)
+    table, ids, padding_id = as_lookup(table, ids, padding_id)
     if ids.ndim == 0 or ids.shape[-1] % 2 == 0:
         raise ValueError(f"ids must end in a window of 2m + 1 words, got shape {ids.shape}")
+    (table,) = vary_together((table,), ids)
     return _window_lookup(table, ids, padding_id)
 
 
-def window_lookup_plain(table: Array, ids: Array, padding_id: int | None) -> Array:
+def window_lookup_plain(
+    table: Float[Array, "V d"], ids: Int[Array, "... k"], padding_id: int | None
+) -> Float[Array, "... kd"]:
     """The same function for autodiff to differentiate."""
     rows = lookup_plain(table, ids, padding_id)
     rows = place(rows, whole_rows(rows, 2))
@@ -50,11 +54,15 @@ def window_lookup_plain(table: Array, ids: Array, padding_id: int | None) -> Arr
 _window_lookup = jax.custom_vjp(window_lookup_plain, nondiff_argnums=(2,))
 
 
-def _window_lookup_fwd(table: Array, ids: Array, padding_id: int | None) -> tuple[Array, tuple]:
-    return window_lookup_plain(table, ids, padding_id), lookup_residuals(table, ids)
+def _window_lookup_fwd(
+    table: Float[Array, "V d"], ids: Int[Array, "... k"], padding_id: int | None
+) -> tuple[Float[Array, "... kd"], LookupResiduals]:
+    return window_lookup_plain(table, ids, padding_id), LookupResiduals.of(table, ids)
 
 
-def _window_lookup_bwd(padding_id: int | None, residuals: tuple, dy: Array) -> tuple[Array, None]:
+def _window_lookup_bwd(
+    padding_id: int | None, residuals: LookupResiduals, dy: Float[Array, "... kd"]
+) -> tuple[Float[Array, "V d"], None]:
     ids, like, _ = residuals
     pieces = place(dy, whole_rows(dy, 1)).reshape(*ids.shape, like.shape[1])
     return add_to_rows(residuals, pieces, padding_id), None

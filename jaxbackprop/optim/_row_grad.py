@@ -11,9 +11,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxbackprop import ops
-from jaxbackprop._shapes import as_other_id
-from jaxbackprop._sharding import explicit_sharding
-from jaxbackprop.ops._embedding import check_lookup
+from jaxbackprop._shapes import as_lookup, as_other_id
+from jaxbackprop._sharding import explicit_sharding, vary_together
 
 from ._row_gradient import RowGradient
 
@@ -141,7 +140,8 @@ def _lookup(table: Array, ids: Array, padding_id: int | None) -> Array:
     There XLA fuses a gather with the reshape that concatenates a window, and then works out row and column
     of every single number again: six times the time of copying rows. It does not look into a branch.
     """
-    table, ids, _ = check_lookup(table, ids, padding_id)
+    table, ids, _ = as_lookup(table, ids, padding_id)
+    (table,) = vary_together((table,), ids)
     whole = partial(ops.embedding, padding_id=padding_id)
     if table.shape[0] == 0 or ids.size == 0 or explicit_sharding(table) is not None:
         return whole(table, ids)

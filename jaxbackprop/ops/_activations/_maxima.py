@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -40,7 +42,7 @@ def max(x: Float[ArrayLike, "..."], axis: int) -> Float[Array, "..."]:
     return _max(x, as_filled_axis("axis", axis, x))
 
 
-def max_plain(x: Array, axis: int) -> Array:
+def max_plain(x: Float[Array, "..."], axis: int) -> Float[Array, "..."]:
     """The same function for autodiff to differentiate."""
     return jnp.max(x, axis)
 
@@ -48,16 +50,21 @@ def max_plain(x: Array, axis: int) -> Array:
 _max = jax.custom_vjp(max_plain, nondiff_argnums=(1,))
 
 
-def _max_fwd(x: Array, axis: int) -> tuple[Array, tuple]:
-    return max_plain(x, axis), (jnp.argmax(x, axis), Like.of(x))
+class _MaxResiduals(NamedTuple):
+    winner: Int[Array, "..."]  # its index along the axis, for each result
+    x_like: Like
 
 
-def _max_bwd(axis: int, residuals: tuple[Int[Array, "..."], Like], dy: Array) -> tuple[Array]:
-    winner, like = residuals
-    position = lax.broadcasted_iota(winner.dtype, like.shape, axis, out_sharding=like.sharding)
+def _max_fwd(x: Float[Array, "..."], axis: int) -> tuple[Float[Array, "..."], _MaxResiduals]:
+    return max_plain(x, axis), _MaxResiduals(jnp.argmax(x, axis), Like.of(x))
+
+
+def _max_bwd(axis: int, residuals: _MaxResiduals, dy: Float[Array, "..."]) -> tuple[Float[Array, "..."]]:
+    winner, x_like = residuals
+    position = lax.broadcasted_iota(winner.dtype, x_like.shape, axis, out_sharding=x_like.sharding)
     routed = position == jnp.expand_dims(winner, axis)
     dx = jnp.where(routed, jnp.expand_dims(dy, axis), jnp.zeros((), dy.dtype))
-    return (dx.astype(like.dtype),)
+    return (dx.astype(x_like.dtype),)
 
 
 _max.defvjp(_max_fwd, _max_bwd)
@@ -89,7 +96,7 @@ def maximum(x: Float[ArrayLike, "..."], y: Float[ArrayLike, "..."]) -> Float[Arr
     return _maximum(*vary_together((x, y)))
 
 
-def maximum_plain(x: Array, y: Array) -> Array:
+def maximum_plain(x: Float[Array, "..."], y: Float[Array, "..."]) -> Float[Array, "..."]:
     """The same function for autodiff to differentiate."""
     return jnp.maximum(x, y)
 
@@ -97,14 +104,26 @@ def maximum_plain(x: Array, y: Array) -> Array:
 _maximum = jax.custom_vjp(maximum_plain)
 
 
-def _maximum_fwd(x: Array, y: Array) -> tuple[Array, tuple]:
-    return maximum_plain(x, y), ((x >= y) | jnp.isnan(x), Like.of(x), Like.of(y))
+class _MaximumResiduals(NamedTuple):
+    x_wins: Bool[Array, "..."]
+    x_like: Like
+    y_like: Like
 
 
-def _maximum_bwd(residuals: tuple[Bool[Array, "..."], Like, Like], dy: Array) -> tuple[Array, Array]:
+def _maximum_fwd(
+    x: Float[Array, "..."], y: Float[Array, "..."]
+) -> tuple[Float[Array, "..."], _MaximumResiduals]:
+    return maximum_plain(x, y), _MaximumResiduals((x >= y) | jnp.isnan(x), Like.of(x), Like.of(y))
+
+
+def _maximum_bwd(
+    residuals: _MaximumResiduals, upstream: Float[Array, "..."]
+) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
     x_wins, x_like, y_like = residuals
-    zero = jnp.zeros_like(dy)
-    return unbroadcast(jnp.where(x_wins, dy, zero), x_like), unbroadcast(jnp.where(x_wins, zero, dy), y_like)
+    zero = jnp.zeros_like(upstream)
+    dx = unbroadcast(jnp.where(x_wins, upstream, zero), x_like)
+    dy = unbroadcast(jnp.where(x_wins, zero, upstream), y_like)
+    return dx, dy
 
 
 _maximum.defvjp(_maximum_fwd, _maximum_bwd)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -37,7 +39,7 @@ def relu(x: Float[ArrayLike, "..."]) -> Float[Array, "..."]:
     return _relu(x)
 
 
-def relu_plain(x: Array) -> Array:
+def relu_plain(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """The same function for autodiff to differentiate."""
     return jnp.maximum(x, 0)
 
@@ -45,13 +47,20 @@ def relu_plain(x: Array) -> Array:
 _relu = jax.custom_vjp(relu_plain)
 
 
-def _relu_fwd(x: Array) -> tuple[Array, tuple]:
-    return relu_plain(x), (x > 0, Like.of(x))
+class _Side(NamedTuple):
+    """What relu and leaky relu keep: on which side of the kink each entry is."""
+
+    positive: Bool[Array, "..."]
+    x_like: Like
 
 
-def _relu_bwd(residuals: tuple[Bool[Array, "..."], Like], dy: Array) -> tuple[Array]:
-    positive, like = residuals
-    return (jnp.where(positive, dy, jnp.zeros_like(dy)).astype(like.dtype),)
+def _relu_fwd(x: Float[Array, "..."]) -> tuple[Float[Array, "..."], _Side]:
+    return relu_plain(x), _Side(x > 0, Like.of(x))
+
+
+def _relu_bwd(residuals: _Side, dy: Float[Array, "..."]) -> tuple[Float[Array, "..."]]:
+    positive, x_like = residuals
+    return (jnp.where(positive, dy, jnp.zeros_like(dy)).astype(x_like.dtype),)
 
 
 _relu.defvjp(_relu_fwd, _relu_bwd)
@@ -83,7 +92,7 @@ def leaky_relu(x: Float[ArrayLike, "..."], slope: float = 0.01) -> Float[Array, 
     return _leaky_relu(x, as_finite("slope", slope))
 
 
-def leaky_relu_plain(x: Array, slope: float) -> Array:
+def leaky_relu_plain(x: Float[Array, "..."], slope: float) -> Float[Array, "..."]:
     """The same function for autodiff to differentiate."""
     return jnp.where(x > 0, x, slope * x)
 
@@ -91,13 +100,13 @@ def leaky_relu_plain(x: Array, slope: float) -> Array:
 _leaky_relu = jax.custom_vjp(leaky_relu_plain, nondiff_argnums=(1,))
 
 
-def _leaky_relu_fwd(x: Array, slope: float) -> tuple[Array, tuple]:
-    return leaky_relu_plain(x, slope), (x > 0, Like.of(x))
+def _leaky_relu_fwd(x: Float[Array, "..."], slope: float) -> tuple[Float[Array, "..."], _Side]:
+    return leaky_relu_plain(x, slope), _Side(x > 0, Like.of(x))
 
 
-def _leaky_relu_bwd(slope: float, residuals: tuple[Bool[Array, "..."], Like], dy: Array) -> tuple[Array]:
-    positive, like = residuals
-    return (jnp.where(positive, dy, slope * dy).astype(like.dtype),)
+def _leaky_relu_bwd(slope: float, residuals: _Side, dy: Float[Array, "..."]) -> tuple[Float[Array, "..."]]:
+    positive, x_like = residuals
+    return (jnp.where(positive, dy, slope * dy).astype(x_like.dtype),)
 
 
 _leaky_relu.defvjp(_leaky_relu_fwd, _leaky_relu_bwd)
@@ -130,7 +139,7 @@ def prelu(x: Float[ArrayLike, "..."], slope: Float[ArrayLike, "..."]) -> Float[A
     return _prelu(*vary_together((x, slope)))
 
 
-def prelu_plain(x: Array, slope: Array) -> Array:
+def prelu_plain(x: Float[Array, "..."], slope: Float[Array, "..."]) -> Float[Array, "..."]:
     """The same function for autodiff to differentiate."""
     return jnp.where(x > 0, x, _aligned(slope, x) * x)
 
@@ -142,11 +151,20 @@ def _aligned(slope: Array, x: Array) -> Array:
 _prelu = jax.custom_vjp(prelu_plain)
 
 
-def _prelu_fwd(x: Array, slope: Array) -> tuple[Array, tuple]:
-    return prelu_plain(x, slope), (x, slope)
+class _PreluResiduals(NamedTuple):
+    x: Float[Array, "..."]
+    slope: Float[Array, "..."]
 
 
-def _prelu_bwd(residuals: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
+def _prelu_fwd(
+    x: Float[Array, "..."], slope: Float[Array, "..."]
+) -> tuple[Float[Array, "..."], _PreluResiduals]:
+    return prelu_plain(x, slope), _PreluResiduals(x, slope)
+
+
+def _prelu_bwd(
+    residuals: _PreluResiduals, dy: Float[Array, "..."]
+) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
     x, slope = residuals
     positive, wide = x > 0, accumulator(x.dtype)
     dx = jnp.where(positive, dy, _aligned(slope, x).astype(dy.dtype) * dy)
@@ -164,7 +182,7 @@ def elu(x: Float[ArrayLike, "..."], alpha: float = 1.0) -> Float[Array, "..."]:
 
     Gradient: dx = dy where x > 0, else alpha exp(x) dy. On paper that is (y + alpha) dy, which cancels where
     y is near -alpha, so x is kept and not y. Smooth at 0 for alpha = 1; otherwise 0 is a kink, where any
-    slope between alpha and 1 is a valid generalised gradient and the left one, alpha, is chosen.
+    slope between alpha and 1 is a valid generalised gradient and the left one, alpha, is chosen. Keeps x.
 
     Args:
         x: any shape.
@@ -183,7 +201,7 @@ def elu(x: Float[ArrayLike, "..."], alpha: float = 1.0) -> Float[Array, "..."]:
     return _elu(x, as_finite("alpha", alpha))
 
 
-def elu_plain(x: Array, alpha: float) -> Array:
+def elu_plain(x: Float[Array, "..."], alpha: float) -> Float[Array, "..."]:
     """The same function for autodiff to differentiate."""
     # Above 0 the exponential may overflow, and inf times a cotangent of 0 would be nan.
     below = jnp.where(x > 0, jnp.zeros((), x.dtype), x)
@@ -193,12 +211,11 @@ def elu_plain(x: Array, alpha: float) -> Array:
 _elu = jax.custom_vjp(elu_plain, nondiff_argnums=(1,))
 
 
-def _elu_fwd(x: Array, alpha: float) -> tuple[Array, tuple]:
-    return elu_plain(x, alpha), (x,)
+def _elu_fwd(x: Float[Array, "..."], alpha: float) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    return elu_plain(x, alpha), x
 
 
-def _elu_bwd(alpha: float, residuals: tuple[Array], dy: Array) -> tuple[Array]:
-    (x,) = residuals
+def _elu_bwd(alpha: float, x: Float[Array, "..."], dy: Float[Array, "..."]) -> tuple[Float[Array, "..."]]:
     wide = x.astype(accumulator(x.dtype))
     below = jnp.where(x > 0, jnp.zeros((), wide.dtype), wide)
     slope = jnp.where(x > 0, jnp.ones((), wide.dtype), alpha * jnp.exp(below))

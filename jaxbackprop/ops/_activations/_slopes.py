@@ -11,11 +11,11 @@ import math
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 
 @jax.custom_jvp
-def sigmoids(x: Array) -> tuple[Array, Array]:
+def sigmoids(x: Float[Array, "..."]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
     """σ(x) and σ(-x), of which neither cancels, from one exponential."""
     exponential = jnp.exp(-jnp.abs(x))
     larger = 1 / (1 + exponential)
@@ -25,7 +25,9 @@ def sigmoids(x: Array) -> tuple[Array, Array]:
 
 
 @sigmoids.defjvp
-def _sigmoids_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[tuple, tuple]:
+def _sigmoids_jvp(
+    primals: tuple[Array], tangents: tuple[Array]
+) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
     (x,), (dx,) = primals, tangents
     y, other = sigmoids(x)
     dy = y * other * dx
@@ -33,7 +35,7 @@ def _sigmoids_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[tuple,
 
 
 @jax.custom_jvp
-def sigmoid_slope(x: Array) -> Array:
+def sigmoid_slope(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """σ'(x) = y (1 - y) with y = σ(-|x|): σ' is even, and from this side 1 - y does not cancel."""
     y = lax.logistic(-jnp.abs(x))
     return y * (1 - y)
@@ -48,7 +50,7 @@ def _sigmoid_slope_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[A
 
 
 @jax.custom_jvp
-def tanh_slope(x: Array) -> Array:
+def tanh_slope(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """tanh'(x) = 4 y (1 - y) with y = σ(-2|x|), for tanh(x) = 2σ(2x) - 1."""
     size = jnp.abs(x)
     # Far out 4 y (1 - y) is 4 exp(-2|x|), which is still a normal number where exp(-2|x|) is not any more:

@@ -42,7 +42,7 @@ def softplus(x: Float[ArrayLike, "..."]) -> Float[Array, "..."]:
     return _softplus(x)
 
 
-def softplus_plain(x: Array) -> Array:
+def softplus_plain(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """The same function for autodiff to differentiate."""
     return jnp.logaddexp(x, jnp.zeros_like(x))
 
@@ -50,12 +50,11 @@ def softplus_plain(x: Array) -> Array:
 _softplus = jax.custom_vjp(softplus_plain)
 
 
-def _softplus_fwd(x: Array) -> tuple[Array, tuple]:
-    return softplus_plain(x), (x,)
+def _softplus_fwd(x: Float[Array, "..."]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    return softplus_plain(x), x
 
 
-def _softplus_bwd(residuals: tuple[Array], dy: Array) -> tuple[Array]:
-    (x,) = residuals
+def _softplus_bwd(x: Float[Array, "..."], dy: Float[Array, "..."]) -> tuple[Float[Array, "..."]]:
     slope = lax.logistic(x.astype(accumulator(x.dtype)))
     return ((slope * dy.astype(slope.dtype)).astype(x.dtype),)
 
@@ -86,7 +85,7 @@ def silu(x: Float[ArrayLike, "..."]) -> Float[Array, "..."]:
     return _silu(x)
 
 
-def silu_plain(x: Array) -> Array:
+def silu_plain(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """The same function for autodiff to differentiate."""
     return x * lax.logistic(x)
 
@@ -94,12 +93,11 @@ def silu_plain(x: Array) -> Array:
 _silu = jax.custom_vjp(silu_plain)
 
 
-def _silu_fwd(x: Array) -> tuple[Array, tuple]:
-    return silu_plain(x), (x,)
+def _silu_fwd(x: Float[Array, "..."]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    return silu_plain(x), x
 
 
-def _silu_bwd(residuals: tuple[Array], dy: Array) -> tuple[Array]:
-    (x,) = residuals
+def _silu_bwd(x: Float[Array, "..."], dy: Float[Array, "..."]) -> tuple[Float[Array, "..."]]:
     # Beyond the bounds the slope is 0 or 1 in any dtype; at inf the product would be inf · 0.
     x_in = jnp.clip(x.astype(accumulator(x.dtype)), -1000, 1000)
     y, other = sigmoids(x_in)
@@ -137,24 +135,23 @@ def gelu(x: Float[ArrayLike, "..."], *, approximate: bool = True) -> Float[Array
     return _gelu_tanh(x) if as_static_bool("approximate", approximate) else _gelu_exact(x)
 
 
-def gelu_plain(x: Array, approximate: bool) -> Array:
+def gelu_plain(x: Float[Array, "..."], approximate: bool) -> Float[Array, "..."]:
     """The same function for autodiff to differentiate."""
     return _gelu_tanh_plain(x) if approximate else _gelu_exact_plain(x)
 
 
-def _gelu_exact_plain(x: Array) -> Array:
+def _gelu_exact_plain(x: Float[Array, "..."]) -> Float[Array, "..."]:
     return jax.nn.gelu(x, approximate=False)
 
 
 _gelu_exact = jax.custom_vjp(_gelu_exact_plain)
 
 
-def _gelu_exact_fwd(x: Array) -> tuple[Array, tuple]:
-    return _gelu_exact_plain(x), (x,)
+def _gelu_exact_fwd(x: Float[Array, "..."]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    return _gelu_exact_plain(x), x
 
 
-def _gelu_exact_bwd(residuals: tuple[Array], dy: Array) -> tuple[Array]:
-    (x,) = residuals
+def _gelu_exact_bwd(x: Float[Array, "..."], dy: Float[Array, "..."]) -> tuple[Float[Array, "..."]]:
     # Beyond the bounds the slope is 0 or 1 in any dtype; at inf the product would be inf · 0.
     x_in = jnp.clip(x.astype(accumulator(x.dtype)), -40, 40)
     t = math.sqrt(0.5) * x_in
@@ -172,7 +169,7 @@ _gelu_exact.defvjp(_gelu_exact_fwd, _gelu_exact_bwd)
 _LEAST = -1.4140625
 
 
-def _gelu_slope_series(z: Array) -> Array:
+def _gelu_slope_series(z: Float[Array, "..."]) -> Float[Array, "..."]:
     """Taylor series of Φ(x) + x φ(x), whose derivative is (2 - x²) φ(x), in z = x - _LEAST, |z| < 1/2."""
     # The last term is below a thousandth of the dtype's resolution at |z| = 1/2.
     terms = 25 if z.dtype.itemsize > 4 else 13
@@ -189,18 +186,18 @@ def _gelu_slope_series(z: Array) -> Array:
     return slope
 
 
-def _gelu_tanh_plain(x: Array) -> Array:
+def _gelu_tanh_plain(x: Float[Array, "..."]) -> Float[Array, "..."]:
     return jax.nn.gelu(x, approximate=True)
 
 
-def _gelu_tanh_value(x: Array) -> Array:
+def _gelu_tanh_value(x: Float[Array, "..."]) -> Float[Array, "..."]:
     # 1 + tanh(v/2) cancels where x is negative, 2σ(v) does not. Compiled together with the backward pass, its
     # exponential serves both.
     wide = x.astype(accumulator(x.dtype))
     return (wide * sigmoids(_gate(wide)[0])[0]).astype(x.dtype)
 
 
-def _gate(x: Array) -> tuple[Array, Array]:
+def _gate(x: Float[Array, "..."]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
     """v(x) and v'(x)."""
     linear = 2 * math.sqrt(2 / math.pi)
     cubic = 0.044715 * linear
@@ -211,12 +208,11 @@ def _gate(x: Array) -> tuple[Array, Array]:
 _gelu_tanh = jax.custom_vjp(_gelu_tanh_value)
 
 
-def _gelu_tanh_fwd(x: Array) -> tuple[Array, tuple]:
-    return _gelu_tanh_value(x), (x,)
+def _gelu_tanh_fwd(x: Float[Array, "..."]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    return _gelu_tanh_value(x), x
 
 
-def _gelu_tanh_bwd(residuals: tuple[Array], dy: Array) -> tuple[Array]:
-    (x,) = residuals
+def _gelu_tanh_bwd(x: Float[Array, "..."], dy: Float[Array, "..."]) -> tuple[Float[Array, "..."]]:
     # Beyond the bounds the slope is 0 or 1 in any dtype; x³ may overflow there.
     x_in = jnp.clip(x.astype(accumulator(x.dtype)), -30, 30)
     v, rate = _gate(x_in)

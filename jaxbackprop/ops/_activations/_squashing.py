@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal, NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -9,7 +11,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
 from jaxbackprop._precision import accumulator
-from jaxbackprop._shapes import as_floats
+from jaxbackprop._shapes import as_choice, as_floats
 from jaxbackprop._sharding import Like
 
 from ._slopes import sigmoid_slope, tanh_slope
@@ -17,7 +19,7 @@ from ._slopes import sigmoid_slope, tanh_slope
 # ---- sigmoid ----------------------------------------------------------------------------------------------
 
 
-def sigmoid(x: Float[ArrayLike, "..."], *, keep: str = "x") -> Float[Array, "..."]:
+def sigmoid(x: Float[ArrayLike, "..."], *, keep: Literal["x", "y"] = "x") -> Float[Array, "..."]:
     """Logistic function y = 1 / (1 + exp(-x)).
 
     Gradient: dx = y (1 - y) dy on paper. 1 - y cancels where y is near 1; σ' is even, so y = σ(-|x|) serves
@@ -40,17 +42,10 @@ def sigmoid(x: Float[ArrayLike, "..."], *, keep: str = "x") -> Float[Array, "...
     Source: lecture, unit 2 "sigmoid"; unit 3 "Activation Function".
     """
     (x,) = as_floats(x=x)
-    return _sigmoid(x, checked_keep(keep))
+    return _sigmoid(x, as_choice("keep", keep, "x", "y"))
 
 
-def checked_keep(keep: str) -> str:
-    """Refuses what `keep` cannot be."""
-    if keep not in ("x", "y"):
-        raise ValueError(f"keep must be 'x' or 'y', got {keep!r}")
-    return keep
-
-
-def sigmoid_plain(x: Array, keep: str = "x") -> Array:
+def sigmoid_plain(x: Float[Array, "..."], keep: str = "x") -> Float[Array, "..."]:
     """The same function for autodiff to differentiate."""
     return lax.logistic(x)
 
@@ -58,13 +53,12 @@ def sigmoid_plain(x: Array, keep: str = "x") -> Array:
 _sigmoid = jax.custom_vjp(sigmoid_plain, nondiff_argnums=(1,))
 
 
-def _sigmoid_fwd(x: Array, keep: str) -> tuple[Array, tuple]:
+def _sigmoid_fwd(x: Float[Array, "..."], keep: str) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
     y = sigmoid_plain(x)
-    return y, (x if keep == "x" else y,)
+    return y, x if keep == "x" else y
 
 
-def _sigmoid_bwd(keep: str, residuals: tuple[Array], dy: Array) -> tuple[Array]:
-    (kept,) = residuals
+def _sigmoid_bwd(keep: str, kept: Float[Array, "..."], dy: Float[Array, "..."]) -> tuple[Float[Array, "..."]]:
     wide = kept.astype(accumulator(kept.dtype))
     slope = sigmoid_slope(wide) if keep == "x" else wide * (1 - wide)
     return ((slope * dy.astype(wide.dtype)).astype(kept.dtype),)
@@ -75,7 +69,7 @@ _sigmoid.defvjp(_sigmoid_fwd, _sigmoid_bwd)
 # ---- tanh -------------------------------------------------------------------------------------------------
 
 
-def tanh(x: Float[ArrayLike, "..."], *, keep: str = "x") -> Float[Array, "..."]:
+def tanh(x: Float[ArrayLike, "..."], *, keep: Literal["x", "y"] = "x") -> Float[Array, "..."]:
     """Hyperbolic tangent y = (exp(x) - exp(-x)) / (exp(x) + exp(-x)).
 
     Gradient: dx = (1 - y²) dy on paper. 1 - y² cancels where |y| is near 1; it is 4 σ'(2x), for
@@ -98,10 +92,10 @@ def tanh(x: Float[ArrayLike, "..."], *, keep: str = "x") -> Float[Array, "..."]:
     Source: lecture, unit 3 "Activation Function".
     """
     (x,) = as_floats(x=x)
-    return _tanh(x, checked_keep(keep))
+    return _tanh(x, as_choice("keep", keep, "x", "y"))
 
 
-def tanh_plain(x: Array, keep: str = "x") -> Array:
+def tanh_plain(x: Float[Array, "..."], keep: str = "x") -> Float[Array, "..."]:
     """The same function for autodiff to differentiate."""
     return lax.tanh(x)
 
@@ -109,13 +103,12 @@ def tanh_plain(x: Array, keep: str = "x") -> Array:
 _tanh = jax.custom_vjp(tanh_plain, nondiff_argnums=(1,))
 
 
-def _tanh_fwd(x: Array, keep: str) -> tuple[Array, tuple]:
+def _tanh_fwd(x: Float[Array, "..."], keep: str) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
     y = tanh_plain(x)
-    return y, (x if keep == "x" else y,)
+    return y, x if keep == "x" else y
 
 
-def _tanh_bwd(keep: str, residuals: tuple[Array], dy: Array) -> tuple[Array]:
-    (kept,) = residuals
+def _tanh_bwd(keep: str, kept: Float[Array, "..."], dy: Float[Array, "..."]) -> tuple[Float[Array, "..."]]:
     wide = kept.astype(accumulator(kept.dtype))
     slope = tanh_slope(wide) if keep == "x" else (1 - wide) * (1 + wide)
     return ((slope * dy.astype(wide.dtype)).astype(kept.dtype),)
@@ -147,7 +140,7 @@ def hardtanh(x: Float[ArrayLike, "..."]) -> Float[Array, "..."]:
     return _hardtanh(x)
 
 
-def hardtanh_plain(x: Array) -> Array:
+def hardtanh_plain(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """The same function for autodiff to differentiate."""
     return jnp.clip(x, -1, 1)
 
@@ -155,13 +148,18 @@ def hardtanh_plain(x: Array) -> Array:
 _hardtanh = jax.custom_vjp(hardtanh_plain)
 
 
-def _hardtanh_fwd(x: Array) -> tuple[Array, tuple]:
-    return hardtanh_plain(x), (jnp.abs(x) <= 1, Like.of(x))
+class _HardtanhResiduals(NamedTuple):
+    inside: Bool[Array, "..."]  # where -1 <= x <= 1
+    x_like: Like
 
 
-def _hardtanh_bwd(residuals: tuple[Bool[Array, "..."], Like], dy: Array) -> tuple[Array]:
-    inside, like = residuals
-    return (jnp.where(inside, dy, jnp.zeros_like(dy)).astype(like.dtype),)
+def _hardtanh_fwd(x: Float[Array, "..."]) -> tuple[Float[Array, "..."], _HardtanhResiduals]:
+    return hardtanh_plain(x), _HardtanhResiduals(jnp.abs(x) <= 1, Like.of(x))
+
+
+def _hardtanh_bwd(residuals: _HardtanhResiduals, dy: Float[Array, "..."]) -> tuple[Float[Array, "..."]]:
+    inside, x_like = residuals
+    return (jnp.where(inside, dy, jnp.zeros_like(dy)).astype(x_like.dtype),)
 
 
 _hardtanh.defvjp(_hardtanh_fwd, _hardtanh_bwd)

@@ -8,9 +8,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.sharding import NamedSharding
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from jaxbackprop._sharding import explicit_sharding, vary_together, with_axis
 
@@ -18,6 +19,7 @@ from jaxbackprop._sharding import explicit_sharding, vary_together, with_axis
 # 256 units 1 to 8 steps are equally fast; with small states more than 1 are up to a sixth slower.
 _UNROLL, _LARGE_STATE = 4, 1 << 14
 
+# (weights, carry, one step's part of what is given) -> (carry, results)
 Step = Callable[[Any, Any, Any], tuple[Any, Any]]
 
 
@@ -45,7 +47,7 @@ def over_time(
     if length == 0:
         return _scan(step, length, reverse, weights, carry, given)
 
-    def one(i: Any, state: tuple[Any, Any]) -> tuple[Any, Any]:
+    def one(i: Array, state: tuple[Any, Any]) -> tuple[Any, Any]:
         carry, results = state
         t = length - 1 - i if reverse else i
         carry, new = step(weights, carry, _part_at(given, t))
@@ -75,12 +77,12 @@ def _over_time_jvp(step: Step, length: int, reverse: bool, primals: tuple, tange
     return jax.jvp(partial(_scan, step, length, reverse), primals, tangents)
 
 
-def _part_at(given: Any, t: Any) -> Any:
+def _part_at(given: Any, t: Array | int) -> Any:
     """One step's part of arrays (..., T, n) in a pytree."""
     return jax.tree.map(lambda a: lax.dynamic_index_in_dim(a, t, a.ndim - 2, keepdims=False), given)
 
 
-def _put_at(results: Any, new: Any, t: Any) -> Any:
+def _put_at(results: Any, new: Any, t: Array) -> Any:
     """Arrays (..., T, n) with one step's part written into each."""
     return jax.tree.map(
         lambda whole, a: lax.dynamic_update_index_in_dim(whole, a, t, whole.ndim - 2), results, new
@@ -88,7 +90,12 @@ def _put_at(results: Any, new: Any, t: Any) -> Any:
 
 
 def over_segments(
-    body: Callable[[Any, Any, int], Any], carry: Any, steps: int, length: int, *, reverse: bool = False
+    body: Callable[[Any, Array | int, int], Any],
+    carry: Any,
+    steps: int,
+    length: int,
+    *,
+    reverse: bool = False,
 ) -> Any:
     """Carries something through segments of steps, one after the other.
 
@@ -104,7 +111,7 @@ def over_segments(
     """
     whole, rest = divmod(steps, length)
 
-    def one(i: Any, carry: Any) -> Any:
+    def one(i: Array, carry: Any) -> Any:
         return body(carry, (whole - 1 - i if reverse else i) * length, length)
 
     if reverse and rest:
@@ -118,26 +125,30 @@ def over_segments(
     return carry
 
 
-def cut(x: Array | None, start: Any, steps: int) -> Any:
+def cut(x: Float[Array, "... T n"] | None, start: Array | int, steps: int) -> Any:
     """So many steps of an array (..., T, n)."""
     return None if x is None else lax.dynamic_slice_in_dim(x, start, steps, x.ndim - 2)
 
 
-def put(whole: Array | None, part: Array | None, start: Any) -> Any:
+def put(
+    whole: Float[Array, "... T n"] | None, part: Float[Array, "... steps n"] | None, start: Array | int
+) -> Any:
     """An array (..., T, n) with some steps written into it."""
     if whole is None or part is None:
         return None
     return lax.dynamic_update_slice_in_dim(whole, part.astype(whole.dtype), start, whole.ndim - 2)
 
 
-def no_steps_yet(state: Array, length: int, dtype: Any, number: float = 0) -> Array:
-    """Room (..., T, m) for results of all steps, split over devices as a state (..., m)."""
+def no_steps_yet(
+    state: Float[Array, "... m"], length: int, dtype: np.dtype, number: float = 0
+) -> Float[Array, "... T m"]:
+    """Room for results of all steps, split over devices as a state."""
     shape = (*state.shape[:-1], length, state.shape[-1])
     return filled(shape, dtype, with_axis(explicit_sharding(state), state.ndim - 1), state, number)
 
 
 def filled(
-    shape: tuple[int, ...], dtype: Any, sharding: NamedSharding | None, like: Array, number: float = 0
+    shape: tuple[int, ...], dtype: np.dtype, sharding: NamedSharding | None, like: Array, number: float = 0
 ) -> Array:
     """A number everywhere, 0 unless told; differs over mapped axes of `jax.shard_map` as another array."""
     return vary_together((jnp.full(shape, number, dtype, device=sharding),), like)[0]

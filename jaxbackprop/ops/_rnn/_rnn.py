@@ -1,33 +1,25 @@
-"""The recurrent layer."""
+"""The recurrent layer, h_t = f(W_h h_{t-1} + W_x x_t + b)."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
 from jaxbackprop._precision import accumulator
-from jaxbackprop._shapes import as_floats, as_mask, as_static_bool, as_static_int
+from jaxbackprop._shapes import as_choice, as_floats, as_mask, as_static_bool, as_static_int
 from jaxbackprop._sharding import Like, explicit_sharding, place, vary_together
 
 from ._loops import cut, filled, no_steps_yet, over_segments, put
-from ._steps import (
-    cotangent_at_end,
-    error_signals,
-    input_products,
-    product,
-    read,
-    start_of,
-    states,
-    states_before,
-    weight_gradient,
-    whole_in_time,
-)
+from ._products import input_products, product, states_before, weight_gradient
+from ._starts import cotangent_at_end, read, start_of, whole_in_time
+from ._step import Activation, error_signals, states
 
 
 def rnn(
@@ -38,7 +30,7 @@ def rnn(
     h0: Float[ArrayLike, "... m"] | None = None,
     mask: Bool[ArrayLike, "... T"] | None = None,
     *,
-    activation: Literal["tanh", "relu"] = "tanh",
+    activation: Activation = "tanh",
     keep: Literal["y", "x"] | None = None,
     checkpoint: int | Literal["sqrt"] | None = None,
     return_sequences: bool = True,
@@ -81,10 +73,8 @@ def rnn(
 
     Source: lecture, unit 3 "Exploding Gradients in vanilla RNNs".
     """
-    if activation not in ("tanh", "relu"):
-        raise ValueError(f"activation must be 'tanh' or 'relu', got {activation!r}")
-    if keep not in ("x", "y", None):
-        raise ValueError(f"keep must be 'x', 'y' or None, got {keep!r}")
+    as_choice("activation", activation, "tanh", "relu")
+    as_choice("keep", keep, "x", "y", None)
     return_sequences = as_static_bool("return_sequences", return_sequences)
     given = {"x": x, "W_x": W_x, "W_h": W_h} | ({} if b is None else {"b": b})
     given |= {} if h0 is None else {"h0": h0}
@@ -148,15 +138,15 @@ def _check_shapes(x: Array, W_x: Array, W_h: Array, b: Array | None = None, h0: 
 
 
 def rnn_plain(
-    x: Array,
-    W_x: Array,
-    W_h: Array,
-    b: Array | None,
-    h0: Array | None,
-    mask: Array | None,
-    activation: str,
+    x: Float[Array, "... T n"],
+    W_x: Float[Array, "m n"],
+    W_h: Float[Array, "m m"],
+    b: Float[Array, " m"] | None,
+    h0: Float[Array, "... m"] | None,
+    mask: Bool[Array, "... T"] | None,
+    activation: Activation,
     return_sequences: bool = True,
-) -> Array:
+) -> Float[Array, "... T m"] | Float[Array, "... m"]:
     """The same layer, step by step, for autodiff to differentiate."""
     wide = accumulator(x.dtype)
     if h0 is None:
@@ -178,22 +168,37 @@ def rnn_plain(
     return jnp.moveaxis(every, 0, -2) if return_sequences else last
 
 
-def _times(x: Array, W: Array, dtype: Any) -> Array:
+def _times(x: Float[Array, "... n"], W: Float[Array, "m n"], dtype: np.dtype) -> Float[Array, "... m"]:
     return jnp.einsum("...n,mn->...m", x, W, preferred_element_type=dtype)
 
 
-def _rnn_forward(
-    x: Array,
-    W_x: Array,
-    W_h: Array,
-    b: Array | None,
-    h0: Array | None,
-    mask: Array | None,
-    activation: str,
+class _Residuals(NamedTuple):
+    x: Float[Array, "... T n"]
+    W_x: Float[Array, "m n"]
+    W_h: Float[Array, "m m"]
+    b_like: Like | None
+    h0: Float[Array, "... m"] | None
+    mask: Bool[Array, "... T"] | None
+    # Where all states are kept:
+    y: Float[Array, "... T m"] | None
+    z: Float[Array, "... T m"] | None  # where tanh is to be accurate
+    # Where segments of steps are computed again, one state a segment, and what it takes besides:
+    starts: Float[Array, "... segments m"] | None
+    b: Float[Array, " m"] | None
+
+
+def _rnn_fwd(
+    x: Float[Array, "... T n"],
+    W_x: Float[Array, "m n"],
+    W_h: Float[Array, "m m"],
+    b: Float[Array, " m"] | None,
+    h0: Float[Array, "... m"] | None,
+    mask: Bool[Array, "... T"] | None,
+    activation: Activation,
     keep: str,
     return_sequences: bool,
     segment: int | None,
-) -> tuple[Array, tuple]:
+) -> tuple[Float[Array, "... T m"] | Float[Array, "... m"], _Residuals]:
     steps = x.shape[-2]
     length = segment or max(1, steps)
     whole, runs = whole_in_time(x, mask)
@@ -214,22 +219,34 @@ def _rnn_forward(
         None if segment is None else no_steps_yet(start, -(-steps // length), start.dtype),
     )
     last, y, z, starts = over_segments(run, carry, steps, length)
-    like_b = None if b is None else Like.of(b)
+    b_like = None if b is None else Like.of(b)
     kept = (y, z, None, None) if segment is None else (None, None, starts, b)
-    return (y if return_sequences else last), (x, W_x, W_h, like_b, h0, mask, kept)
+    return y if return_sequences else last, _Residuals(x, W_x, W_h, b_like, h0, mask, *kept)
 
 
-def _rnn_value(*args: Any) -> Array:
-    return _rnn_forward(*args)[0]
+def _rnn_value(*args: Any) -> Float[Array, "... T m"] | Float[Array, "... m"]:
+    return _rnn_fwd(*args)[0]
 
 
 _rnn = jax.custom_vjp(_rnn_value, nondiff_argnums=(6, 7, 8, 9))
 
 
 def _rnn_bwd(
-    activation: str, keep: str, return_sequences: bool, segment: int | None, residuals: tuple, dy: Array
-) -> tuple:
-    x, W_x, W_h, like_b, h0, mask, (y, z, starts, b) = residuals
+    activation: Activation,
+    keep: str,
+    return_sequences: bool,
+    segment: int | None,
+    residuals: _Residuals,
+    dy: Float[Array, "... T m"] | Float[Array, "... m"],
+) -> tuple[
+    Float[Array, "... T n"],
+    Float[Array, "m n"],
+    Float[Array, "m m"],
+    Float[Array, " m"] | None,
+    Float[Array, "... m"] | None,
+    None,
+]:
+    x, W_x, W_h, b_like, h0, mask, y, z, starts, b = residuals
     steps = x.shape[-2]
     length = segment or max(1, steps)
     whole, runs = whole_in_time(x, mask)
@@ -251,8 +268,8 @@ def _rnn_bwd(
         dx = put(dx, product(deltas, W_x.astype(wide), 0, explicit_sharding(x_n)), first)
         dW_x = dW_x + weight_gradient(deltas, x_n, W_x)
         dW_h = dW_h + weight_gradient(deltas, states_before(h, y_n, runs_n), W_h)
-        if like_b is not None:
-            db = db + place(jnp.sum(deltas, range(deltas.ndim - 1)), like_b.sharding)
+        if b_like is not None:
+            db = db + place(jnp.sum(deltas, range(deltas.ndim - 1)), b_like.sharding)
         return from_next, dx, dW_x, dW_h, db
 
     carry = (
@@ -260,7 +277,7 @@ def _rnn_bwd(
         filled(x.shape, x.dtype, explicit_sharding(whole), x),
         filled(W_x.shape, wide, explicit_sharding(W_x), x),
         filled(W_h.shape, wide, explicit_sharding(W_h), x),
-        None if like_b is None else filled(like_b.shape, wide, like_b.sharding, x),
+        None if b_like is None else filled(b_like.shape, wide, b_like.sharding, x),
     )
     dstart, dx, *sums = over_segments(run, carry, steps, length, reverse=True)
     dW_x, dW_h, db = (None if total is None else total.astype(x.dtype) for total in sums)
@@ -268,4 +285,4 @@ def _rnn_bwd(
     return place(dx, explicit_sharding(x)), dW_x, dW_h, db, dh0, None
 
 
-_rnn.defvjp(_rnn_forward, _rnn_bwd)
+_rnn.defvjp(_rnn_fwd, _rnn_bwd)

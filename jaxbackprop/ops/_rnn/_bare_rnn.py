@@ -1,6 +1,8 @@
-"""The lecture's bare loop."""
+"""The lecture's bare loop, h_t = max(0, W h_{t-1})."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +14,9 @@ from jaxbackprop._precision import accumulator
 from jaxbackprop._shapes import as_floats, as_static_int
 from jaxbackprop._sharding import explicit_sharding, place, product_sharding, vary_together
 
-from ._steps import error_signals, nothing_behind, states, states_before, weight_gradient
+from ._products import states_before, weight_gradient
+from ._starts import zero_carry
+from ._step import error_signals, states
 
 
 def bare_rnn(
@@ -51,7 +55,9 @@ def bare_rnn(
     return _bare_rnn(*vary_together((W, h0)), steps)
 
 
-def bare_rnn_plain(W: Array, h0: Array, steps: int) -> Array:
+def bare_rnn_plain(
+    W: Float[Array, "m m"], h0: Float[Array, "... m"], steps: int
+) -> Float[Array, "... steps m"]:
     """The same loop for autodiff to differentiate."""
 
     def step(h: Array, _: None) -> tuple[Array, Array]:
@@ -63,25 +69,37 @@ def bare_rnn_plain(W: Array, h0: Array, steps: int) -> Array:
     return jnp.moveaxis(lax.scan(step, h0, None, length=steps)[1], 0, -2)
 
 
-def _bare_rnn_forward(W: Array, h0: Array, steps: int) -> tuple[Array, tuple]:
+class _Residuals(NamedTuple):
+    W: Float[Array, "m m"]
+    h0: Float[Array, "... m"]
+    y: Float[Array, "... steps m"]
+
+
+def _bare_rnn_fwd(
+    W: Float[Array, "m m"], h0: Float[Array, "... m"], steps: int
+) -> tuple[Float[Array, "... steps m"], _Residuals]:
     start = place(h0, product_sharding(h0, W))
     y, _, _ = states(None, W, None, start, None, steps, "relu", False)
-    return y, (W, h0, y)
+    return y, _Residuals(W, h0, y)
 
 
-def _bare_rnn_value(W: Array, h0: Array, steps: int) -> Array:
-    return _bare_rnn_forward(W, h0, steps)[0]
+def _bare_rnn_value(
+    W: Float[Array, "m m"], h0: Float[Array, "... m"], steps: int
+) -> Float[Array, "... steps m"]:
+    return _bare_rnn_fwd(W, h0, steps)[0]
 
 
 _bare_rnn = jax.custom_vjp(_bare_rnn_value, nondiff_argnums=(2,))
 
 
-def _bare_rnn_bwd(steps: int, residuals: tuple[Array, Array, Array], dy: Array) -> tuple[Array, Array]:
+def _bare_rnn_bwd(
+    steps: int, residuals: _Residuals, dy: Float[Array, "... steps m"]
+) -> tuple[Float[Array, "m m"], Float[Array, "... m"]]:
     W, h0, y = residuals
     start = place(h0, product_sharding(h0, W))
-    deltas, dh0 = error_signals(dy, y, None, W, None, "relu", nothing_behind(start))
+    deltas, dh0 = error_signals(dy, y, None, W, None, "relu", zero_carry(start))
     dW = weight_gradient(deltas, states_before(start, y, None), W)
     return dW.astype(W.dtype), place(dh0.astype(h0.dtype), explicit_sharding(h0))
 
 
-_bare_rnn.defvjp(_bare_rnn_forward, _bare_rnn_bwd)
+_bare_rnn.defvjp(_bare_rnn_fwd, _bare_rnn_bwd)
