@@ -17,6 +17,7 @@ from rich.table import Table
 from jaxbackprop._output import write_json
 from jaxbackprop.check import Report
 from jaxbackprop.commands._targets import import_module, importable_from_here
+from jaxbackprop.diagnose import Mistake
 
 from ._check_rows import json_rows, rows_of
 from ._checkers import CHECKERS, Case, Checker, Failed
@@ -26,17 +27,6 @@ from ._report import refuse_bad_paths
 
 # The labelled rules of this repository's tests.
 CORPUS = "tests.check.corpus"
-
-# Labels that are no misnomer for another: what a diagnosis may say in its place.
-NEIGHBOURS = {
-    "unnormalised": {"wrong derivative formula"},
-    "diagonal only": {"missing term"},
-    "upstream squared": {"non-linear in cotangent"},
-    "wrong winner": {"wrong mask"},
-    "smoothing forgotten": {"missing term"},
-    "path forgotten": {"missing term"},
-    "missing term": {"path forgotten"},
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,7 +165,7 @@ def named_by(report: Report) -> str:
 
 def accepted(case: Case) -> set[str]:
     """The labels that name a case's mistake."""
-    return set(case.mistakes).union(*(NEIGHBOURS.get(label, set()) for label in case.mistakes))
+    return set(case.mistakes).union(*(m.neighbours for m in Mistake if m in case.mistakes))
 
 
 def _figures(cases: Sequence[Case], outcomes: Sequence[Outcome]) -> dict[str, Any]:

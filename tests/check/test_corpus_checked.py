@@ -5,8 +5,8 @@ Every label once, where its program is small, and every sixth right rule.
 
 import pytest
 
-from jaxbackprop.bench._check import NEIGHBOURS
 from jaxbackprop.check import check_vjp
+from jaxbackprop.diagnose import Mistake
 from tests.check.corpus import MISTAKES, RIGHT, WRONG
 
 SMALL_FIRST = ("elementwise", "reductions", "dense", "maxima", "losses", "embedding", "normalisation")
@@ -54,7 +54,7 @@ def test_every_mistake_is_caught_and_most_are_named():
     }
     assert len(elsewhere) <= 0.05 * len(reports), elsewhere
     said = {case.name: labels(report) for case, report in reports}
-    fits = {case.name: {*case.mistakes, *NEIGHBOURS.get(case.mistakes[0], ())} for case in CHOSEN}
+    fits = {case.name: {*case.mistakes, *Mistake(case.mistakes[0]).neighbours} for case in CHOSEN}
     first = [name for name, found in said.items() if fits[name].intersection(found[:1])]
     three = [name for name, found in said.items() if fits[name].intersection(found[:3])]
     assert len(first) >= 0.6 * len(said), {name: found for name, found in said.items() if name not in first}
