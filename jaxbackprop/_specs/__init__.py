@@ -1,7 +1,7 @@
 """Arguments said rather than given: an array of a dtype, shape and range, or a random key.
 
-The catalogue of operators, the cases of the graph's rules and the benchmarks write them in Python, the command
-line as text.
+The catalogue of operators, the cases of the graph's rules and the benchmarks write them in Python, the
+command line as text.
 """
 
 from ._argument import Argument as Argument

@@ -9,6 +9,7 @@ from . import (
     _losses,
     _moves,
     _ours,
+    _primitives,
     _products,
     _recurrent,
     _reductions,
@@ -19,6 +20,7 @@ from ._function import Function as Function
 from ._function import Scale as Scale
 
 FUNCTIONS: tuple[Function, ...] = (
+    *_primitives.FUNCTIONS,
     *_elementary.FUNCTIONS,
     *_reductions.FUNCTIONS,
     *_products.FUNCTIONS,

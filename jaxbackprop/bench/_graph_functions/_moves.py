@@ -38,12 +38,6 @@ def _segments(x: Any, ids: Any) -> Any:
     return jax.ops.segment_sum(x, ids, 5)
 
 
-def _scattered(f: Any) -> Any:
-    """An update of whole rows, by one of lax's functions."""
-    numbers = lax.ScatterDimensionNumbers((1,), (0,), (0,))
-    return lambda x, i, u: f(x, i[:, None], u, numbers)
-
-
 _PIECE = real((4, 6), (512, 1024))
 
 FUNCTIONS: tuple[Function, ...] = (
@@ -54,8 +48,6 @@ FUNCTIONS: tuple[Function, ...] = (
     _slice("one entry", lambda x: x[1, 2] * x[2, 1], _X),
     _slice("new axes", lambda x: x[None, ..., 1:, None], _X),
     _slice("overlapping slices", lambda x: x[:-1] * x[1:], _X),
-    _slice("dynamic_slice", lambda x, i: lax.dynamic_slice(x, (i, i), (2, 3)), _X, _AT),
-    _slice("dynamic_slice beyond the end", lambda x, i: lax.dynamic_slice(x, (i + 3000, i), (3, 4)), _X, _AT),
     _slice("dynamic row", lambda x, i: x[i] * 2, _X, _AT),
     _slice("dynamic_slice_in_dim", lambda x, i: lax.dynamic_slice_in_dim(x, i, 3, 1), _X, _AT),
     _lookup("integer array", lambda x, i: x[i], _X, _ROWS),
@@ -105,21 +97,12 @@ FUNCTIONS: tuple[Function, ...] = (
     _update("at multiply", lambda x, u: x.at[:2].multiply(u), _X, real((2, 6), (2, 1024))),
     _update("at max", lambda x, i, u: x.at[i].max(u), _X, _ROWS, _PIECE),
     _update("at min", lambda x, i, u: x.at[i].min(u), _X, _ROWS, _PIECE),
-    _update("scatter_add", _scattered(lax.scatter_add), _X, _ROWS, _PIECE),
     _update("segment_sum", _segments, _X, integer((5,), (1024,), 5)),
-    _update(
-        "dynamic_update_slice",
-        lambda x, u, i: lax.dynamic_update_slice(x, u, (i, i)),
-        _X,
-        real((2, 3), (200, 300)),
-        _AT,
-    ),
     _update("fill_diagonal", lambda x: jnp.fill_diagonal(x, 1.5, inplace=False), _X),
     _update("insert", lambda x, u: jnp.insert(x, 2, u, axis=0), _X, real((6,), (1024,))),
     _update("delete", lambda x: jnp.delete(x, 2, axis=1), _X),
     _shape("reshape", lambda x: x.reshape(x.shape[1], -1) * 2, _X),
     _shape("ravel and transpose", lambda x: x.T.ravel(), _X),
-    _shape("transpose", lambda x: jnp.transpose(x, (2, 0, 1)), _CUBE),
     _shape("moveaxis", lambda x: jnp.moveaxis(x, 0, -1) * 2, _CUBE),
     _shape("squeeze and expand", lambda x: jnp.squeeze(jnp.expand_dims(x, (0, 2)), 0), _X),
     _shape("broadcast_to", lambda x: jnp.broadcast_to(x[:, None], (x.shape[0], 4, x.shape[1])), _X),
@@ -136,16 +119,11 @@ FUNCTIONS: tuple[Function, ...] = (
     _pad("linear_ramp"),
     _pad("mean"),
     _pad("maximum"),
-    _shape(
-        "lax.pad, between and off", lambda x, v: lax.pad(x, v, ((1, -1, 0), (-2, 3, 1))), _X, real((), ())
-    ),
     _shape("concatenate", lambda x, y: jnp.concatenate((x, y, x)), _X, real((2, 6), (512, 1024))),
     _shape("stack", lambda x, y: jnp.stack((x, y), 1), _X, _X),
     _shape("hstack and vstack", lambda x, y: jnp.vstack((jnp.hstack((x, y)), jnp.hstack((y, x)))), _X, _X),
     _shape("split", lambda x: [a * a for a in jnp.split(x, 2, 1)], _X),
     _shape("array_split", lambda x: [a * a for a in jnp.array_split(x, 3)], _X),
-    _shape("unstack", lambda x: sum(a * a for a in jnp.unstack(x)), real((3, 4), (8, 131072))),
-    _shape("tile", lambda x: jnp.tile(x, (2, 3)), _X),
     _shape("repeat", lambda x: jnp.repeat(x, 3, 1), _X),
     _shape(
         "repeat by counts",
@@ -163,24 +141,9 @@ FUNCTIONS: tuple[Function, ...] = (
     _choice("where, masked entries", lambda m, x: jnp.where(m, x, 0), _GAPS, _X),
     _choice("where, guarded logarithm", lambda x: jnp.where(x > 0, jnp.log(jnp.where(x > 0, x, 1)), 0), _X),
     _choice("select", lambda x, y: jnp.select([x > 1, y > x], [x * y, y], 0.5 * x), _X, _X),
-    _choice(
-        "select among three",
-        lambda i, a, b, c: lax.select_n(i, a, b, c),
-        integer(*_SHAPES, 3),
-        _X,
-        _X,
-        _X,
-    ),
     _choice("choose", lambda i, a, b: jnp.choose(i, (a, b), mode="clip"), integer(*_SHAPES, 2), _X, _X),
     _choice("clip", lambda x: jnp.clip(x, -1, 1), _X),
     _choice("clip between arrays", lambda x, low: jnp.clip(x, low, low + 1), _X, _X),
-    _choice(
-        "lax.clamp",
-        lambda x, low, high: lax.clamp(low, x, high),
-        _X,
-        real(*_SHAPES, -1, 0),
-        real(*_SHAPES, 0, 1),
-    ),
     _choice("piecewise", _piecewise, _X),
     _choice("maximum of many", lambda x, y: jnp.maximum(jnp.maximum(x, 0), y), _X, _X),
     _choice("positive and negative part", lambda x: jnp.maximum(x, 0) + 0.1 * jnp.minimum(x, 0), _X),

@@ -181,11 +181,6 @@ FUNCTIONS: tuple[Function, ...] = (
     _scan("associative_scan of pairs", _linear, real((5, 3), (64, 2048), 0.1, 0.9), real((5, 3), (64, 2048))),
     _window("max pooling", _pooled("max"), _IMAGES),
     _window(
-        "max pooling, overlapping", _pooled("max", window_dimensions=(1, 3, 3, 1), padding="SAME"), _IMAGES
-    ),
-    _window("min pooling", _pooled("min"), _IMAGES),
-    _window("sum pooling", _pooled("sum"), _IMAGES),
-    _window(
         "sum pooling, overlapping and dilated",
         _pooled("sum", window_strides=(1, 1, 1, 1), window_dilation=(1, 2, 1, 1), padding="SAME"),
         _IMAGES,
