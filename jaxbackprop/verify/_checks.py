@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxbackprop._output import first_line
 from jaxbackprop.check import Compared, Examination, Point, Program, examine
-from jaxbackprop.ops.catalogue import Case, Operator
+from jaxbackprop.ops.catalogue import Case, RuledFunction
 
 from ._result import GradientResult
 
@@ -20,11 +20,11 @@ Pair = tuple[Callable[..., Any], Callable[..., Any]]
 _Results = dict[int, GradientResult]
 
 
-def verify_operator(row: Operator, pair: Pair | None, effort: str = "quick") -> list[GradientResult]:
+def verify_operator(row: RuledFunction, pair: Pair | None, effort: str = "quick") -> list[GradientResult]:
     """One result a differentiable argument.
 
     Args:
-        row: of the catalogue.
+        row: the function, of the catalogue or a primitive of the graph.
         pair: the derivation on paper, `f` and `f_vjp`; None where there is none to be compared.
         effort: "quick" calls the operator in the first of its ways, and in those that have a gradient for
             another argument, in float32; "thorough" in all of them, in every dtype, at its kinks and ties,
@@ -35,7 +35,7 @@ def verify_operator(row: Operator, pair: Pair | None, effort: str = "quick") -> 
         return _verify_operator(row, pair, effort)
 
 
-def _verify_operator(row: Operator, pair: Pair | None, effort: str) -> list[GradientResult]:
+def _verify_operator(row: RuledFunction, pair: Pair | None, effort: str) -> list[GradientResult]:
     parameters = list(inspect.signature(row.op).parameters)
     results: _Results = {}
     rng = np.random.default_rng(0)
@@ -89,13 +89,13 @@ def _in(dtype: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _examined(
-    row: Operator, case: Case, args: tuple[Any, ...], effort: str, domains: Any = None
+    row: RuledFunction, case: Case, args: tuple[Any, ...], effort: str, domains: Any = None
 ) -> Examination:
     return examine(row.op, *args, oracle=row.oracle, kwargs=case.keywords, effort=effort, domains=domains)
 
 
 def _judge(
-    row: Operator, examination: Examination, results: _Results, *, measure: bool, where: str = ""
+    row: RuledFunction, examination: Examination, results: _Results, *, measure: bool, where: str = ""
 ) -> None:
     for found in examination.report.findings:
         said = f"{found.message}{where}"
@@ -114,7 +114,7 @@ def _judge(
 _COLUMNS = {"float64": "float64_ulp", "own": "float32_ulp", "jit": "jit_ulp", "vmap": "vmap_ulp"}
 
 
-def _measure(row: Operator, compared: Compared, result: GradientResult) -> None:
+def _measure(row: RuledFunction, compared: Compared, result: GradientResult) -> None:
     if compared.how == "differences":
         distance = np.abs(compared.got - compared.want)
         if distance.size:
@@ -130,7 +130,7 @@ def _measure(row: Operator, compared: Compared, result: GradientResult) -> None:
 
 
 def ulp(
-    row: Operator, got: np.ndarray, want: np.ndarray, dtype: Any, noise: np.ndarray | float = 0.0
+    row: RuledFunction, got: np.ndarray, want: np.ndarray, dtype: Any, noise: np.ndarray | float = 0.0
 ) -> float:
     """Largest distance beyond `noise` in units in the last place; see `GradientResult`."""
     info = jnp.finfo(dtype)
@@ -143,14 +143,14 @@ def ulp(
         return float(np.max((np.abs(got.astype(np.float64) - want) - noise) / spacing, initial=0.0))
 
 
-def _check_other_dtypes(row: Operator, case: Case, args: tuple[Any, ...], results: _Results) -> None:
+def _check_other_dtypes(row: RuledFunction, case: Case, args: tuple[Any, ...], results: _Results) -> None:
     for dtype in row.dtypes:
         if dtype != jnp.float32:
             examination = _examined(row, case, _in(dtype, args), "quick")
             _judge(row, examination, results, measure=False, where=f", in {np.dtype(dtype).name}")
 
 
-def _check_special(row: Operator, results: _Results) -> None:
+def _check_special(row: RuledFunction, results: _Results) -> None:
     """At kinks, ties and in tails the verdict alone counts: autodiff's choice there is one of many."""
     for args in row.special:
         fixed = ("fixed",) * len(args)
@@ -162,7 +162,7 @@ def _check_special(row: Operator, results: _Results) -> None:
         _judge(row, examination, results, measure=False, where=", at a special point")
 
 
-def _check_sweep(row: Operator, results: _Results) -> None:
+def _check_sweep(row: RuledFunction, results: _Results) -> None:
     """Every entry accurate by itself over a wide range, in float32.
 
     Autodiff of the usual formula may cancel in the tails, so its own error is no excuse here: where both
@@ -193,7 +193,12 @@ def _check_sweep(row: Operator, results: _Results) -> None:
 
 
 def _check_reference(
-    row: Operator, case: Case, args: tuple[Any, ...], examination: Examination, pair: Pair, results: _Results
+    row: RuledFunction,
+    case: Case,
+    args: tuple[Any, ...],
+    examination: Examination,
+    pair: Pair,
+    results: _Results,
 ) -> None:
     """The operator in float64 beside the derivation on paper, at the caller's point."""
     base = examination.base

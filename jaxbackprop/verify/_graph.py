@@ -17,7 +17,7 @@ from jaxbackprop.graph import Graph, trace
 from jaxbackprop.graph.passes import ResidualSelection
 from jaxbackprop.graph.rules import operand_names
 from jaxbackprop.graph.rules.cases import ROWS, Row
-from jaxbackprop.ops.catalogue import Case, Operator
+from jaxbackprop.ops.catalogue import Case, RuledFunction
 
 from ._checks import verify_operator
 from ._operators import CannotVerify, side_by_side
@@ -50,7 +50,7 @@ def verify_row(row: Row, effort: str = "quick") -> list[GradientResult]:
     """One result a differentiable operand of one way to use a primitive."""
     places = list(row.special)
     if row.smooth:
-        results = verify_operator(_as_operator(row), None, effort)
+        results = verify_operator(_ruled(row), None, effort)
     else:
         places.append(row.draw(np.random.default_rng(0)))
         floats = [i for i, x in enumerate(places[0]) if np.issubdtype(np.asarray(x).dtype, np.floating)]
@@ -66,7 +66,7 @@ def verify_row(row: Row, effort: str = "quick") -> list[GradientResult]:
     return results
 
 
-def _as_operator(row: Row) -> Operator:
+def _ruled(row: Row) -> RuledFunction:
     """The primitive with the graph's two passes as its hand-written rule; without it, its own oracle."""
 
     def op(*args: Any) -> Any:
@@ -85,15 +85,16 @@ def _as_operator(row: Row) -> Operator:
         found = plan.backward(read, kept, jax.tree.leaves(dy))
         return tuple(found)
 
-    ruled = jax.custom_vjp(op)
-    ruled.defvjp(forward, backward)
+    with_rule = jax.custom_vjp(op)
+    with_rule.defvjp(forward, backward)
 
     def called(*args: Any) -> Any:
-        return ruled(*args)
+        return with_rule(*args)
 
     called.__signature__ = _signature(row)  # type: ignore[attr-defined]
-    case = Case(row.arguments)
-    return Operator(row.name, "graph", "gate", "", called, row.f, (case,), "jax.lax", row.special)
+    return RuledFunction(
+        name=row.name, op=called, oracle=row.f, cases=(Case(row.arguments),), special=row.special
+    )
 
 
 def _signature(row: Row) -> inspect.Signature:
@@ -128,7 +129,7 @@ def _check_choice(row: Row, args: tuple[Any, ...], results: list[GradientResult]
             if np.issubdtype(leaf.dtype, np.floating)
         )
         want = Program(row.f, point).gradient(np.float64, dy)
-        got = Program(_as_operator(row).op, point).gradient(np.float64, dy)
+        got = Program(_ruled(row).op, point).gradient(np.float64, dy)
     for result, ours, theirs in zip(results, got, want, strict=True):
         if not np.allclose(ours, theirs, rtol=1e-12, atol=1e-14, equal_nan=True):
             result.blame(f"it gives {ours.tolist()} where jax.grad gives {theirs.tolist()}, at {_said(args)}")

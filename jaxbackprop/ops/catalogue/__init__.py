@@ -14,6 +14,7 @@ from ._norms import ROWS as _NORMS
 from ._row import Case as Case
 from ._row import Kind as Kind
 from ._row import Operator as Operator
+from ._row import RuledFunction as RuledFunction
 from ._sequences import ROWS as _SEQUENCES
 
 CATALOGUE: tuple[Operator, ...] = (*_LAYERS, *_LOSSES, *_ACTIVATIONS, *_GATES, *_SEQUENCES, *_NORMS)

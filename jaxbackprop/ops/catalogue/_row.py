@@ -49,36 +49,46 @@ class Case:
         return dataclasses.replace(self, arguments=(first, *self.arguments[1:]))
 
 
-@dataclasses.dataclass(frozen=True)
-class Operator:
-    """A row of the catalogue.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RuledFunction:
+    """A function with a hand-written rule, and the ways to call it.
 
     Attributes:
-        name: the public name, in `jaxbackprop.ops` and in `reference`.
-        family: the file in both packages.
-        kind: what it is in a network.
-        formula: its gradient, as graphs show it.
-        op: the public function.
+        name: what it is called.
+        op: the function.
         oracle: the same forward without a custom rule, called as `op` is.
         cases: ways to call it, at random points.
         special: arguments at kinks, ties and in tails, called as the first case is.
         elementwise: whether entries do not mix, so that each is accurate by itself.
         sweep: the range over which accuracy is measured, for elementwise functions of one array.
-        tails: for all others, ways to call it whose accuracy is measured; empty measures the cases at several
-            scales.
-        source: where the lecture derives it.
+        dtypes: floating-point dtypes that it takes.
     """
 
     name: str
-    family: str
-    kind: Kind
-    formula: str
     op: Callable[..., Any]
     oracle: Callable[..., Any]
     cases: tuple[Case, ...]
-    source: str
     special: tuple[tuple[Any, ...], ...] = ()
     elementwise: bool = False
     sweep: tuple[float, float] | None = None
-    tails: tuple[Case, ...] = ()
     dtypes: tuple[Any, ...] = (jnp.float16, jnp.bfloat16, jnp.float32, jnp.float64)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Operator(RuledFunction):
+    """A row of the catalogue: a public operator, whose name is the same in `jaxbackprop.ops` and `reference`.
+
+    Attributes:
+        family: the file in both packages.
+        kind: what it is in a network.
+        formula: its gradient, as graphs show it.
+        tails: ways to call it whose accuracy is measured, where it has no sweep; empty measures the cases at
+            several scales.
+        source: where the lecture derives it.
+    """
+
+    family: str
+    kind: Kind
+    formula: str
+    source: str
+    tails: tuple[Case, ...] = ()
