@@ -1,7 +1,6 @@
 """`graph.grad` in the place of `jax.grad`."""
 
 import ast
-from functools import partial
 from pathlib import Path
 
 import jax
@@ -11,21 +10,10 @@ import pytest
 from flax import nnx
 from hypothesis import given
 from hypothesis import strategies as st
-from jax.custom_derivatives import SymbolicZero
 
 import jaxbackprop.graph
-from jaxbackprop.graph import UnsupportedPrimitive, grad, trace, value_and_grad
-
-X = jnp.array([0.5, -1.0, 2.0])
-
-
-def assert_same(f, *args, argnums=0):
-    want = jax.grad(f, argnums)(*args)
-    for got in (grad(f, argnums)(*args), jax.jit(grad(f, argnums))(*args)):
-        assert jax.tree.structure(got) == jax.tree.structure(want)
-        for ours, theirs in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
-            assert ours.dtype == theirs.dtype
-            np.testing.assert_allclose(ours, theirs, rtol=2e-6, atol=2e-6)
+from jaxbackprop.graph import grad, value_and_grad
+from tests.graph.compare import X
 
 
 def test_it_stands_in_for_jax_grad():
@@ -106,9 +94,9 @@ def test_gradients_of_gradients_and_batches():
     np.testing.assert_allclose(jax.vmap(grad(f))(xs), jax.vmap(jax.grad(f))(xs), rtol=1e-6)
 
 
-# ---- no autodiff behind it --------------------------------------------------------------------------------
-
 ROOM = Path(jaxbackprop.graph.__file__).parent
+
+
 FORBIDDEN = {
     "grad",
     "vjp",
@@ -159,247 +147,6 @@ def test_it_works_where_jax_has_no_gradient_left(monkeypatch):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
-# ---- calls with rules of their own ------------------------------------------------------------------------
-
-
-def test_relu_has_slope_zero_at_zero():
-    x = jnp.array([-1.0, 0.0, 1.0])
-    assert grad(lambda x: jnp.sum(jax.nn.relu(x)))(x).tolist() == [0, 0, 1]
-    # Its plain body's is another: the two operands of a maximum that is a tie get half each.
-    assert grad(lambda x: jnp.sum(jnp.maximum(x, 0)))(x).tolist() == [0, 0.5, 1]
-    inside = trace(lambda x: jnp.sum(jax.nn.relu(x)), x).forward().backward().inside("relu")
-    assert inside.grads[-1].tolist() == [0, 0, 1]
-
-
-def test_a_custom_jvp_with_symbolic_zeros():
-    @jax.custom_jvp
-    def f(a, b):
-        return a * b
-
-    @partial(f.defjvp, symbolic_zeros=True)
-    def _(primals, tangents):
-        (a, b), (da, db) = primals, tangents
-        slope = jnp.zeros_like(a)
-        if not isinstance(da, SymbolicZero):
-            slope = slope + 3 * da * b
-        if not isinstance(db, SymbolicZero):
-            slope = slope + 5 * db * a
-        return a * b, slope
-
-    def g(a, b):
-        return jnp.sum(f(a, b))
-
-    assert grad(g)(X, 2 * X).tolist() == (6 * X).tolist()
-    assert grad(g, 1)(X, 2 * X).tolist() == (5 * X).tolist()
-
-
-def test_a_custom_jvp_of_several_arguments_results_and_integers():
-    @jax.custom_jvp
-    def f(x, i, y):
-        return x * y, i + 1, jnp.sin(x)
-
-    @f.defjvp
-    def _(primals, tangents):
-        x, i, y = primals
-        dx, di, dy = tangents
-        return f(x, i, y), (7 * dx * y + dy, di, jnp.cos(x) * dx)
-
-    def g(x, y):
-        a, _, b = f(x, 3, y)
-        return jnp.sum(a) + jnp.sum(b * b)
-
-    assert_same(g, X, 2 * X, argnums=(0, 1))
-
-
-def test_a_custom_vjp_with_settings_pytrees_and_none():
-    @partial(jax.custom_vjp, nondiff_argnums=(1,))
-    def f(x, power, pair):
-        return {"y": x["a"] ** power, "z": pair[0] * pair[1]}
-
-    def forward(x, power, pair):
-        return f(x, power, pair), (x["a"], pair)
-
-    def backward(power, residuals, dy):
-        a, pair = residuals
-        return {"a": 10.0 * dy["y"] * a}, (None, dy["z"] * pair[0])
-
-    f.defvjp(forward, backward)
-
-    def g(x, pair):
-        out = f(x, 2, pair)
-        return jnp.sum(out["y"]) + jnp.sum(out["z"])
-
-    assert_same(g, {"a": X}, (X, 3 * X), argnums=(0, 1))
-
-
-def test_a_custom_vjp_with_symbolic_zeros_and_closed_over_values():
-    def outer(x, scale):
-        @jax.custom_vjp
-        def f(a, b):
-            return a * b * scale, b
-
-        def forward(a, b):
-            return (a.value * b.value * scale, b.value), (a.value, b.value, a.perturbed, b.perturbed)
-
-        def backward(residuals, dy):
-            a, b, *_ = residuals
-            first, second = dy
-            assert isinstance(second, SymbolicZero)
-            return first * b * scale, first * a * scale
-
-        f.defvjp(forward, backward, symbolic_zeros=True)
-        return jnp.sum(f(x, x + 1.0)[0])
-
-    assert_same(partial(outer, scale=2.0), X)
-    np.testing.assert_allclose(jax.jit(grad(outer))(X, 2.0), jax.grad(outer)(X, 2.0), rtol=1e-6)
-
-
-# ---- loops, branches, checkpoints -------------------------------------------------------------------------
-
-
-def nested(w, x):
-    def inner(h, a):
-        return jnp.tanh(h @ w + a), h * 2.0
-
-    def outer(h, xs):
-        return jax.lax.scan(jax.checkpoint(inner), h, xs)
-
-    h, ys = jax.lax.scan(outer, jnp.zeros((2, 3)), x, reverse=True, unroll=2)
-    return jnp.sum(h) + jnp.sum(jnp.sin(ys))
-
-
-def test_nested_loops_with_checkpoints():
-    w = jnp.arange(9.0).reshape(3, 3) / 10 - 0.4
-    x = jnp.sin(jnp.arange(120.0)).reshape(4, 5, 2, 3)
-    assert_same(nested, w, x, argnums=(0, 1))
-
-
-def test_a_carry_that_begins_without_a_gradient_and_one_that_loses_it():
-    def f(x):
-        def step(carry, a):
-            h, lost, count = carry
-            return (h + a * h, jnp.zeros_like(lost), count + 1), (h, count)
-
-        (h, lost, _), (along, counts) = jax.lax.scan(step, (jnp.ones(()), x[0], 0), x)
-        return h + lost + jnp.sum(along * counts.astype(jnp.float32))
-
-    assert_same(f, X)
-
-
-def test_loops_whose_results_are_not_all_used_or_that_take_no_step():
-    def unused(x):
-        h, _ = jax.lax.scan(lambda h, a: (h * a, jnp.sin(h)), jnp.ones(()), x)
-        return h
-
-    def along_only(x):
-        return jnp.sum(jax.lax.scan(lambda h, a: (h + 1.0, h * a), jnp.ones(()), x)[1])
-
-    def no_step(x):
-        return jax.lax.scan(lambda h, a: (h * a, h), x[0], x[:0])[0]
-
-    for f in (unused, along_only, no_step):
-        assert_same(f, X)
-
-
-def test_a_loop_with_a_fixed_count_and_branches_in_it():
-    def f(x):
-        def step(i, h):
-            return jax.lax.switch(
-                i % 3, [lambda h: jnp.sin(h) * x, lambda h: h * h, lambda h: jnp.exp(-h) + x], h
-            )
-
-        return jnp.sum(jax.lax.fori_loop(0, 7, step, x))
-
-    assert_same(f, X / 4)
-
-
-def test_branches_of_which_one_has_no_gradient():
-    def f(x, which):
-        return jnp.sum(jax.lax.cond(which, lambda x: jnp.ones_like(x), lambda x: x * x * x, x))
-
-    for which in (True, False):
-        assert_same(partial(f, which=which), X)
-
-
-@pytest.mark.parametrize(
-    "policy", [None, jax.checkpoint_policies.dots_saveable, jax.checkpoint_policies.everything_saveable]
-)
-def test_a_checkpoint_computes_again_what_its_policy_does_not_save(policy):
-    def f(x):
-        return jnp.sum(jax.checkpoint(lambda x: jnp.sin(jnp.sin(x) @ x), policy=policy)(x))
-
-    x = jnp.arange(9.0).reshape(3, 3) / 10
-    assert_same(f, x)
-    text = str(jax.make_jaxpr(grad(f))(x))
-    sines, products = text.count("= sin "), text.count("dot_general[")
-    # Forward: sin, product, sin; back: two products. Again, unless saved: the inner sin, the product.
-    if policy is jax.checkpoint_policies.everything_saveable:
-        assert (sines, products) == (2, 3)
-    else:
-        assert sines > 2
-        assert products == (4 if policy is None else 3)
-
-
-def test_saved_names():
-    from jax.ad_checkpoint import checkpoint_name
-
-    def f(x):
-        policy = jax.checkpoint_policies.save_only_these_names("kept")
-        return jnp.sum(
-            jax.checkpoint(lambda x: jnp.exp(checkpoint_name(jnp.sin(x), "kept")), policy=policy)(x)
-        )
-
-    assert_same(f, X)
-
-
-# ---- what has no rule -------------------------------------------------------------------------------------
-
-
-def test_a_loop_without_a_fixed_count_has_no_way_back():
-    def f(x):
-        return jax.lax.while_loop(lambda c: c < 3.0, lambda c: c * x, x)
-
-    assert trace(f, 1.5).forward().value == pytest.approx(3.375)
-    with pytest.raises(UnsupportedPrimitive, match=r"'while' \(.*test_grad.py:\d+ .*fori_loop"):
-        grad(f)(1.5)
-
-
-def unsupported(x):
-    return jnp.sum(jnp.linalg.eigh(x)[0])
-
-
-def test_a_primitive_without_a_rule_is_named_with_its_line():
-    x = jnp.eye(3)
-    run = trace(unsupported, x).forward()
-    assert run.value == 3
-    with pytest.raises(
-        UnsupportedPrimitive, match=r"'eigh' \(.*test_grad.py:\d+ .*register_rule\('eigh', rule\)"
-    ) as e:
-        run.backward()
-    assert e.value.primitive == "eigh"
-    assert e.value.source.function == "unsupported"
-
-
-def test_a_primitive_without_a_rule_inside_a_loop_still_goes_forward():
-    def f(x):
-        return jax.lax.scan(lambda c, _: (c * unsupported(x), None), jnp.ones(()), length=2)[0]
-
-    run = trace(f, jnp.eye(3)).forward()
-    assert run.value == 9
-    with pytest.raises(UnsupportedPrimitive, match="eigh"):
-        run.backward()
-
-
-def test_where_no_gradient_flows_no_rule_is_needed():
-    assert grad(lambda x: jnp.sum(x) * unsupported(jnp.eye(3)))(X).tolist() == [3, 3, 3]
-    assert (
-        grad(lambda x: jnp.sum(x) * unsupported(jax.lax.stop_gradient(jnp.diag(x))))(X).tolist() == [1.5] * 3
-    )
-
-
-# ---- models -----------------------------------------------------------------------------------------------
-
-
 def test_a_model_as_the_argument_and_as_its_state():
     model = nnx.Linear(3, 2, rngs=nnx.Rngs(0))
     x = jnp.stack([X, 2 * X])
@@ -417,9 +164,9 @@ def test_a_model_as_the_argument_and_as_its_state():
     assert isinstance(got, nnx.Linear)
 
 
-# ---- any program ------------------------------------------------------------------------------------------
-
 UNARY = (jnp.sin, jnp.tanh, lambda a: jnp.exp(-a * a), lambda a: a[::-1], jax.nn.softplus, jnp.cumsum)
+
+
 BINARY = (jnp.multiply, jnp.add, jnp.subtract, jnp.maximum, lambda a, b: jnp.where(a > b, a, b * 0.5))
 
 
@@ -444,16 +191,3 @@ def test_any_program_has_jax_grads_gradient(steps, looped):
         for ours, theirs in zip(grad(f, (0, 1))(*args), jax.grad(f, (0, 1))(*args), strict=True):
             scale = float(jnp.max(jnp.abs(theirs)))
             np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12 * scale + 1e-300)
-
-
-def test_the_winner_of_a_window_with_nan_is_that_of_jax_grad():
-    random = np.random.default_rng(0)
-    x = random.integers(-2, 3, (3, 6, 7, 2)).astype(np.float32)
-    x[random.random(x.shape) < 0.15] = np.nan
-    x[random.random(x.shape) < 0.1] = -np.inf
-    w = random.standard_normal((3, 3, 4, 2), np.float32)
-
-    def f(x):
-        return jnp.sum(w * nnx.max_pool(x, (2, 2), (2, 2), "SAME"))
-
-    np.testing.assert_array_equal(jax.jit(grad(f))(x), jax.grad(f)(x))

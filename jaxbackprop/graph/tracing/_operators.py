@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 
-from jaxbackprop.ops.catalogue import Operator
+from jaxbackprop.ops.catalogue import CATALOGUE, Operator
+
+_OPERATORS = {row.name: row for row in CATALOGUE}
 
 
 def operator_called(callers: Sequence[str]) -> Operator | None:
@@ -14,12 +15,4 @@ def operator_called(callers: Sequence[str]) -> Operator | None:
     Args:
         callers: the functions of this package that call it, innermost first.
     """
-    known = _operators()
-    return next((known[name] for name in callers if name in known), None)
-
-
-@functools.cache
-def _operators() -> dict[str, Operator]:
-    from jaxbackprop.ops.catalogue import CATALOGUE
-
-    return {row.name: row for row in CATALOGUE}
+    return next((_OPERATORS[name] for name in callers if name in _OPERATORS), None)
