@@ -1,4 +1,4 @@
-"""What commands write: files, whole or not at all and refused beforehand, and tables that no terminal cuts."""
+"""What commands write: files, whole or not at all and refused beforehand; tables that no terminal cuts."""
 
 from __future__ import annotations
 
@@ -83,16 +83,21 @@ def write_text(path: str, text: str, flag: str = "--json") -> None:
         raise type(error)(f"{flag} {path}: {error.strerror or error}") from None
 
 
-def print_whole(console: Console, table: Table) -> None:
+def print_whole(console: Console, table: Table, *, highlight: bool | None = None) -> None:
     """Prints a table, and widens the console for it where that is narrower.
 
     On a narrow terminal whole lines wrap; cut columns would lose figures.
+
+    Args:
+        console: where to.
+        table: which.
+        highlight: whether numbers stand out; None leaves it to the console.
     """
     from rich.measure import Measurement
 
     unbounded = console.options.update(width=10_000)
     console.width = max(console.width, Measurement.get(console, unbounded, table).maximum)
-    console.print(table)
+    console.print(table, highlight=highlight)
 
 
 def _plain(value: Any) -> Any:

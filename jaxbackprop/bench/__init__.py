@@ -19,10 +19,7 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     names={
         "_check": ("check",),
-        "_command": (
-            "NAMES",
-            "run",
-        ),
+        "_command": ("NAMES", "run"),
         "_graph": ("graph",),
         "_ner": ("ner",),
         "_report": ("CannotBench",),

@@ -14,18 +14,19 @@ import jax
 from rich.console import Console
 from rich.table import Table
 
+from jaxbackprop._errors import CannotRun
+from jaxbackprop._imports import import_module, importable_from_here
 from jaxbackprop._output import write_json
 from jaxbackprop.check import Report
-from jaxbackprop.commands._targets import import_module, importable_from_here
 from jaxbackprop.diagnose import Mistake
 
 from ._check_rows import json_rows, rows_of
 from ._checkers import CHECKERS, Case, Checker, Failed
 from ._one_entry import FINDERS, RULES, OneEntry
 from ._plot import write_plot
-from ._report import refuse_bad_paths
+from ._report import CannotBench, refuse_bad_paths
 
-# The labelled rules of this repository's tests.
+# The labelled rules of this repository's tests, which no wheel holds.
 CORPUS = "tests.check.corpus"
 
 
@@ -69,7 +70,7 @@ def check(
         The figures.
 
     Raises:
-        ValueError: where there is no such corpus or family, limit is below 1, or plot_path has a bad suffix.
+        CannotBench: where there is no such corpus or family, limit is below 1, or plot_path has a bad suffix.
         OSError: where a file cannot be written.
     """
     refuse_bad_paths(json_path, plot_path)
@@ -116,14 +117,19 @@ def check(
 
 def _cases(corpus: str, only: Sequence[str], limit: int | None) -> list[Case]:
     if limit is not None and limit < 1:
-        raise ValueError(f"--limit must be at least 1, not {limit}")
+        raise CannotBench(f"--limit must be at least 1, not {limit}")
     with importable_from_here():
-        cases: list[Case] = list(getattr(import_module(corpus), "CASES", ()))
+        try:
+            module = import_module(corpus)
+        except CannotRun as error:
+            where = "; it is in a checkout of the repository: run there, or name another --corpus"
+            raise CannotBench(f"{error}{where if corpus == CORPUS else ''}") from None
+        cases: list[Case] = list(getattr(module, "CASES", ()))
     if not cases:
-        raise ValueError(f"--corpus {corpus} has no CASES")
+        raise CannotBench(f"--corpus {corpus} has no CASES")
     families = dict.fromkeys(case.name.partition("/")[0] for case in cases)
     if unknown := set(only) - set(families):
-        raise ValueError(f"--only {min(unknown)}: the corpus has {', '.join(families)}")
+        raise CannotBench(f"--only {min(unknown)}: the corpus has {', '.join(families)}")
     if only:
         cases = [case for case in cases if case.name.partition("/")[0] in only]
     if limit is not None and limit < len(cases):

@@ -12,7 +12,8 @@ from rich.console import Console
 
 from jaxbackprop._output import print_whole, write_json
 
-from ._measure import Curve, Limits, Row, limits, wait_until_idle
+from ._machine import Limits, limits, wait_until_idle
+from ._measure import Curve, Row
 from ._plot import write_plot
 from ._report import CannotBench, refuse_bad_paths, summary, table_of
 from ._torch import torch_device, torch_gemm
@@ -119,8 +120,8 @@ def _check(
 
     try:
         found = check(CORPUS, limit=_SOME_RULES, console=console)
-    except ValueError as error:
-        say(f"check: the labelled rules are those of the repository's tests, left out ({error})")
+    except CannotBench as error:
+        say(f"check: left out ({error})")
         return [], [], []
     rows = rows_of(found)
     show("check", rows, console)
@@ -131,7 +132,7 @@ def show(name: str, rows: Sequence[Row], console: Console) -> None:
     """A benchmark's table."""
     console.print(name, style="bold", highlight=False)
     if rows:
-        print_whole(console, table_of(rows))
+        print_whole(console, table_of(rows), highlight=False)
     else:
         console.print("nothing to be measured here", highlight=False)
     console.print()

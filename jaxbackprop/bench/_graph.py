@@ -18,6 +18,7 @@ from jaxbackprop._output import refuse_unwritable, write_json
 
 from ._graph_functions import FUNCTIONS, Function
 from ._memory import temporary_bytes
+from ._report import CannotBench
 
 # A sample is so long that the clock does not matter, and there are so many of them.
 _SAMPLE_SECONDS, _FEWEST, _MOST, _SECONDS = 0.002, 15, 101, 0.5
@@ -72,7 +73,7 @@ def graph(
         A row a function: times in milliseconds, the ratio of times (above 1 the graph's is faster), bytes.
 
     Raises:
-        ValueError: where only names no group and no function.
+        CannotBench: where only names no group and no function.
         OSError: where json_path cannot be written.
     """
     if json_path is not None:
@@ -100,7 +101,7 @@ def _chosen(only: Sequence[str]) -> list[Function]:
     groups = dict.fromkeys(function.group for function in FUNCTIONS)
     names = {function.name for function in FUNCTIONS}
     if unknown := [name for name in only if name not in groups and name not in names]:
-        raise ValueError(f"--only {unknown[0]}: the groups are {', '.join(groups)}")
+        raise CannotBench(f"--only {unknown[0]}: the groups are {', '.join(groups)}")
     return [f for f in FUNCTIONS if not only or f.group in only or f.name in only]
 
 

@@ -16,11 +16,11 @@ import optax
 
 from jaxbackprop import ops
 
-from ._measure import Curve, Limits, Peer, Row, bytes_row, side_by_side, waiting
-from ._memory import temporary_bytes
+from ._machine import Limits
+from ._measure import Curve, Peer, Row, side_by_side, waiting
+from ._memory import temporary_rows
 from ._torch import to_its_end, torch_device
 
-Compiled = Any
 Chunk = Literal["lean", "auto", "fast"]
 AUTODIFF, TORCH, TORCH_CHUNKED = "jax.grad of optax's loss", "torch", "torch linear_cross_entropy in chunks"
 _TOKENS, _INPUTS, _CLASSES = 4096, 256, 50_000
@@ -87,9 +87,7 @@ def at_size(
         found += side_by_side(
             "head", case, Peer("ours", waiting(program, given)), peers, seconds=seconds, bound_ms=bound
         )
-        taken, others = temporary_bytes(program), temporary_bytes(dense)
-        if taken is not None and others is not None:
-            found.append(bytes_row("head", f"{case}: temporary memory", AUTODIFF, taken, others, memory_bar))
+        found += temporary_rows("head", case, AUTODIFF, program, dense, memory_bar)
     return found
 
 
@@ -146,7 +144,7 @@ def autodiff_loss(x: jax.Array, W: jax.Array, labels: jax.Array) -> jax.Array:
     return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(x @ W.T, labels))
 
 
-def compiled(loss: Callable[..., jax.Array], given: Sequence[jax.Array]) -> Compiled:
+def compiled(loss: Callable[..., jax.Array], given: Sequence[jax.Array]) -> jax.stages.Compiled:
     """The loss and its gradients by x and W."""
     return jax.jit(jax.value_and_grad(loss, (0, 1))).lower(*given).compile()
 

@@ -10,10 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from ._machine import Crowd, crowded
-from ._machine import Limits as Limits
-from ._machine import limits as limits
-from ._machine import wait_until_idle as wait_until_idle
-from ._memory import peak_memory as peak_memory
 
 # A sample is so long that the clock does not matter, and there are so many of them.
 _SAMPLE_SECONDS, _FEWEST, _MOST = 0.05, 5, 101

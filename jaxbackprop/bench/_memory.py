@@ -1,4 +1,4 @@
-"""Memory: the peak of a process that does one thing, and what a compiled program sets aside."""
+"""Memory: what a compiled program sets aside, and the peak of a process that does one thing."""
 
 from __future__ import annotations
 
@@ -6,15 +6,45 @@ import importlib
 import os
 import subprocess
 import sys
-from typing import Any
+from typing import TYPE_CHECKING
+
+from ._measure import Row, bytes_row
+
+# The process whose peak is measured imports this file, and jax only if what it does needs it.
+if TYPE_CHECKING:
+    import jax
 
 _PROGRAM = "import sys; from jaxbackprop.bench._memory import _report; _report(*sys.argv[1:])"
 
 
-def temporary_bytes(compiled: Any) -> int | None:
+def temporary_bytes(program: jax.stages.Compiled) -> int | None:
     """What XLA sets aside for a program besides arguments and results; None where it does not say."""
-    analysis = compiled.memory_analysis()
+    analysis = program.memory_analysis()
     return None if analysis is None else int(analysis.temp_size_in_bytes)
+
+
+def temporary_rows(
+    benchmark: str,
+    case: str,
+    peer: str,
+    ours: jax.stages.Compiled,
+    other: jax.stages.Compiled,
+    bar: float | None = None,
+) -> list[Row]:
+    """A row of the temporary memory of two programs; none where XLA does not say.
+
+    Args:
+        benchmark: see `Row`.
+        case: see `Row`.
+        peer: see `Row`.
+        ours: the one program.
+        other: the peer's.
+        bar: the smallest ratio that is asked for.
+    """
+    mine, theirs = temporary_bytes(ours), temporary_bytes(other)
+    if mine is None or theirs is None:
+        return []
+    return [bytes_row(benchmark, f"{case}: temporary memory", peer, mine, theirs, bar)]
 
 
 def peak_memory(target: str, *args: str) -> int:

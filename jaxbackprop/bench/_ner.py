@@ -18,6 +18,7 @@ from jaxbackprop.train import Config
 
 from ._bootstrap import f1_of, paired_bootstrap
 from ._crf import crf_baseline
+from ._report import CannotBench
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,21 +38,24 @@ def ner(config: Config, *, seeds: int, console: Console) -> dict[str, Any]:
         The figures: F1 of every run, of the CRF, their difference and its interval, and seconds.
 
     Raises:
-        ValueError: seeds is below 1, or there are no test sentences.
-        MissingExtra: the default data or sklearn-crfsuite is not installed.
+        CannotBench: seeds is below 1, there are no test sentences, or sklearn-crfsuite is not installed.
+        MissingExtra: the default data is not installed.
     """
     if seeds < 1:
-        raise ValueError(f"--seeds must be at least 1, not {seeds}")
+        raise CannotBench(f"--seeds must be at least 1, not {seeds}")
     if config.train is None:
         corpus = default_corpus()
     elif config.dev is None or config.test is None:
-        raise ValueError("--train needs --dev and --test: the comparison is on test sentences")
+        raise CannotBench("--train needs --dev and --test: the comparison is on test sentences")
     else:
         corpus = read_corpus(config.train, config.dev, config.test)
     gold = [sentence.tags for sentence in corpus.test]
 
     began = time.perf_counter()
-    crf = crf_baseline(corpus)
+    try:
+        crf = crf_baseline(corpus)
+    except (ImportError, ValueError) as error:
+        raise CannotBench(str(error)) from None
     crf_seconds = time.perf_counter() - began
     console.print(
         f"CRF, c1 {crf.c1} and c2 {crf.c2} by development F1 {crf.dev_f1:.4f}: test F1 {crf.test_f1:.4f}"

@@ -18,8 +18,9 @@ from jaxbackprop.ops.catalogue import CATALOGUE, Case, Operator
 from jaxbackprop.verify import enlarged, kept_bytes
 
 from ._graph_functions._ours import operator_function
-from ._measure import Limits, Peer, Row, bytes_row, side_by_side
-from ._memory import temporary_bytes
+from ._machine import Limits
+from ._measure import Peer, Row, bytes_row, side_by_side
+from ._memory import temporary_rows
 
 AUTODIFF = "jax.grad, usual formula"
 # Numbers in the largest argument: beyond the caches where entries do not mix, else a call of a millisecond or
@@ -78,9 +79,7 @@ def of_operator(
         seconds=seconds,
         bound_ms=_bound_ms((ours, peer), limits),
     )
-    taken, peers = temporary_bytes(ours), temporary_bytes(peer)
-    if taken is not None and peers is not None:
-        found.append(bytes_row("ops", f"{said}: temporary memory", AUTODIFF, taken, peers))
+    found += temporary_rows("ops", said, AUTODIFF, ours, peer)
     return [*found, kept_row(row)]
 
 

@@ -18,8 +18,9 @@ from jax import lax
 
 from jaxbackprop import ops
 
-from ._measure import Curve, Limits, Peer, Row, bytes_row, side_by_side, waiting
-from ._memory import temporary_bytes
+from ._machine import Limits
+from ._measure import Curve, Peer, Row, bytes_row, side_by_side, waiting
+from ._memory import temporary_bytes, temporary_rows
 from ._torch import to_its_end, torch_device
 
 OURS, SCAN, TORCH = "ours", "jax.grad of lax.scan", "torch nn.RNN"
@@ -102,11 +103,8 @@ def at_length(
         seconds=seconds,
         bound_ms=1e3 * operations / limits.gemm,
     )
-    taken = temporary_bytes(ours)
     for name, peer in ((SCAN, scan), (TIME_FIRST, time_first)):
-        others = temporary_bytes(peer)
-        if taken is not None and others is not None:
-            found.append(bytes_row("rnn", f"{case}: temporary memory", name, taken, others, _LESS_MEMORY))
+        found += temporary_rows("rnn", case, name, ours, peer, _LESS_MEMORY)
     return found
 
 
@@ -226,7 +224,7 @@ def last_state_bytes(steps: int, sequences: int, units: int, name: str) -> int |
     return temporary_bytes(_compiled(gradients_of(of_all[name]), given))
 
 
-def _best_unrolled(given: Sequence[jax.Array]) -> tuple[int, Any]:
+def _best_unrolled(given: Sequence[jax.Array]) -> tuple[int, jax.stages.Compiled]:
     """The number of steps a round of the fastest scan, and that scan, compiled."""
     scans = {
         unroll: _compiled(gradients_of(functools.partial(scan_states, unroll=unroll)), given)
@@ -242,5 +240,5 @@ def _best_unrolled(given: Sequence[jax.Array]) -> tuple[int, Any]:
     return unroll, scans[unroll]
 
 
-def _compiled(function: Callable[..., Any], given: Sequence[Any]) -> Any:
+def _compiled(function: Callable[..., Any], given: Sequence[Any]) -> jax.stages.Compiled:
     return jax.jit(function).lower(*given).compile()

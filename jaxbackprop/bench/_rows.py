@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._measure import Curve, Limits, Peer, Row, bytes_row, peak_memory, side_by_side
-from ._memory import temporary_bytes
+from ._machine import Limits
+from ._measure import Curve, Peer, Row, bytes_row, side_by_side
+from ._memory import peak_memory, temporary_bytes, temporary_rows
 from ._row_peers import (
     CLASSES,
     COLUMNS,
@@ -125,14 +126,15 @@ def memory(name: str, size: int, batch: int) -> list[Row]:
     """What a step takes beside its arguments, and how much of table and state it copies."""
     case = f"{_CALLED[name]}, V = {size:,}, batch {batch}"
     found = []
-    taken, others = (
-        temporary_bytes(step.lower(*abstract(optimizer, size, batch)).compile())
+    ours, peer = (
+        step.lower(*abstract(optimizer, size, batch)).compile()
         for optimizer, step in (by_rows(name), dense(name))
     )
-    if taken is not None and others is not None:
+    taken = temporary_bytes(ours)
+    if taken is not None:
         said = f"{case}: temporary memory"
         found.append(bytes_row("rows", said, "10 MB allowed", taken, _TEMPORARIES, 1.0))
-        found.append(bytes_row("rows", said, "optax dense", taken, others))
+    found += temporary_rows("rows", case, "optax dense", ours, peer)
     copied, whole = not_in_place(name, size, batch)
     found.append(bytes_row("rows", f"{case}: not updated in place", "table and state", copied, whole, whole))
     return found

@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ._measure import Limits, Row
+from ._machine import Limits
+from ._measure import Row
 
 HELP_BAR_MS, TRAIN_BAR_MS = 300.0, 2500.0
 _HELPS, _TRAININGS = 9, 5
@@ -109,8 +110,9 @@ def end_after_a_step() -> None:
     """In the fresh process, before the command runs: has the training loop end it after the first step."""
     import jax
 
-    from jaxbackprop.data import batch_indices as indices_of
-    from jaxbackprop.train import _loop
+    from jaxbackprop import data
+
+    indices_of = data.batch_indices
 
     def batch_indices(seed: int, step: int, **sizes: Any) -> Any:
         if step:
@@ -120,14 +122,15 @@ def end_after_a_step() -> None:
             os._exit(0)
         return indices_of(seed, step, **sizes)
 
-    _loop.__dict__["batch_indices"] = batch_indices
+    # The training loop imports it later.
+    data.__dict__["batch_indices"] = batch_indices
 
 
 def _environment(cache: Path) -> dict[str, str]:
     """The user's, but for a compilation cache of our own."""
-    from jaxbackprop.train._compilation_cache import OFF
+    from jaxbackprop.train import NO_COMPILATION_CACHE
 
-    dropped = (OFF, "JAX_COMPILATION_CACHE_DIR")
+    dropped = (NO_COMPILATION_CACHE, "JAX_COMPILATION_CACHE_DIR")
     inherited = {name: value for name, value in os.environ.items() if name not in dropped}
     return inherited | {"XDG_CACHE_HOME": str(cache)}
 

@@ -15,8 +15,9 @@ from flax import nnx
 from jaxbackprop.models import WindowNER, window_ner_loss
 from jaxbackprop.train import Config, RowUpdates, init_state, make_optimizer, make_row_optimizer, make_step
 
-from ._measure import Curve, Limits, Peer, Row, bytes_row, side_by_side
-from ._memory import temporary_bytes
+from ._machine import Limits
+from ._measure import Curve, Peer, Row, side_by_side
+from ._memory import temporary_rows
 
 FLAX = "plain flax, jax.grad"
 _WORDS, _SHAPES, _AFFIXES, _TAGS, _WORD_DIM = 5_000, 8, 1_000, 21, 50
@@ -94,9 +95,7 @@ def train(limits: Limits, say: Callable[[str], None]) -> list[Row]:
         mine, theirs = (1e3 * batch / time for time in (rows[0].ours, rows[0].other))
         say(f"train, words a second in batches of {batch:,}: ours {mine:,.0f}, plain flax {theirs:,.0f}")
         found += rows
-        taken, peers = ours.temporary_bytes, peer.temporary_bytes
-        if taken is not None and peers is not None:
-            found.append(bytes_row("train", f"{case}: temporary memory", FLAX, taken, peers))
+        found += temporary_rows("train", case, FLAX, ours.program, peer.program)
     return found
 
 
@@ -119,6 +118,9 @@ class Stepper:
     Args:
         name: "ours" or `FLAX`.
         batch: words a step.
+
+    Attributes:
+        program: the step, compiled.
     """
 
     def __init__(self, name: str, batch: int) -> None:
@@ -139,7 +141,7 @@ class Stepper:
         self._data = {name: jnp.asarray(rows) for name, rows in _examples().items()}
         self._indices = np.random.default_rng(1).permutation(_EXAMPLES)[:batch].astype(np.int32)
         arguments = (self._state, self._constants, self._data, self._indices)
-        self._step = jax.jit(step, donate_argnums=0).lower(*arguments).compile()
+        self.program = jax.jit(step, donate_argnums=0).lower(*arguments).compile()
         self._inputs = int(model.hidden.kernel.shape[0])
         self._units, self._batch = config.hidden, batch
 
@@ -148,14 +150,9 @@ class Stepper:
         """Of the matrix products alone: forward, and backward for weights and inputs."""
         return 3 * 2 * self._batch * self._units * (self._inputs + _TAGS)
 
-    @property
-    def temporary_bytes(self) -> int | None:
-        """What XLA takes beside arguments and results; None where it does not say."""
-        return temporary_bytes(self._step)
-
     def __call__(self) -> None:
         """Makes a step and waits for its end."""
-        self._state = self._step(self._state, self._constants, self._data, self._indices)
+        self._state = self.program(self._state, self._constants, self._data, self._indices)
         jax.block_until_ready(self._state)
 
     def peer(self) -> Peer:

@@ -1,128 +1,77 @@
-"""The command: examines a function or a trained run, prints, writes the picture, the page and the figures."""
+"""`jaxbackprop doctor`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+import argparse
 
-from rich.console import Console
+from ._options import (
+    ARGUMENTS_HELP,
+    WITHOUT_ARGUMENTS_HELP,
+    Commands,
+    add_arg,
+    add_command,
+    add_json,
+    add_seed,
+    examples_help,
+    refuse_negative_seed,
+)
+from ._output import make_console, warn
 
-from jaxbackprop._output import refuse_files, write_json, write_text
-from jaxbackprop.check import CannotCheck
-from jaxbackprop.doctor import Report, examine
-from jaxbackprop.graph.render import error_text, page
+_TARGET = (
+    "package.module:loss, any function of JAX arrays (Class.method too); or a run folder that "
+    "`jaxbackprop train` made"
+)
+_EXAMPLES = (
+    "jaxbackprop doctor my_package.models:loss --arg \"{'W': f32[3,4]}\" --arg 'f32[32,3]'",
+    "jaxbackprop doctor my_package.models:loss --plot health.png --json health.json",
+    "jaxbackprop doctor my_package.models:loss --html health.html",
+    "jaxbackprop doctor runs/20250101-120000",
+    "jaxbackprop doctor runs/20250101-120000 --data dev.conll",
+)
+_EPILOG = f"""\
+Prints what is wrong, most serious first, each with the node, the figure and a remedy; then what was
+measured of every layer and activation: norms of values and gradients, saturated and dead units.
+The first argument that is a dict or a list holds the parameters; where none is, all are.
 
-from ._traced import drawn_call, trace_call
-from ._trained_runs import examine_run
+{ARGUMENTS_HELP}
 
-_PICTURES = (".png", ".svg", ".pdf")
+{WITHOUT_ARGUMENTS_HELP}
+A run is examined with the loss of its training, on sentences of --data, or of its training data.
 
+exit status: 0 healthy, 1 findings, 2 cannot be examined
 
-class CannotExamine(Exception):
-    """There is nothing to examine, or it cannot be; the message says why."""
-
-
-def run(
-    target: str,
-    texts: Sequence[str] | None = None,
-    *,
-    data: str | None = None,
-    plot: str | None = None,
-    html: str | None = None,
-    json_path: str | None = None,
-    seed: int = 0,
-    console: Console,
-    warn: Callable[[str], None],
-) -> int:
-    """Examines, prints, and returns the command's exit status: 0, or 1 where there is a finding.
-
-    Args:
-        target: "package.module:function", or a run folder.
-        texts: arguments of a function, each as `check` reads it; None to ask CHECK_ARGUMENTS or the
-            annotations.
-        data: for a run: a file of tagged sentences; None takes its training data.
-        plot: file for the picture, written whole or not at all.
-        html: file for the page of the graph, its nodes marked by the findings, likewise.
-        json_path: file for the figures, likewise.
-        seed: of the draws.
-        console: where to print.
-        warn: told, in one line, what is amiss with a run but does not keep it from being examined.
-
-    Raises:
-        CannotExamine: where target is no such function or run, or it cannot be examined.
-        RunError: where a run folder is damaged.
-        DataError: where data is not what it should be.
-        OSError: where a file cannot be read or written.
-    """
-    refuse_files([("--plot", plot), ("--html", html), ("--json", json_path)])
-    if plot is not None and Path(plot).suffix.lower() not in _PICTURES:
-        raise CannotExamine(f"--plot {plot}: its name must end in {', '.join(_PICTURES)}")
-    if _is_run(target):
-        if texts is not None:
-            raise CannotExamine(f"--arg is for a function; {target} is a run")
-        report = examine_run(target, data, seed, warn)
-        text = None if html is None else _page(report)
-    else:
-        if data is not None:
-            raise CannotExamine(f"--data is for a run; {target} is a function")
-        report, text = _examine_function(target, texts, seed, shown=html is not None)
-    # Page and picture are made before a figure is written: where one cannot be made, none is there.
-    if plot is not None:
-        _write_picture(report, plot)
-    if html is not None and text is not None:
-        write_text(html, text, "--html")
-    if json_path is not None:
-        write_json(json_path, report.to_dict())
-    # In a pipe as lines of text: rendered, they would be filled up to a width that a pipe does not have.
-    console.print(report if console.is_terminal else str(report), soft_wrap=True, markup=False)
-    for flag_path in (plot, html, json_path):
-        if flag_path is not None:
-            console.print(f"wrote {flag_path}", soft_wrap=True, markup=False)
-    return 0 if report.healthy else 1
+{examples_help(_EXAMPLES)}"""
 
 
-def _is_run(target: str) -> bool:
-    return ":" not in target or Path(target).is_dir()
+def add_parser(commands: Commands) -> None:
+    """Adds the command and its flags."""
+    text = "say where a model's gradient vanishes, explodes, dies or turns nan"
+    parser = add_command(commands, "doctor", text, run, _EPILOG)
+    parser.add_argument("target", metavar="TARGET", help=_TARGET)
+    add_arg(parser)
+    parser.add_argument("--data", metavar="FILE", help="tagged sentences to examine a run on")
+    parser.add_argument("--plot", metavar="FILE", help="write a picture to FILE")
+    parser.add_argument(
+        "--html", metavar="FILE", help="write the graph to FILE, a page with the findings at their nodes"
+    )
+    add_json(parser, "the findings and all figures")
+    add_seed(parser)
 
 
-def _examine_function(
-    target: str, texts: Sequence[str] | None, seed: int, *, shown: bool
-) -> tuple[Report, str | None]:
-    """The report, and the page where it is to be shown."""
-    try:
-        with drawn_call(target, texts, seed) as (function, args, kwargs):
-            report = _examined(function, target, args, kwargs)
-            return report, _page(report) if shown else None
-    except CannotCheck as error:
-        raise CannotExamine(str(error)) from None
+def run(arguments: argparse.Namespace) -> int:
+    """Examines: 0, or 1 where there is a finding."""
+    refuse_negative_seed(arguments)
 
+    from ._doctor_target import examine_target
 
-def _examined(f: Callable[..., Any], target: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Report:
-    try:
-        graph = trace_call(f, args, kwargs)
-    # JAX raises errors of many kinds where a function is none of arrays.
-    except Exception as error:
-        raise CannotExamine(f"{target} cannot be traced: {error_text(error)}") from None
-    if graph.error is not None:
-        raise CannotExamine(f"{target} failed while it was traced: {error_text(graph.error)}")
-    try:
-        return examine(graph)
-    # It may call back to its author's code, and a rule may be its author's too.
-    except Exception as error:
-        raise CannotExamine(f"{target} cannot be examined: {error_text(error)}") from None
-
-
-def _page(report: Report) -> str:
-    try:
-        return page(report.graph, health=report)
-    # The pass is walked once more, and may call back to its author's code.
-    except Exception as error:
-        raise CannotExamine(f"--html: there is no page of {report.name}: {error_text(error)}") from None
-
-
-def _write_picture(report: Report, path: str) -> None:
-    try:
-        report.plot(path)
-    except OSError as error:
-        raise type(error)(f"--plot {path}: {error.strerror or error}") from None
+    return examine_target(
+        arguments.target,
+        arguments.arg,
+        data=arguments.data,
+        plot=arguments.plot,
+        html=arguments.html,
+        json_path=arguments.json,
+        seed=arguments.seed,
+        console=make_console(),
+        warn=warn,
+    )

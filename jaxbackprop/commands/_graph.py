@@ -1,129 +1,96 @@
-"""The command: traces a function, walks its graph forward and backward, prints or writes what came of it."""
+"""`jaxbackprop graph`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import argparse
 
-import jax
-import jax.numpy as jnp
-from rich.console import Console
+from jaxbackprop._errors import CannotRun
 
-from jaxbackprop._output import refuse_files, write_text
-from jaxbackprop.check import CannotCheck
-from jaxbackprop.graph import Backward, Graph, Run, UnsupportedPrimitive
-from jaxbackprop.graph.render import Passes, error_text, page
+from ._options import (
+    ARGUMENTS_HELP,
+    WITHOUT_ARGUMENTS_HELP,
+    Commands,
+    add_arg,
+    add_command,
+    add_json,
+    add_seed,
+    examples_help,
+    refuse_negative_seed,
+)
+from ._output import make_console
 
-from ._graph_table import print_cost, print_table
-from ._traced import drawn_call, trace_call
+_EXAMPLES = (
+    "jaxbackprop graph my_package.losses:loss --arg 'f32[4,5]' --arg 'i32[4]<5'",
+    "jaxbackprop graph my_package.gates:f --arg 1.0 --arg 2.0 --arg 0.0 --html f.html",
+    "jaxbackprop graph my_package.models:loss --arg \"{'W': f32[3,4]}\" --arg 'f32[2,4]' --json loss.json",
+)
+_EPILOG = f"""\
+Without --html, --svg, --dot or --json: a table of the nodes in topological order, with the value
+and the gradient of each, and what both passes cost.
 
-_STARTS_WITH_ONES = "the result is not one floating-point number: the backward pass starts with ones"
+{ARGUMENTS_HELP}
+  Arrays, keys and numbers with a point are inputs of the graph; other settings are fixed.
+
+{WITHOUT_ARGUMENTS_HELP}
+
+exit status: 0; 2 where there is no graph, or not all of it: where the function raised an error the
+graph ends there, where a primitive has no rule there are no gradients, and what is known is shown
+and written all the same
+
+{examples_help(_EXAMPLES)}"""
 
 
-class CannotGraph(Exception):
-    """There is no graph, or not all of it; the message says why."""
+def add_parser(commands: Commands) -> None:
+    """Adds the command and its flags."""
+    text = "show the computation graph of a function, forward and backward"
+    parser = add_command(commands, "graph", text, run, _EPILOG)
+    parser.add_argument(
+        "target",
+        metavar="TARGET",
+        nargs="?",
+        help="package.module:f, any function of JAX arrays (Class.method too)",
+    )
+    add_arg(parser)
+    parser.add_argument("--html", metavar="FILE", help="write a page that steps through it to FILE")
+    parser.add_argument("--svg", metavar="FILE", help="write a picture to FILE")
+    parser.add_argument("--dot", metavar="FILE", help="write it in Graphviz's language to FILE")
+    add_json(parser, "nodes, edges, values and gradients")
+    add_seed(parser)
+    parser.add_argument(
+        "--examples", metavar="DIR", help="instead write three example pages, of the lecture's networks"
+    )
 
 
-def run(
-    target: str,
-    texts: Sequence[str] | None = None,
-    *,
-    html: str | None = None,
-    svg: str | None = None,
-    dot: str | None = None,
-    json_path: str | None = None,
-    seed: int = 0,
-    console: Console,
-) -> int:
-    """Prints the graph as a table or writes it to files, and returns the command's exit status, 0.
+def run(arguments: argparse.Namespace) -> int:
+    """Shows the graph of a function, or writes the example pages."""
+    refuse_negative_seed(arguments)
+    if arguments.examples is not None:
+        return _write_examples(arguments)
+    if arguments.target is None:
+        raise CannotRun("the following arguments are required: TARGET")
 
-    Args:
-        target: "package.module:function".
-        texts: arguments, each as `check` reads it; None to ask CHECK_ARGUMENTS or the annotations.
-        html: file for the page, written whole or not at all; so are the others.
-        svg: file for the picture.
-        dot: file in Graphviz's language.
-        json_path: file for the figures.
-        seed: of the draws.
-        console: where to print.
+    from ._graph_passes import show_graph
 
-    Raises:
-        CannotGraph: where there is no graph; and, when what is known of it has been printed or written, where
-            the function failed while it was traced, or a pass could not be made.
-        OSError: where a file cannot be written.
-    """
-    asked = (("--html", html), ("--svg", svg), ("--dot", dot), ("--json", json_path))
-    files = [(flag, path) for flag, path in asked if path]
-    refuse_files(files)
-    try:
-        with drawn_call(target, texts, seed) as (function, args, kwargs):
-            graph, made, problem, remark = _walked(function, target, args, kwargs)
-            _show(graph, made, files, remark, console)
-    except CannotCheck as error:
-        raise CannotGraph(str(error)) from None
-    if problem is not None:
-        raise CannotGraph(problem)
+    show_graph(
+        arguments.target,
+        arguments.arg,
+        html=arguments.html,
+        svg=arguments.svg,
+        dot=arguments.dot,
+        json_path=arguments.json,
+        seed=arguments.seed,
+        console=make_console(),
+    )
     return 0
 
 
-def _walked(
-    f: Callable[..., Any], target: str, args: Sequence[Any], kwargs: dict[str, Any]
-) -> tuple[Graph, Run | Backward | None, str | None, str]:
-    """The graph, the passes as far as they could be made, what stood in the way, and what to say of them."""
-    try:
-        graph = trace_call(f, args, kwargs)
-    # JAX raises errors of many kinds where a function is none of arrays.
-    except Exception as error:
-        raise CannotGraph(f"{target} cannot be traced: {error_text(error)}") from None
-    try:
-        ahead = graph.forward()
-    # A function may call back to its author's code, which may raise anything.
-    except Exception as error:
-        return graph, None, f"{target} failed in its forward pass: {error_text(error)}", ""
-    if graph.error is not None:
-        said = f"{target} failed while it was traced, and its graph ends there: {error_text(graph.error)}"
-        return graph, ahead, said, ""
-    ends = graph.results
-    if not any(jnp.issubdtype(end.dtype, jnp.inexact) for end in ends):
-        return graph, ahead, None, "no result is floating-point: no gradient flows"
-    scalar = len(ends) == 1 and ends[0].shape == () and jnp.issubdtype(ends[0].dtype, jnp.floating)
-    remark = "" if scalar else _STARTS_WITH_ONES
-    try:
-        dy = None if scalar else jax.tree.unflatten(graph.structure, [_ones(end) for end in ends])
-        return graph, ahead.backward(dy), None, remark
-    except UnsupportedPrimitive as error:
-        return graph, ahead, f"{target}: {error}", ""
-    # A rule may be its author's code too, and its errors must not cost what is known of the graph.
-    except Exception as error:
-        return graph, ahead, f"{target} failed in its backward pass: {error_text(error)}", ""
+def _write_examples(arguments: argparse.Namespace) -> int:
+    for name in ("target", "arg", "html", "svg", "dot", "json"):
+        if getattr(arguments, name) is not None:
+            said = "TARGET" if name == "target" else f"--{name}"
+            raise CannotRun(f"--examples writes pages of its own and takes no {said}")
 
+    from ._graph_examples import write_examples
 
-def _ones(end: jax.ShapeDtypeStruct) -> Any:
-    return jnp.ones(end.shape, end.dtype) if jnp.issubdtype(end.dtype, jnp.inexact) else None
-
-
-def _show(
-    graph: Graph,
-    made: Run | Backward | None,
-    files: Sequence[tuple[str, str]],
-    remark: str,
-    console: Console,
-) -> None:
-    write: dict[str, Callable[[Any], str]] = {
-        "--html": lambda made: page(graph, made),
-        "--svg": graph.to_svg,
-        "--dot": graph.to_dot,
-        "--json": graph.to_json,
-    }
-    # All are made before one is written: where one cannot be made, none is there.
-    texts = [(flag, path, write[flag](made)) for flag, path in files]
-    for flag, path, text in texts:
-        write_text(path, text, flag)
-        count = len(graph.nodes)
-        console.print(f"wrote {path}: {count:,} node{'s' * (count != 1)}", soft_wrap=True)
-    if not files:
-        print_table(graph, Passes.of(graph, made), console)
-    if remark:
-        console.print(remark, soft_wrap=True)
-    if not files and isinstance(made, Backward):
-        print_cost(graph.cost(), console)
+    write_examples(arguments.examples, make_console())
+    return 0

@@ -1,5 +1,7 @@
 """The window classifier at work: corpus -> model -> run folder, and back to tags for new text."""
 
+from ._build import as_batch as as_batch
+from ._build import trainable as trainable
 from ._tagger import Tagger as Tagger
 from ._tagger import load_tagger as load_tagger
 from ._text import marked as marked

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -49,7 +48,14 @@ def build_model(
     return build(jax.random.key(config.seed), None if table is None else jnp.asarray(table))
 
 
-def as_batch(windows: Windows) -> Mapping[str, np.ndarray]:
+def trainable(config: Config) -> nnx.filterlib.Filter:
+    """Which of the parameters are trained: all, or all but the word vectors."""
+    if config.tune_vectors:
+        return nnx.Param
+    return nnx.All(nnx.Param, nnx.Not(nnx.PathContains("words")))
+
+
+def as_batch(windows: Windows) -> dict[str, np.ndarray]:
     """Windows by the names under which the model reads them."""
     return {
         "words": windows.words,

@@ -10,6 +10,7 @@ from jaxbackprop._lazy import attach
 if TYPE_CHECKING:
     from ._checkpoint import load_parameters as load_parameters
     from ._checkpoint import save_parameters as save_parameters
+    from ._compilation_cache import NO_COMPILATION_CACHE as NO_COMPILATION_CACHE
     from ._compilation_cache import use_compilation_cache as use_compilation_cache
     from ._config import Config as Config
     from ._config import encodes as encodes
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from ._optimizers import make_row_optimizer as make_row_optimizer
     from ._optimizers import make_schedule as make_schedule
     from ._progress import Progress as Progress
-    from ._progress import make_console as make_console
-    from ._progress import print_scores as print_scores
     from ._rows import RowUpdates as RowUpdates
     from ._run import RunError as RunError
     from ._run import RunWriter as RunWriter
@@ -40,47 +39,15 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = attach(
     __name__,
     names={
-        "_checkpoint": (
-            "load_parameters",
-            "save_parameters",
-        ),
-        "_compilation_cache": ("use_compilation_cache",),
-        "_config": (
-            "Config",
-            "encodes",
-            "flag",
-        ),
+        "_checkpoint": ("load_parameters", "save_parameters"),
+        "_compilation_cache": ("NO_COMPILATION_CACHE", "use_compilation_cache"),
+        "_config": ("Config", "encodes", "flag"),
         "_curves": ("draw_curves",),
-        "_loop": (
-            "Diverged",
-            "Epoch",
-            "TrainState",
-            "epoch_end",
-            "fit",
-            "init_state",
-            "make_step",
-        ),
-        "_metrics": (
-            "Score",
-            "Scores",
-            "entities",
-            "score",
-        ),
-        "_optimizers": (
-            "make_optimizer",
-            "make_row_optimizer",
-            "make_schedule",
-        ),
-        "_progress": (
-            "Progress",
-            "make_console",
-            "print_scores",
-        ),
+        "_loop": ("Diverged", "Epoch", "TrainState", "epoch_end", "fit", "init_state", "make_step"),
+        "_metrics": ("Score", "Scores", "entities", "score"),
+        "_optimizers": ("make_optimizer", "make_row_optimizer", "make_schedule"),
+        "_progress": ("Progress",),
         "_rows": ("RowUpdates",),
-        "_run": (
-            "RunError",
-            "RunWriter",
-            "read_run",
-        ),
+        "_run": ("RunError", "RunWriter", "read_run"),
     },
 )

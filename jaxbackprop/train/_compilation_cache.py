@@ -10,7 +10,8 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-OFF = "JAXBACKPROP_NO_COMPILATION_CACHE"
+NO_COMPILATION_CACHE = "JAXBACKPROP_NO_COMPILATION_CACHE"
+"""The environment variable that, where it is set, turns the cache off."""
 
 
 def use_compilation_cache(warn: Callable[[str], None]) -> Path | None:
@@ -28,7 +29,7 @@ def use_compilation_cache(warn: Callable[[str], None]) -> Path | None:
         The folder; None where there is none, or the environment variable JAXBACKPROP_NO_COMPILATION_CACHE
         is set to anything but the empty string.
     """
-    if os.environ.get(OFF):
+    if os.environ.get(NO_COMPILATION_CACHE):
         return None
 
     import jax

@@ -4,46 +4,13 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
-from typing import NoReturn
 
 from rich.console import Console
-from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 from ._loop import Epoch
 from ._metrics import Scores
-
-
-class _Console(Console):
-    """A console that says so when its reader has gone, where rich would exit, and is silent from then on."""
-
-    def on_broken_pipe(self) -> NoReturn:
-        self.quiet = True
-        raise BrokenPipeError
-
-
-def make_console() -> Console:
-    """A console on standard output that shortens and colours nothing in a pipe."""
-    console = _Console(highlight=False, markup=False, emoji=False)
-    if not console.is_terminal:
-        # A pipe has no width; without one, rich wraps lines at 80.
-        console = _Console(highlight=False, markup=False, emoji=False, color_system=None, width=1_000_000)
-    return console
-
-
-def print_scores(console: Console, scores: Scores) -> None:
-    """Prints the table of scores, whole even where the terminal is too narrow for it."""
-    table = scores.table(ruled=console.is_terminal)
-    needed = Measurement.get(console, console.options.update(width=10_000), table).maximum
-    wide = _Console(
-        file=console.file,
-        force_terminal=console.is_terminal,
-        color_system=console.color_system,  # type: ignore[arg-type]  # rich types it as str here
-        width=max(console.width, needed),
-        quiet=console.quiet,
-    )
-    wide.print(table)
 
 
 class Progress:

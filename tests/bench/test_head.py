@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from jaxbackprop.bench import _head
-from jaxbackprop.bench._measure import Limits
+from jaxbackprop.bench._machine import Limits
+from jaxbackprop.bench._memory import temporary_bytes
 
 LIMITS = Limits(bandwidth=1e10, gemm=1e11)
 SIZE = (64, 8, 500)
@@ -61,8 +62,7 @@ def test_the_memory_asked_for_at_full_size(chunk, least):
         jax.ShapeDtypeStruct(s, d) for s, d in (((4096, 256), "f4"), ((50_000, 256), "f4"), ((4096,), "i4"))
     ]
     ours, dense = (
-        _head.temporary_bytes(_head.compiled(loss, given))
-        for loss in (_head.our_loss(chunk), _head.autodiff_loss)
+        temporary_bytes(_head.compiled(loss, given)) for loss in (_head.our_loss(chunk), _head.autodiff_loss)
     )
     assert dense >= least * ours
 

@@ -10,7 +10,8 @@ import pytest
 
 from jaxbackprop.bench import _machine, _measure
 from jaxbackprop.bench._machine import Crowd, limits, wait_until_idle
-from jaxbackprop.bench._measure import Curve, Peer, Row, bytes_row, peak_memory, side_by_side
+from jaxbackprop.bench._measure import Curve, Peer, Row, bytes_row, side_by_side
+from jaxbackprop.bench._memory import peak_memory
 from jaxbackprop.bench._torch import torch_device, torch_gemm
 
 MEGABYTES = 1 << 20

@@ -5,7 +5,7 @@ import pytest
 
 from jaxbackprop.bench import _ops
 from jaxbackprop.bench._graph_functions._ours import operator_function
-from jaxbackprop.bench._measure import Limits
+from jaxbackprop.bench._machine import Limits
 from jaxbackprop.ops.catalogue import CATALOGUE, operators
 
 LIMITS = Limits(1e9, 1e9)

@@ -9,7 +9,8 @@ import pytest
 
 from jaxbackprop import ops
 from jaxbackprop.bench import _rnn
-from jaxbackprop.bench._measure import Limits
+from jaxbackprop.bench._machine import Limits
+from jaxbackprop.bench._memory import temporary_bytes
 
 LIMITS = Limits(1e9, 1e9)
 SMALL = {"sequences": 2, "units": 3}
@@ -69,7 +70,7 @@ def test_the_bars_are_those_asked_for():
 def test_temporary_memory_at_the_size_that_is_measured(steps):
     shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in jax.eval_shape(lambda: sizes(steps))]
     ours, scan = (
-        _rnn.temporary_bytes(jax.jit(_rnn.gradients_of(f)).lower(*shapes).compile())
+        temporary_bytes(jax.jit(_rnn.gradients_of(f)).lower(*shapes).compile())
         for f in (ops.rnn, _rnn.scan_states)
     )
     assert ours <= 0.75 * scan

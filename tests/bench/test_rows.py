@@ -6,7 +6,7 @@ import pytest
 
 from jaxbackprop.bench import _row_peers as peers
 from jaxbackprop.bench import _rows
-from jaxbackprop.bench._measure import Limits
+from jaxbackprop.bench._machine import Limits
 
 LIMITS = Limits(bandwidth=40e9, gemm=400e9)
 V, B = 300, 16

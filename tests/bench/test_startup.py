@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from jaxbackprop.bench import _startup
-from jaxbackprop.bench._measure import Limits
+from jaxbackprop.bench._machine import Limits
 
 FLAGS = ["--hidden", "8", "--affix-dim", "2", "--window", "1", "--average", "0", "--word-dim", "4"]
 

@@ -10,7 +10,8 @@ from rich.console import Console
 
 from jaxbackprop.bench import _check, _command, _report
 from jaxbackprop.bench._command import NAMES, Teller, run
-from jaxbackprop.bench._measure import Curve, Limits, Row, bytes_row
+from jaxbackprop.bench._machine import Limits
+from jaxbackprop.bench._measure import Curve, Row, bytes_row
 from jaxbackprop.bench._plot import _curves
 from jaxbackprop.bench._report import CannotBench, quantity, summary, table_of
 from jaxbackprop.commands import _main as cli
@@ -277,7 +278,7 @@ def test_an_unknown_name_is_refused():
 
 def test_without_the_rules_of_the_repository_check_is_left_out(quick, monkeypatch):
     def check(*_, **__):
-        raise ValueError("cannot import tests.check.corpus: No module named 'tests'")
+        raise CannotBench("cannot import tests.check.corpus: No module named 'tests'")
 
     monkeypatch.setattr(_check, "check", check)
     lines, shown = benched("check")

@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from jaxbackprop._errors import CannotRun
+from jaxbackprop._imports import importable_from_here
 from jaxbackprop._output import write_json
 from jaxbackprop._specs import describe
-from jaxbackprop.check import CannotCheck
-from jaxbackprop.commands._annotations import NoArguments, from_annotations
-from jaxbackprop.commands._check import run
-from jaxbackprop.commands._targets import discover, importable_from_here
+from jaxbackprop.commands._check_target import check_target
+from jaxbackprop.commands.targets import discover
+from jaxbackprop.commands.targets._annotations import NoArguments, from_annotations
 
 ROOT = Path(__file__).parents[2]
 
@@ -102,7 +103,7 @@ def check(target, *texts, **options):
     """The command's exit status and what it printed."""
     shown = io.StringIO()
     options = {"effort": "quick", "console": Console(file=shown, width=10_000, markup=False)} | options
-    return run(target, texts or None, **options), shown.getvalue()
+    return check_target(target, texts or None, **options), shown.getvalue()
 
 
 def command(*arguments, cwd=None):
@@ -263,7 +264,7 @@ def test_float64_is_float64_and_the_callers_setting_stays(write):
 def test_a_keyword_reaches_the_function_and_its_rule(write):
     write(pairs=PAIRS)
     assert check("pairs:pick", "f64[4]", "i64[6] in [0,4)", "ignore=2")[0] == 0
-    with pytest.raises(CannotCheck, match="unexpected keyword argument 'ignor'"):
+    with pytest.raises(CannotRun, match="unexpected keyword argument 'ignor'"):
         check("pairs:pick", "f64[4]", "i64[6]<4", "ignor=2")
 
 
@@ -365,7 +366,7 @@ def test_what_is_imported_belongs_elsewhere(write):
     write(
         rules=OPS, other="from rules import *\nfrom rules import square as again\nimport jax.numpy as jnp\n"
     )
-    with pytest.raises(CannotCheck, match="other holds no custom_vjp function and no f with an f_vjp"):
+    with pytest.raises(CannotRun, match="other holds no custom_vjp function and no f with an f_vjp"):
         check("other")
     # A custom_vjp function of a primal from elsewhere says that it is from there, wherever it is met.
     write(
@@ -401,7 +402,7 @@ def test_annotations_that_lead_to_a_call_that_fails_are_skipped_but_what_was_tol
     status, shown = check("guessed")
     assert (status, lines(shown)) == (0, {"guessed:fine": (1, "right")})
     assert re.search(r"guessed:sine: not for f64\[3\]: .*odd: \(3,\)", shown)
-    with pytest.raises(CannotCheck, match=r"told:sine on f32\[3\]: .*odd: \(3,\)"):
+    with pytest.raises(CannotRun, match=r"told:sine on f32\[3\]: .*odd: \(3,\)"):
         check("told")
 
 
@@ -483,7 +484,7 @@ def test_what_cannot_be_checked_says_why(write, target, texts, options, said):
         misspelt=pair + "{'f': [('f32[',)]}",
         inside=pair + "{'f': [({'a': 'x=3'},)]}",
     )
-    with pytest.raises(CannotCheck, match=said):
+    with pytest.raises(CannotRun, match=said):
         check(target, *texts, **options)
 
 

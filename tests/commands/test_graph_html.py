@@ -7,8 +7,8 @@ import pytest
 from flax import nnx
 
 from jaxbackprop.commands._graph_examples import rnn_graph, scorer_graph, window_ner_graph
-from jaxbackprop.commands._loss_page import graph_of_loss
 from jaxbackprop.commands._main import main
+from jaxbackprop.commands._train_loss_page import graph_of_loss
 
 GATES = """
 import jax

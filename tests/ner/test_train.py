@@ -11,8 +11,7 @@ from rich.console import Console
 
 from jaxbackprop import ner
 from jaxbackprop.data import DataError, Sentence
-from jaxbackprop.ner import _train as train_module
-from jaxbackprop.ner import load_tagger
+from jaxbackprop.ner import _fit, load_tagger
 from jaxbackprop.train import Config, Diverged, RunError
 
 NAMES = ["Anna", "Otto", "Ida", "Max", "Lea", "Tom"]
@@ -201,7 +200,7 @@ def test_an_interruption_after_an_epoch_keeps_the_run(folder, tmp_path, monkeypa
         if record.epoch == 2:
             raise signal
 
-    monkeypatch.setattr(train_module.Progress, "epoch", epoch)
+    monkeypatch.setattr(_fit.Progress, "epoch", epoch)
     with pytest.raises(signal):
         ner.train(settings(folder, epochs=1000), tmp_path / "run", quiet())
     assert json.loads((tmp_path / "run" / "results.json").read_text())["interrupted"] is True
@@ -213,7 +212,7 @@ def test_an_interruption_before_an_epoch_leaves_nothing(folder, tmp_path, monkey
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(train_module, "score", interrupt)
+    monkeypatch.setattr(_fit, "score", interrupt)
     with pytest.raises(KeyboardInterrupt):
         ner.train(settings(folder), tmp_path / "run", quiet())
     assert list(tmp_path.iterdir()) == []

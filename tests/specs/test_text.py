@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxbackprop._specs import Argument, Array, HalfLine, Key, describe, parse_argument
-from jaxbackprop.commands._check_help import EPILOG, EXAMPLES, FORMS
+from jaxbackprop.commands._check import EPILOG, EXAMPLES
+from jaxbackprop.commands._options import FORMS
 
 SHORT = {
     "f16": "float16",

@@ -9,7 +9,7 @@ import pytest
 
 from jaxbackprop import ner, train
 from jaxbackprop.commands import _main as cli
-from jaxbackprop.train._compilation_cache import OFF, cache_folder, use_compilation_cache
+from jaxbackprop.train._compilation_cache import NO_COMPILATION_CACHE, cache_folder, use_compilation_cache
 
 PROGRAM = """
 import jax
@@ -25,7 +25,7 @@ print("hit" if "/jax/compilation_cache/cache_hits" in found else "miss")
 
 
 def run(**environment):
-    inherited = {name: value for name, value in os.environ.items() if name != OFF}
+    inherited = {name: value for name, value in os.environ.items() if name != NO_COMPILATION_CACHE}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", PROGRAM],
         env=inherited | environment,
@@ -71,7 +71,7 @@ def test_a_folder_that_jax_was_given_is_left_to_it(tmp_path):
 
 
 def test_the_environment_turns_it_off(tmp_path):
-    assert run(XDG_CACHE_HOME=str(tmp_path), **{OFF: "1"}).splitlines()[0] == "folder None"
+    assert run(XDG_CACHE_HOME=str(tmp_path), **{NO_COMPILATION_CACHE: "1"}).splitlines()[0] == "folder None"
     assert list(tmp_path.iterdir()) == []
 
 

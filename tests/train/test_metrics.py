@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from jaxbackprop.train import Score, Scores, entities, print_scores, score
+from jaxbackprop._output import print_whole
+from jaxbackprop.train import Score, Scores, entities, score
 
 tags = st.sampled_from(["O", "B-a", "I-a", "B-b", "I-b", "B-geo-loc", "I-geo-loc"])
 pairs = st.lists(
@@ -71,7 +72,7 @@ SCORES = Scores(
 @pytest.mark.parametrize("ruled", [False, True])
 def test_a_table_shortens_nothing(ruled, width):
     console = Console(file=io.StringIO(), width=width, force_terminal=ruled, color_system=None)
-    print_scores(console, SCORES)
+    print_whole(console, SCORES.table(ruled=ruled))
     lines = [line.split() for line in console.file.getvalue().splitlines() if line.strip(" ─")]
     assert lines[0] == ["type", "precision", "recall", "F1", "count"]
     assert lines[1] == ["a-type-of-a-rather-long-name", "0.2500", "1.0000", "0.4000", "3"]

@@ -6,7 +6,8 @@ import math
 import pytest
 from rich.console import Console
 
-from jaxbackprop.train import Epoch, Progress, Score, Scores, make_console
+from jaxbackprop.commands._output import make_console
+from jaxbackprop.train import Epoch, Progress, Score, Scores
 
 SCORES = Scores((), Score("micro avg", 0.5, 0.25, 1 / 3, 8))
 

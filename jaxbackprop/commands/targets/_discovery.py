@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import difflib
-import importlib
 import inspect
-import os
 import pkgutil
 import re
 import sys
@@ -17,7 +15,8 @@ from typing import Any
 
 import jax
 
-from jaxbackprop.check import CannotCheck
+from jaxbackprop._errors import CannotRun
+from jaxbackprop._imports import import_module
 
 from ._annotations import NoArguments, from_annotations
 from ._calls import Call, attribute, draw, given_calls
@@ -46,17 +45,6 @@ class Target:
     backward: frozenset[str] = frozenset()
 
 
-@contextlib.contextmanager
-def importable_from_here() -> Iterator[None]:
-    """The current directory can be imported from, before all else."""
-    here = os.getcwd()
-    sys.path.insert(0, here)
-    try:
-        yield
-    finally:
-        sys.path.remove(here)
-
-
 def resolve(text: str, call: Call | None) -> Target:
     """The function that "package.module:name" names, and what to call it with.
 
@@ -65,7 +53,7 @@ def resolve(text: str, call: Call | None) -> Target:
         call: its arguments; None to ask CHECK_ARGUMENTS or the annotations.
 
     Raises:
-        CannotCheck: where there is no such function, or nothing says what to call it with.
+        CannotRun: where there is no such function, or nothing says what to call it with.
     """
     module, owner, name = _find(text)
     members: dict[str, Any] = {
@@ -76,7 +64,7 @@ def resolve(text: str, call: Call | None) -> Target:
         return dataclasses.replace(target, calls=(call,), told=True)
     target = _with_calls(target, given_calls(module).get(text.partition(":")[2]))
     if not target.calls:
-        raise CannotCheck(f"{text} needs --arg: {target.reason}")
+        raise CannotRun(f"{text} needs --arg: {target.reason}")
     return target
 
 
@@ -84,7 +72,7 @@ def resolve_function(text: str) -> Callable[..., Any]:
     """The function that "package.module:name" names.
 
     Raises:
-        CannotCheck: where there is none.
+        CannotRun: where there is none.
     """
     _, owner, name = _find(text)
     function: Callable[..., Any] = getattr(owner, name)
@@ -98,33 +86,19 @@ def discover(name: str) -> tuple[list[Target], list[tuple[str, str]]]:
         The targets, and the modules that cannot be imported, with the reason.
 
     Raises:
-        CannotCheck: where the module itself cannot be imported, or a CHECK_ARGUMENTS cannot be read.
+        CannotRun: where the module itself cannot be imported, or a CHECK_ARGUMENTS cannot be read.
     """
     modules, left_out = [import_module(name)], []
     for below in _names_below(modules[0]):
         try:
             modules.append(import_module(below))
-        except CannotCheck as error:
+        except CannotRun as error:
             left_out.append((below, str(error)))
     targets: dict[int, Target] = {}
     for module in modules:
         for target in _by_way_of_others(list(_targets_of(module))):
             targets.setdefault(id(target.function), target)
     return list(targets.values()), left_out
-
-
-def import_module(name: str) -> ModuleType:
-    """Imports a module.
-
-    Raises:
-        CannotCheck: with the reason, whatever it raises.
-    """
-    try:
-        return importlib.import_module(name)
-    # A module runs its author's code, and any error may come out of it.
-    except (Exception, SystemExit) as error:
-        said = str(error) or type(error).__name__
-        raise CannotCheck(f"cannot import {name}: {said}") from None
 
 
 def custom_vjp_of(function: Any) -> jax.custom_vjp | None:
@@ -141,17 +115,17 @@ def _find(text: str) -> tuple[ModuleType, Any, str]:
     """Module, owner and last name of the function that "package.module:name" names."""
     module_name, _, path = text.partition(":")
     if not path or not module_name:
-        raise CannotCheck(f"{text!r} must read package.module:function")
+        raise CannotRun(f"{text!r} must read package.module:function")
     module = import_module(module_name)
     found: Any = module
     for step in path.split("."):
         owner = found
         if not hasattr(owner, step):
             close = difflib.get_close_matches(step, dir(owner), 1)
-            raise CannotCheck(f"{module_name} has no {path}" + (f": is {close[0]} meant?" if close else ""))
+            raise CannotRun(f"{module_name} has no {path}" + (f": is {close[0]} meant?" if close else ""))
         found = getattr(owner, step)
     if not callable(found):
-        raise CannotCheck(f"{text} is no function but of type {type(found).__name__}")
+        raise CannotRun(f"{text} is no function but of type {type(found).__name__}")
     return module, owner, step
 
 
@@ -163,7 +137,7 @@ def _names_below(module: ModuleType) -> Iterator[str]:
             continue
         yield found.name
         if found.ispkg:
-            with contextlib.suppress(CannotCheck):
+            with contextlib.suppress(CannotRun):
                 yield from _names_below(import_module(found.name))
 
 

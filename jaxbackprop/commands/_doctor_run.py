@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
@@ -13,8 +13,7 @@ from flax import nnx
 from jaxbackprop.data import DataError, Sentence, default_corpus, read_conll
 from jaxbackprop.doctor import Report, health
 from jaxbackprop.models import window_ner_loss
-from jaxbackprop.ner import load_tagger
-from jaxbackprop.ner._build import as_batch
+from jaxbackprop.ner import as_batch, load_tagger, trainable
 from jaxbackprop.train import Config, make_optimizer, make_schedule
 
 # Enough for every unit to meet an example that it is for; the time is that of a training step of this size.
@@ -44,23 +43,19 @@ def examine_run(
     """
     tagger = load_tagger(folder, warn)
     config = tagger.config
-    encoder, model = tagger.encoder, tagger.model
     sentences = _sentences(config, data)
     if not sentences:
         raise DataError(f"{data or config.train}: there is no sentence")
-    windows = dict(as_batch(encoder.encode(sentences)))
+    windows = as_batch(tagger.encoder.encode(sentences))
     count = len(windows["labels"])
     if not count:
         raise DataError(f"{data or config.train}: there is no word")
     chosen = np.sort(np.random.default_rng(seed).permutation(count)[:_WINDOWS])
     batch = {name: jnp.asarray(rows[chosen]) for name, rows in windows.items()}
-    trainable: Any = nnx.Param
-    if not config.tune_vectors:
-        trainable = nnx.All(nnx.Param, nnx.Not(nnx.PathContains("words")))
-    graphdef, *states = nnx.split(model, trainable, ...)
+    graphdef, *states = nnx.split(tagger.model, trainable(config), ...)
     params, constants = states
 
-    def loss(params: Any, batch: Any) -> Any:
+    def loss(params: nnx.State, batch: Mapping[str, jax.Array]) -> jax.Array:
         return window_ner_loss(nnx.merge(graphdef, params, constants), batch, config.l2)
 
     loss.__name__ = str(folder)
@@ -69,10 +64,6 @@ def examine_run(
 
 
 def _sentences(config: Config, data: str | None) -> Sequence[Sentence]:
-    if data is not None:
-        found: Sequence[Sentence] = read_conll(data)
-    elif config.train is not None:
-        found = read_conll(config.train)
-    else:
-        found = default_corpus().train
+    path = config.train if data is None else data
+    found = default_corpus().train if path is None else read_conll(path)
     return found[:_SENTENCES_AT_MOST]

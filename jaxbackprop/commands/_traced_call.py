@@ -11,12 +11,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxbackprop._imports import importable_from_here
 from jaxbackprop._specs import map_leaves
 from jaxbackprop.graph import Graph, trace
 from jaxbackprop.graph.tracing import positional_names
 
-from ._calls import draw, read_call
-from ._targets import importable_from_here, resolve
+from .targets import draw, read_call, resolve
 
 
 @contextlib.contextmanager
@@ -31,7 +31,7 @@ def drawn_call(
         seed: of the draws.
 
     Raises:
-        CannotCheck: where there is no such function, or its arguments are not to be had.
+        CannotRun: where there is no such function, or its arguments are not to be had.
     """
     call = None if texts is None else read_call(texts)
     with importable_from_here():

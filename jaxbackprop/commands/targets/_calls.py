@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxbackprop._errors import CannotRun
 from jaxbackprop._specs import Argument, map_leaves, parse_argument
-from jaxbackprop.check import CannotCheck
 
 Call = tuple[Argument, ...]
 
@@ -18,12 +18,12 @@ def read_call(texts: Sequence[str]) -> Call:
     """Arguments written as text.
 
     Raises:
-        CannotCheck: where one cannot be read, or one without a name follows one with a name.
+        CannotRun: where one cannot be read, or one without a name follows one with a name.
     """
     try:
         call = tuple(map(parse_argument, texts))
     except ValueError as error:
-        raise CannotCheck(f"--arg {error}") from None
+        raise CannotRun(f"--arg {error}") from None
     _check_names(call, "--arg")
     return call
 
@@ -32,24 +32,24 @@ def given_calls(module: ModuleType) -> dict[str, tuple[Call, ...]]:
     """A module's CHECK_ARGUMENTS, read.
 
     Raises:
-        CannotCheck: where it is no dict from names of the module to lists of tuples, or a text in it cannot
+        CannotRun: where it is no dict from names of the module to lists of tuples, or a text in it cannot
             be read.
     """
     table = getattr(module, "CHECK_ARGUMENTS", {})
     where = f"{module.__name__}.CHECK_ARGUMENTS"
     if not isinstance(table, dict):
-        raise CannotCheck(f"{where} must be a dict from names to lists of tuples, got {type(table).__name__}")
+        raise CannotRun(f"{where} must be a dict from names to lists of tuples, got {type(table).__name__}")
     read = {}
     for name, calls in table.items():
         here = f"{where}[{name!r}]"
         if not isinstance(name, str) or not callable(attribute(module, name)):
-            raise CannotCheck(f"{here}: the module has no such function")
+            raise CannotRun(f"{here}: the module has no such function")
         if not isinstance(calls, list) or not all(isinstance(call, tuple) for call in calls):
-            raise CannotCheck(f"{here} must be a list of tuples, one a call, got {calls!r}")
+            raise CannotRun(f"{here} must be a list of tuples, one a call, got {calls!r}")
         try:
             read[name] = tuple(tuple(map(_argument, call)) for call in calls)
         except ValueError as error:
-            raise CannotCheck(f"{here}: {error}") from None
+            raise CannotRun(f"{here}: {error}") from None
         for call in read[name]:
             _check_names(call, here)
     return read
@@ -96,6 +96,6 @@ def _check_names(call: Call, where: str) -> None:
     names = [argument.name for argument in call]
     given = [name for name in names if name is not None]
     if len(set(given)) < len(given):
-        raise CannotCheck(f"{where}: a keyword is given twice among {', '.join(given)}")
+        raise CannotRun(f"{where}: a keyword is given twice among {', '.join(given)}")
     if None in names[len(names) - len(given) :]:
-        raise CannotCheck(f"{where}: an argument without a name stands behind {given[0]}=")
+        raise CannotRun(f"{where}: an argument without a name stands behind {given[0]}=")

@@ -1,0 +1,127 @@
+"""`jaxbackprop bench`."""
+
+from __future__ import annotations
+
+import argparse
+
+from jaxbackprop._errors import CannotRun
+
+from ._options import Commands, add_command, add_json
+from ._output import make_console
+from ._settings import add_settings, config_of
+
+# Those that write rows and growth curves.
+_WITH_ROWS = {
+    "rows": "training a word table by touched rows beside dense and sparse optimizers, by its length V",
+    "head": "linear + softmax cross-entropy over a large vocabulary beside autodiff and torch",
+    "rnn": "backpropagation through time beside jax.grad of lax.scan and torch, by the length T",
+    "ops": "every operator beside jax.grad of the usual formula: time, temporary and kept memory",
+    "train": "a training step of the window classifier beside the same model in plain flax",
+    "startup": "from the start of a process to help, and to the first training step",
+}
+
+
+def add_parser(commands: Commands) -> None:
+    """Adds the command, its flags and the measurements, each with its own."""
+    text = "measure against peers, side by side (those of the extra bench too)"
+    parser = add_command(commands, "bench", text, run)
+    _add_files(parser)
+    parser.set_defaults(what=None, json=None, plot=None)
+    measurements = parser.add_subparsers(
+        title="measurements (without one: all but ner and graph)", metavar="WHAT", dest="what"
+    )
+    for name, text in _WITH_ROWS.items():
+        _add_files(add_command(measurements, name, text, run))
+    _add_ner(measurements)
+    _add_check(measurements)
+    _add_graph(measurements)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs one benchmark that writes rows, or all of them."""
+    from jaxbackprop import bench
+
+    names = bench.NAMES if arguments.what is None else (arguments.what,)
+    bench.run(names, json_path=arguments.json, plot_path=arguments.plot, console=make_console())
+    return 0
+
+
+def _add_ner(measurements: Commands) -> None:
+    text = "entity F1 of the window classifier beside a linear-chain CRF, with an interval"
+    parser = add_command(measurements, "ner", text, _run_ner)
+    parser.add_argument("--seeds", type=int, default=5, help="runs of the classifier (default: 5)")
+    add_settings(parser)
+
+
+def _run_ner(arguments: argparse.Namespace) -> int:
+    _refuse_files(arguments, "json", "plot")
+    config = config_of(arguments)
+
+    from jaxbackprop import bench
+
+    bench.ner(config, seeds=arguments.seeds, console=make_console())
+    return 0
+
+
+def _add_check(measurements: Commands) -> None:
+    text = "the harness beside other checkers of gradients, on a corpus of right and wrong rules"
+    parser = add_command(measurements, "check", text, _run_check)
+    parser.add_argument(
+        "--corpus",
+        default="tests.check.corpus",
+        metavar="MODULE",
+        help="module with CASES (default: %(default)s: run from a checkout of the repository)",
+    )
+    parser.add_argument("--only", action="append", default=[], metavar="FAMILY", help="repeatable")
+    parser.add_argument("--limit", type=int, metavar="N", help="at most so many cases, spread evenly")
+    _add_files(parser)
+
+
+def _run_check(arguments: argparse.Namespace) -> int:
+    from jaxbackprop import bench
+
+    bench.check(
+        arguments.corpus,
+        only=arguments.only,
+        limit=arguments.limit,
+        json_path=arguments.json,
+        plot_path=arguments.plot,
+        console=make_console(),
+    )
+    return 0
+
+
+def _add_graph(measurements: Commands) -> None:
+    text = "the graph's gradients beside jax.grad's: time, temporary memory, multiplications"
+    parser = add_command(measurements, "graph", text, _run_graph)
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="GROUP", help="a group of functions or one; repeatable"
+    )
+    add_json(parser, "the figures", argparse.SUPPRESS)
+
+
+def _run_graph(arguments: argparse.Namespace) -> int:
+    _refuse_files(arguments, "plot")
+
+    from jaxbackprop import bench
+
+    bench.graph(only=arguments.only, json_path=arguments.json, console=make_console())
+    return 0
+
+
+def _add_files(parser: argparse.ArgumentParser) -> None:
+    """Where a benchmark writes; the flags may stand before its name or after it."""
+    # Without a default of its own, a flag keeps what stands before the name.
+    add_json(parser, "the rows", argparse.SUPPRESS)
+    parser.add_argument(
+        "--plot",
+        default=argparse.SUPPRESS,
+        metavar="FILE",
+        help="draw how times grow (or else the ratios) to FILE: .png, .svg or .pdf",
+    )
+
+
+def _refuse_files(arguments: argparse.Namespace, *kinds: str) -> None:
+    for kind in kinds:
+        if getattr(arguments, kind) is not None:
+            raise CannotRun(f"bench {arguments.what} takes no --{kind}")

@@ -1,0 +1,33 @@
+"""What commands print to: standard output as a console, warnings in one line on standard error."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def make_console() -> Console:
+    """A console on standard output that shortens and colours nothing in a pipe.
+
+    Where the reader has gone it raises BrokenPipeError, and is silent from then on; rich would exit.
+    """
+    from rich.console import Console
+
+    class PipeConsole(Console):
+        def on_broken_pipe(self) -> NoReturn:
+            self.quiet = True
+            raise BrokenPipeError
+
+    console = PipeConsole(highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        # A pipe has no width; without one, rich wraps lines at 80.
+        console = PipeConsole(highlight=False, markup=False, emoji=False, color_system=None, width=1_000_000)
+    return console
+
+
+def warn(message: str) -> None:
+    """Prints a warning, in one line, on standard error."""
+    print("jaxbackprop: warning: " + " ".join(message.split()), file=sys.stderr)

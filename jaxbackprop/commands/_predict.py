@@ -1,0 +1,74 @@
+"""`jaxbackprop predict`."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from jaxbackprop._errors import CannotRun
+from jaxbackprop.train import encodes
+
+from ._options import Commands, add_command
+from ._output import warn
+
+_LINES_AT_ONCE = 4096
+
+
+def add_parser(commands: Commands) -> None:
+    """Adds the command and its flags."""
+    parser = add_command(commands, "predict", "mark the entities in text, one sentence a line", run)
+    parser.add_argument("run_folder", metavar="RUN", help="a run folder")
+    parser.add_argument("--text", help="the sentence (default: one a line from standard input)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line")
+    parser.add_argument(
+        "--pretokenized", action="store_true", help="words are what white space separates: split nothing off"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Answers each line of text with one."""
+    from jaxbackprop.ner import load_tagger, marked, tokenize
+    from jaxbackprop.train import entities
+
+    if arguments.text is not None:
+        if not arguments.text.strip():
+            raise CannotRun("--text is empty")
+        if not encodes(arguments.text):
+            raise CannotRun("--text is not UTF-8")
+    tagger = load_tagger(arguments.run_folder, warn)
+    lines = iter(arguments.text.split("\n")) if arguments.text is not None else _standard_input()
+    any_word = False
+    # Somebody who types waits for each answer.
+    at_once = 1 if sys.stdin.isatty() else _LINES_AT_ONCE
+    while batch := list(islice(lines, at_once)):
+        sentences = [line.split() if arguments.pretokenized else tokenize(line) for line in batch]
+        any_word = any_word or any(sentences)
+        for words, tags in zip(sentences, tagger.tag(sentences), strict=True):
+            found = entities(tags)
+            print(_as_json(words, tags, found) if arguments.json else marked(words, found))
+    if not any_word:
+        raise CannotRun("standard input holds no word")
+    return 0
+
+
+def _as_json(words: Sequence[str], tags: Sequence[str], found: Sequence[tuple[str, int, int]]) -> str:
+    spans = [
+        {"type": kind, "start": begin, "end": end, "text": " ".join(words[begin:end])}
+        for kind, begin, end in found
+    ]
+    return json.dumps({"words": list(words), "tags": list(tags), "entities": spans}, ensure_ascii=False)
+
+
+def _standard_input() -> Iterator[str]:
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        # Under some locales Python would let any byte through.
+        sys.stdin.reconfigure(encoding="utf-8", errors="strict")
+    try:
+        for line in sys.stdin:
+            yield line.rstrip("\n")
+    except UnicodeDecodeError as error:
+        raise CannotRun(f"standard input is not UTF-8: {error.reason}") from None

@@ -1,0 +1,51 @@
+"""The settings of training as flags: one a field of `Config`."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import fields
+
+from jaxbackprop._errors import CannotRun
+from jaxbackprop.train import Config, flag
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags."""
+    for setting in fields(Config):
+        meta = setting.metadata
+        text = meta["help"]
+        if meta["kind"] is bool:
+            group = parser.add_mutually_exclusive_group()
+            off = "--freeze-" + setting.name.removeprefix("tune_").replace("_", "-")
+            said = "default" if setting.default else f"default: {off}"
+            group.add_argument(
+                flag(setting.name),
+                dest=setting.name,
+                action="store_true",
+                default=setting.default,
+                help=f"{text} ({said})",
+            )
+            group.add_argument(off, dest=setting.name, action="store_false", default=setting.default)
+            continue
+        if setting.default is not None:
+            text += f" (default: {setting.default})"
+        parser.add_argument(
+            flag(setting.name),
+            type=meta["kind"],
+            default=setting.default,
+            choices=meta["choices"],
+            metavar=meta["metavar"] or (None if meta["choices"] else setting.name.rsplit("_", 1)[-1].upper()),
+            help=text.replace("%", "%%"),
+        )
+
+
+def config_of(arguments: argparse.Namespace) -> Config:
+    """The settings that the flags say.
+
+    Raises:
+        CannotRun: where one is out of its range.
+    """
+    try:
+        return Config(**{setting.name: getattr(arguments, setting.name) for setting in fields(Config)})
+    except ValueError as error:
+        raise CannotRun(str(error)) from None

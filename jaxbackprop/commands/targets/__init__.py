@@ -1,0 +1,9 @@
+"""What commands name: functions as "package.module:name", modules of them, and what they are called with."""
+
+from ._calls import Call as Call
+from ._calls import draw as draw
+from ._calls import read_call as read_call
+from ._discovery import Target as Target
+from ._discovery import discover as discover
+from ._discovery import resolve as resolve
+from ._discovery import resolve_function as resolve_function
