@@ -100,7 +100,7 @@ def _examined(f: Callable[..., Any], target: str, args: Sequence[Any], kwargs: d
     if graph.error is not None:
         raise CannotRun(f"{target} failed while it was traced: {error_text(graph.error)}")
     try:
-        return examine(graph, None, None, None)
+        return examine(graph)
     # It may call back to its author's code, and a rule may be its author's too.
     except Exception as error:
         raise CannotRun(f"{target} cannot be examined: {error_text(error)}") from None

@@ -1,15 +1,12 @@
 """`jaxbackprop doctor`: what it prints and writes of functions and runs, and its exit status."""
 
 import json
-import subprocess
-import sys
-import textwrap
 
 import jax
 import pytest
 
 from jaxbackprop import ner
-from jaxbackprop.commands._main import main
+from jaxbackprop.commands import main
 from tests.graph.render.test_html import Read
 from tests.ner.test_train import quiet, settings, write_corpus
 
@@ -43,18 +40,12 @@ CALL = ("--arg", "{'W': f32[3,4]}", "--arg", "f32[5,3]")
 
 
 @pytest.fixture
-def doctor(tmp_path, monkeypatch, capsys):
+def doctor(cli, write):
     """Runs the command in a folder with a module: exit status, standard output, standard error."""
-    (tmp_path / "models_of_the_test.py").write_text(textwrap.dedent(MODELS))
-    monkeypatch.chdir(tmp_path)
-
-    def run(target, *arguments):
-        status = main(["doctor", target if "/" in target else f"models_of_the_test:{target}", *arguments])
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    yield run
-    sys.modules.pop("models_of_the_test", None)
+    write(models_of_the_test=MODELS)
+    return lambda target, *arguments: cli(
+        "doctor", target if "/" in target else f"models_of_the_test:{target}", *arguments
+    )
 
 
 @pytest.fixture(scope="module")
@@ -176,15 +167,7 @@ def test_a_run_that_cannot_be_examined(doctor, run, tmp_path):
     assert err.count("\n") == 1
 
 
-def test_help_does_not_wait_for_jax():
-    code = """
-import sys
-from jaxbackprop.commands._main import main
-try:
-    main(["doctor", "--help"])
-finally:
-    print("jax" in sys.modules)
-"""
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert said.stdout.splitlines()[-1] == "False"
-    assert "exit status: 0 healthy, 1 findings, 2 cannot be examined" in said.stdout
+def test_help_says_what_the_exit_status_means(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["doctor", "--help"])
+    assert "exit status: 0 healthy, 1 findings, 2 cannot be examined" in capsys.readouterr().out

