@@ -50,6 +50,7 @@ ROOMS = {
         "graph",
         "check",
         "data",
+        "diagnose",
         "optim",
         "ops",
     },
