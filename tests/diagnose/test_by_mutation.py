@@ -1,5 +1,7 @@
 """Mistakes named by editing programs: rules with one mistake each, and the evaluator behind the search."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,9 +9,13 @@ import pytest
 from jax import lax
 
 from jaxbackprop.check import float64_on_cpu
-from jaxbackprop.diagnose._evidence import Evidence, Sample
-from jaxbackprop.diagnose.by_mutation import mutations
-from jaxbackprop.diagnose.by_mutation._interpreter import flatten
+from jaxbackprop.diagnose import Evidence, Mistake, Sample
+from jaxbackprop.diagnose.by_mutation import _search, mutations
+from jaxbackprop.diagnose.by_mutation._evaluator import Edit, Meaning
+from jaxbackprop.diagnose.by_mutation._interpreter import DoesNotFit, flatten
+from jaxbackprop.diagnose.by_mutation._numpy_rules import quiet
+from jaxbackprop.diagnose.by_mutation._search import _contexts
+from jaxbackprop.diagnose.by_mutation._table import ROUNDS, Mutation, Round
 
 NAMES = ("dx", "dW", "db")
 
@@ -193,7 +199,7 @@ CASES = {
     "missing sum": lambda: changed(
         lambda x, b: x + b[None], lambda x, b, y, dy: (dy, dy[0]), normal(3, 4), normal(4), which=(0, 1)
     ),
-    "order reversed": lambda: changed(lambda x: jnp.cumsum(x), lambda x, y, dy: (jnp.cumsum(dy),), normal(5)),
+    "order reversed": lambda: changed(lambda x: x[::-1] ** 2, lambda x, y, dy: (2 * x * dy,), normal(5)),
     "constant factor": lambda: changed(lambda x: x * x, lambda x, y, dy: (x * dy,), normal(5)),
     "upstream ignored": lambda: changed(lambda x: x * x, lambda x, y, dy: (2 * x,), normal(5)),
     "stale residual": lambda: changed(
@@ -270,6 +276,56 @@ def test_what_no_edit_explains_is_not_explained():
     assert mutations(odd) == []
 
 
+def test_what_found_a_suspicion_is_a_mutation_of_the_table():
+    names = {mutation.name for group in ROUNDS for mutation in group.mutations}
+    assert {s.found_by for s in mutations(CASES["missing factor"]())} <= names
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["unnormalised", "wrong mask", "set instead of add", "time shift", "diagonal only", "stale residual"],
+)
+def test_the_labels_of_an_edit_are_those_of_its_mutation(name):
+    with float64_on_cpu(), quiet():
+        for context in _contexts(CASES[name]()).values():
+            for mutation in (m for group in ROUNDS for m in group.mutations):
+                assert len(set(mutation.labels)) == len(mutation.labels) > 0
+                said = set()
+                for edit in itertools.islice(mutation.edits(context), 200):
+                    meaning = edit.meaning if edit.solve is None else edit.solve.meaning(3.0)
+                    said.add(meaning.labels)
+                assert all(isinstance(label, Mistake) for labels in said for label in labels)
+                assert set().union(*said) <= set(mutation.labels), mutation.name
+                # Either the table names the mistake, or each edit does.
+                assert said <= {()} or () not in said, mutation.name
+
+
+def edits_with_an_error(context):
+    def operand(values, x):
+        return x.no_such_attribute
+
+    for i in context.floats:
+        yield Edit(Meaning("an edit with a typo"), context.everywhere(i, operand))
+
+
+def test_an_error_in_an_edit_is_not_hidden(monkeypatch):
+    broken = Mutation("broken", edits_with_an_error, 1.0, (Mistake.SIGN,))
+    monkeypatch.setattr(_search, "ROUNDS", (Round(1.0, (broken,)),))
+    with pytest.raises(AttributeError, match="no_such_attribute"):
+        mutations(CASES["missing factor"]())
+
+
+def edits_of_another_shape(context):
+    for i in context.floats:
+        yield Edit(Meaning("a longer value"), context.everywhere(i, lambda values, x: np.zeros(99)))
+
+
+def test_a_mutant_whose_shapes_do_not_fit_explains_nothing(monkeypatch):
+    longer = Mutation("longer", edits_of_another_shape, 1.0, (Mistake.SIGN,))
+    monkeypatch.setattr(_search, "ROUNDS", (Round(1.0, (longer,)),))
+    assert mutations(CASES["missing factor"]()) == []
+
+
 def loops(x, n):
     return lax.while_loop(lambda s: s[1] < n, lambda s: (jnp.sin(s[0]), s[1] + 1), (x, 0))[0]
 
@@ -324,3 +380,10 @@ def test_short_scans_are_unrolled_and_long_ones_are_one_equation():
     assert [e.name for e in short.equations].count("sin") == 4
     assert short.loops
     assert [e.name for e in long.equations] == ["scan"]
+
+
+def test_an_equation_refuses_arrays_of_another_shape():
+    with float64_on_cpu():
+        (add,) = flatten(lambda x, y: (x + y,), normal(4), normal(4)).equations
+    with pytest.raises(DoesNotFit, match="add"):
+        add.run(normal(4), normal(3))

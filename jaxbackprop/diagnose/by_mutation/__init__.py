@@ -1,3 +1,6 @@
-"""Names a mistake from the programs: an edit of the rule rights it, or one of autodiff wrongs it alike."""
+"""Names a mistake from the programs.
 
-from ._mutants import mutations as mutations
+An edit of the rule makes it right, or the same edit makes autodiff wrong in the same way.
+"""
+
+from ._search import mutations as mutations

@@ -1,4 +1,4 @@
-"""Values and equations of a flat program in words a reader knows from the derivation."""
+"""Values and equations of a program as expressions that a reader knows from the derivation."""
 
 from __future__ import annotations
 
@@ -6,19 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from ._workbench import Bench
+from ._evaluator import MutantEvaluator
 
 _SIGNS = {
-    "add": "+",
-    "add_any": "+",
-    "sub": "-",
-    "mul": "*",
-    "div": "/",
-    "dot_general": "·",
-    "gt": ">",
-    "ge": ">=",
+    **{"add": "+", "add_any": "+", "sub": "-", "mul": "*", "div": "/", "dot_general": "·"},
+    **{"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "eq": "==", "ne": "!="},
+    **{"max": "max", "min": "min", "and": "&", "or": "|"},
 }
-_SIGNS |= {"lt": "<", "le": "<=", "eq": "==", "ne": "!=", "max": "max", "min": "min", "and": "&", "or": "|"}
 _SILENT = {"broadcast_in_dim", "reshape", "squeeze", "convert_element_type", "step", "expand_dims"}
 _SHORT = {
     "reduce_sum": "sum",
@@ -30,38 +24,37 @@ _SHORT = {
 
 
 class Words:
-    """Names for one program's values."""
+    """Names for one program's values.
 
-    def __init__(self, bench: Bench):
-        self.bench = bench
+    Attributes:
+        given: the names of arguments, cotangents and results.
+        results: the values that the function answers with.
+    """
+
+    def __init__(self, program: MutantEvaluator):
+        self.program = program
         self._said: dict[tuple[int, int], str] = {}
-        evidence = bench.evidence
+        evidence = program.evidence
         self.given = {
             slot: name[1:] or name for slot, name in zip(evidence.slots, evidence.names, strict=True)
         }
-        several = bench.flat.inputs - bench.leaves > 1
-        for k in range(bench.leaves, bench.flat.inputs):
-            self.given[k] = f"dy[{k - bench.leaves}]" if several else "dy"
+        several = program.flat.inputs - program.leaves > 1
+        for k in range(program.leaves, program.flat.inputs):
+            self.given[k] = f"dy[{k - program.leaves}]" if several else "dy"
         self.results = self._results()
         for i in self.results:
             self.given.setdefault(i, "y")
 
     def _results(self) -> set[int]:
         """The values that the function answers with."""
-        found = set()
-        bench = self.bench
-        for k, y in enumerate(bench.evidence.samples[0].y):
-            for i in range(bench.leaves, len(bench.values[0])):
-                if i in bench.on_dy or i in bench.flat.constants:
-                    continue
-                if (
-                    all(
-                        _same(v[i], s.y[k]) for v, s in zip(bench.values, bench.evidence.samples, strict=True)
-                    )
-                    and y.size
-                ):
-                    found.add(i)
-        return found
+        program, samples = self.program, self.program.evidence.samples
+        candidates = set(range(program.leaves, len(program.values[0]))) - program.on_dy
+        return {
+            i
+            for k, y in enumerate(samples[0].y)
+            for i in candidates - set(program.flat.constants)
+            if y.size and all(_same(v[i], s.y[k]) for v, s in zip(program.values, samples, strict=True))
+        }
 
     def name(self, i: int, depth: int = 3) -> str:
         """A value as a short expression."""
@@ -72,20 +65,20 @@ class Words:
     def _name(self, i: int, depth: int) -> str:
         if i in self.given:
             return self.given[i]
-        if i in self.bench.flat.constants:
-            value = np.asarray(self.bench.flat.constants[i])
+        if i in self.program.flat.constants:
+            value = np.asarray(self.program.flat.constants[i])
             return f"{float(value):.6g}" if value.ndim == 0 and value.dtype.kind in "fiu" else "constant"
-        if i < self.bench.leaves:
+        if i < self.program.leaves:
             return f"argument leaf {i}"
         if depth == 0:
             return "…"
-        return self.equation(self.bench.maker[i], depth)
+        return self.equation(self.program.maker[i], depth)
 
     def equation(self, e: int, depth: int = 3) -> str:
         """An equation as a short expression."""
-        if e >= self.bench.end or e < 0:
+        if e >= self.program.end or e < 0:
             return "the result"
-        equation = self.bench.flat.equations[e]
+        equation = self.program.flat.equations[e]
         if equation.name in _SILENT and equation.inputs:
             return self.name(equation.inputs[0], depth)
         parts = [self.name(i, depth - 1) for i in equation.inputs]
@@ -101,11 +94,11 @@ class Words:
 
     def between(self, start: int, stop: int) -> list[int]:
         """The equations on the ways from one value to a later one."""
-        bench = self.bench
+        program = self.program
         return sorted(
             e
-            for e in {bench.maker[i] for i in bench.above[stop] if i in bench.maker}
-            if any(start in bench.above[i] for i in bench.flat.equations[e].inputs)
+            for e in {program.maker[i] for i in program.above[stop] if i in program.maker}
+            if any(start in program.above[i] for i in program.flat.equations[e].inputs)
         )
 
 

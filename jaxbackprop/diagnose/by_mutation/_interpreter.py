@@ -1,40 +1,41 @@
-"""A traceable function as a flat list of equations over NumPy arrays: the one place that reads jaxprs here.
+"""A traceable function as a flat list of equations over NumPy arrays.
 
-A jaxpr is no public interface of jax, and dispatching its primitives one at a time costs tens of microseconds
-each. Calls are inlined, short scans unrolled, equal equations merged and constants folded; each equation then
-runs a NumPy rule, or, for a primitive that has none here, the primitive itself on the CPU.
+Dispatching jax's primitives one at a time costs tens of microseconds each. So calls are inlined, short
+scans unrolled, equal equations merged and constants folded; each equation then runs a NumPy rule, or, for a
+primitive that has none here, the primitive itself on the CPU.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
 
+from jaxbackprop._jaxpr import binder, call_body, interpret, is_jaxpr, opened, scan_parts
+
 from ._numpy_rules import RULES, quiet
 
 LONGEST_UNROLLED = 16
 
-# Calls whose jaxpr stands for them, and the parameter that holds it.
-_CALLS = {
-    "jit": "jaxpr",
-    "pjit": "jaxpr",
-    "closed_call": "call_jaxpr",
-    "core_call": "call_jaxpr",
-    "remat": "jaxpr",
-    "remat2": "jaxpr",
-    "checkpoint": "jaxpr",
-    "custom_jvp_call": "call_jaxpr",
-    "custom_vjp_call": "call_jaxpr",
-    "custom_vjp_call_jaxpr": "fun_jaxpr",
-}
 # They hand on what they are given.
 _PASS = {"copy", "copy_p", "stop_gradient", "optimization_barrier", "device_put", "reduce_precision", "pvary"}
-
+# They do nothing where neither the shape nor the kind of number changes.
+_VIEWS = {"convert_element_type", "reshape", "broadcast_in_dim", "squeeze"}
 _COMMUTE = {"add", "add_any", "mul", "max", "min", "eq", "ne", "and", "or"}
+
+Rule = Callable[..., tuple[Any, ...]]
+
+
+class NotTraceable(Exception):
+    """A function that jax cannot trace."""
+
+
+class DoesNotFit(Exception):
+    """An equation cannot take the arrays it is given."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Equation:
         params: its parameters.
         inputs: which values it takes.
         outputs: which values it gives.
-        run: the arrays it takes to the tuple of arrays it gives.
+        rule: the arrays it takes to the tuple of arrays it gives.
         place: equal for the equations that one line of the source stands behind, a step of an unrolled
             loop each.
         step: which step of an unrolled scan; -1 outside.
@@ -56,9 +57,16 @@ class Equation:
     params: dict[str, Any]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
-    run: Callable[..., tuple[Any, ...]]
+    rule: Rule
     place: tuple[Any, ...]
     step: int = -1
+
+    def run(self, *arrays: Any) -> tuple[Any, ...]:
+        """Its results; raises `DoesNotFit` where shapes are wrong, as an edit may make them."""
+        try:
+            return self.rule(*arrays)
+        except (ValueError, IndexError) as error:
+            raise DoesNotFit(f"{self.name}: {error}") from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,17 +89,42 @@ class Flat:
 
     def evaluate(self, inputs: Sequence[Any]) -> list[Any]:
         """Every value at these inputs."""
-        count = max((i for e in self.equations for i in e.outputs), default=self.inputs)
-        values: list[Any] = [None] * (1 + max(count, self.inputs, *self.constants, *self.outputs, 0))
+        last = max((i for e in self.equations for i in e.outputs), default=self.inputs)
+        values: list[Any] = [None] * (1 + max(last, self.inputs, *self.constants, *self.outputs, 0))
         values[: self.inputs] = inputs
         for i, constant in self.constants.items():
             values[i] = constant
         with quiet():
             for equation in self.equations:
-                answer = equation.run(*[values[i] for i in equation.inputs])
-                for i, value in zip(equation.outputs, answer, strict=True):
+                results = equation.run(*[values[i] for i in equation.inputs])
+                for i, value in zip(equation.outputs, results, strict=True):
                     values[i] = value
         return values
+
+    def uses(self) -> dict[int, list[tuple[int, int]]]:
+        """For each value, the equations (by position) and operands that take it."""
+        uses: dict[int, list[tuple[int, int]]] = {}
+        for e, equation in enumerate(self.equations):
+            for k, i in enumerate(equation.inputs):
+                uses.setdefault(i, []).append((e, k))
+        return uses
+
+    def needed_for(self, outputs: Sequence[int]) -> Iterator[int]:
+        """The equations, by position, that these values depend on."""
+        wanted = set(outputs)
+        for e in reversed(range(len(self.equations))):
+            equation = self.equations[e]
+            if wanted.intersection(equation.outputs):
+                wanted.update(equation.inputs)
+                yield e
+
+    def depending_on(self, roots: Sequence[int]) -> set[int]:
+        """The values that depend on any of these, and these."""
+        found = set(roots)
+        for equation in self.equations:
+            if found.intersection(equation.inputs):
+                found.update(equation.outputs)
+        return found
 
 
 def flatten(program: Callable[..., Any], *args: Any) -> Flat:
@@ -103,9 +136,22 @@ def flatten(program: Callable[..., Any], *args: Any) -> Flat:
 
     Returns:
         The function as equations.
+
+    Raises:
+        NotTraceable: the function's own code fails when jax traces it.
     """
-    closed = jax.make_jaxpr(program)(*args)
-    builder = _Builder(len(closed.jaxpr.invars))
+    try:
+        closed = jax.make_jaxpr(program)(*args)
+    # jax's errors for branching on a traced value are type and index errors; shapes give the others.
+    except (
+        TypeError,
+        ValueError,
+        IndexError,
+        NotImplementedError,
+        jax.errors.UnexpectedTracerError,
+    ) as error:
+        raise NotTraceable(str(error)) from error
+    builder = _Builder(len(opened(closed)[0].invars))
     outputs = builder.inline(closed, list(range(builder.inputs)), ())
     return Flat(builder.inputs, builder.constants, tuple(builder.equations), tuple(outputs), builder.loops)
 
@@ -132,9 +178,10 @@ class _Builder:
         self._count += 1
         return self._count - 1
 
-    def constant(self, value: Any) -> int:
+    def constant(self, value: Any, dtype: Any = None) -> int:
         """The number of a constant; equal ones share one."""
-        value = _widened(value) if hasattr(value, "dtype") else np.asarray(value)
+        value = np.asarray(value, dtype) if dtype is not None or not hasattr(value, "dtype") else value
+        value = _widened(value)
         key: Any = id(value)
         if isinstance(value, np.ndarray):
             key = ("constant", value.shape, value.dtype.str, value.tobytes())
@@ -144,54 +191,39 @@ class _Builder:
             self._known[key] = (i,)
         return self._known[key][0]
 
-    def inline(self, jaxpr: Any, arguments: list[int], path: tuple[Any, ...]) -> list[int]:
-        """Writes a jaxpr's equations down; answers with its results."""
-        values: dict[Any, int] = {}
-        body = getattr(jaxpr, "jaxpr", jaxpr)
-        constants = getattr(jaxpr, "consts", ()) or ()
-        for var, constant in zip(body.constvars, constants, strict=True):
-            values[var] = self.constant(constant)
-        values.update(zip(body.invars, arguments, strict=True))
+    def inline(self, jaxpr: Any, arguments: list[int], path: tuple[int, ...]) -> list[int]:
+        """Writes a jaxpr's equations down, at a path of calls; answers with its results."""
+        return interpret(jaxpr, arguments, partial(self._write, path), self.constant)
 
-        def read(atom: Any) -> int:
-            if hasattr(atom, "val"):
-                return self.constant(np.asarray(atom.val, atom.aval.dtype))
-            return values[atom]
-
-        for index, eqn in enumerate(body.eqns):
-            taken = [read(atom) for atom in eqn.invars]
-            answer = self._write(eqn, taken, (*path, index))
-            values.update(zip(eqn.outvars, answer, strict=True))
-        return [read(atom) for atom in body.outvars]
-
-    def _write(self, eqn: Any, taken: list[int], path: tuple[Any, ...]) -> Sequence[int]:
-        name, params = eqn.primitive.name, eqn.params
-        if name in _PASS and len(taken) == len(eqn.outvars):
+    def _write(self, path: tuple[int, ...], equation: Any, taken: list[int]) -> Sequence[int]:
+        name, path = equation.primitive.name, (*path, id(equation))
+        results = [var.aval for var in equation.outvars]
+        if name in _PASS and len(taken) == len(results):
             return taken
-        if name in _CALLS and _CALLS[name] in params:
-            return self.inline(params[_CALLS[name]], taken, path)
-        if name == "scan" and params["length"] <= LONGEST_UNROLLED:
-            return self._unroll(eqn, taken, path)
-        if self._changes_nothing(eqn):
+        if (body := call_body(equation)) is not None:
+            return self.inline(body, taken, path)
+        if name == "scan" and scan_parts(equation).length <= LONGEST_UNROLLED:
+            return self._unroll(equation, taken, path)
+        if name in _VIEWS and _alike(equation.invars[0].aval, results[0]):
             return taken[:1]
-        avals = [v.aval for v in eqn.outvars]
-        if name == "transpose" and (maker := self._made_by.get(taken[0])) and maker.name == "transpose":
-            there, back = maker.params["permutation"], params["permutation"]
+        maker = self._made_by.get(taken[0]) if name == "transpose" else None
+        if maker is not None and maker.name == "transpose":
+            there, back = maker.params["permutation"], equation.params["permutation"]
             if tuple(there[i] for i in back) == tuple(range(len(back))):
                 return maker.inputs
-        keys = any(jax.numpy.issubdtype(aval.dtype, jax.dtypes.extended) for aval in avals)
-        rule = None if keys else RULES.get(name)
-        taken_as = [v.aval.dtype for v in eqn.invars]
-        run = _by_numpy(rule, params, avals) if rule else _by_jax(eqn.primitive, params, taken_as)
-        return self.equation(name, params, tuple(taken), len(avals), run, self._place(eqn, path))
+        keys = any(jax.numpy.issubdtype(aval.dtype, jax.dtypes.extended) for aval in results)
+        numpy_rule = None if keys else RULES.get(name)
+        rule = _by_jax(equation) if numpy_rule is None else _by_numpy(numpy_rule, equation.params, results)
+        place = self._place(equation, path)
+        return self._equation(name, equation.params, tuple(taken), len(results), rule, place)
 
-    def equation(
+    def _equation(
         self,
         name: str,
         params: dict[str, Any],
         taken: tuple[int, ...],
         results: int,
-        run: Callable[..., tuple[Any, ...]],
+        rule: Rule,
         place: tuple[Any, ...],
     ) -> tuple[int, ...]:
         """Writes one equation down, or finds the equal one that is there, or computes it at once."""
@@ -201,66 +233,51 @@ class _Builder:
             return self._known[key]
         if all(i in self.constants for i in taken):
             with quiet():
-                answer = run(*[self.constants[i] for i in taken])
-            made = tuple(map(self.constant, answer))
+                made = tuple(map(self.constant, rule(*[self.constants[i] for i in taken])))
         else:
             made = tuple(self._new() for _ in range(results))
-            written = Equation(name, params, taken, made, run, place, self._step)
+            written = Equation(name, params, taken, made, rule, place, self._step)
             self.equations.append(written)
             self._made_by.update(dict.fromkeys(made, written))
         self._known[key] = made
         return made
 
-    @staticmethod
-    def _changes_nothing(eqn: Any) -> bool:
-        if eqn.primitive.name not in ("convert_element_type", "reshape", "broadcast_in_dim", "squeeze"):
-            return False
-        before, after = eqn.invars[0].aval, eqn.outvars[0].aval
-        return before.shape == after.shape and _wide(before.dtype) == _wide(after.dtype)
-
-    @staticmethod
-    def _place(eqn: Any, path: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _place(self, equation: Any, path: tuple[int, ...]) -> tuple[Any, ...]:
         """The line of the source where it is known, so that a loop in Python is seen as one."""
-        step_free = tuple(p for p in path if not isinstance(p, _Step))
-        shapes = tuple(v.aval.shape for v in (*eqn.invars, *eqn.outvars))
-        if len(step_free) < len(path):
-            return (eqn.primitive.name, shapes, step_free)
-        raw = getattr(eqn.source_info.traceback, "raw_frames", None)
+        name = equation.primitive.name
+        shapes = tuple(v.aval.shape for v in (*equation.invars, *equation.outvars))
+        if self._step >= 0:
+            return (name, shapes, path)
+        raw = getattr(equation.source_info.traceback, "raw_frames", None)
         # The instruction, not the line: a * b * c is no loop.
         frames = zip(*raw(), strict=True) if raw else ()
         lines = tuple((code, at) for code, at in frames if "site-packages" not in code.co_filename)[:8]
-        stack = str(getattr(eqn.source_info, "name_stack", ""))
-        return (eqn.primitive.name, shapes, lines, stack) if lines else (step_free,)
+        stack = str(getattr(equation.source_info, "name_stack", ""))
+        return (name, shapes, lines, stack) if lines else (path,)
 
-    def _unroll(self, eqn: Any, taken: list[int], path: tuple[Any, ...]) -> list[int]:
-        """A scan, step by step: what it carries has the body's shape, what it maps over has one axis more."""
+    def _unroll(self, equation: Any, taken: list[int], path: tuple[int, ...]) -> list[int]:
+        """A scan, step by step."""
         self.loops = True
-        body, length, reverse = eqn.params["jaxpr"], eqn.params["length"], eqn.params["reverse"]
-        inner = getattr(body, "jaxpr", body)
-        mapped = [o.aval.shape != i.aval.shape for o, i in zip(eqn.invars, inner.invars, strict=True)]
-        stacked = [o.aval.shape != i.aval.shape for o, i in zip(eqn.outvars, inner.outvars, strict=True)]
-        carried = stacked.count(False)
-        first_mapped = mapped.index(True) if any(mapped) else len(mapped)
-        constants, carry = taken[: first_mapped - carried], taken[first_mapped - carried : first_mapped]
+        scan = scan_parts(equation)
+        constants, moving = taken[: scan.constants], taken[scan.constants :]
+        carry, mapped = moving[: scan.carried], moving[scan.carried :]
         rows: list[list[int]] = []
-        for step in reversed(range(length)) if reverse else range(length):
+        for step in reversed(range(scan.length)) if scan.reverse else range(scan.length):
             outside, self._step = self._step, step
-            at = (*path, _Step(step))
-            row = [self._row(i, step, ("step", path, k)) for k, i in enumerate(taken[first_mapped:])]
-            answer = self.inline(body, [*constants, *carry, *row], at)
+            row = [self._row(i, step, ("step", path, k)) for k, i in enumerate(mapped)]
+            results = self.inline(scan.body, [*constants, *carry, *row], path)
             self._step = outside
-            carry = answer[:carried]
-            rows.append(answer[carried:])
-        if reverse:
+            carry = results[: scan.carried]
+            rows.append(results[scan.carried :])
+        if scan.reverse:
             rows.reverse()
         made = []
-        for k, var in enumerate(eqn.outvars[carried:]):
-            column = tuple(row[k] for row in rows)
-            if not column:
+        for k, var in enumerate(equation.outvars[scan.carried :]):
+            if not rows:
                 made.append(self.constant(np.zeros(var.aval.shape, var.aval.dtype)))
                 continue
-            stack = self.equation("stack", {"axis": 0}, column, 1, _stack, ("stack", path, k))
-            made.append(stack[0])
+            column = tuple(row[k] for row in rows)
+            made += self._equation("stack", {"axis": 0}, column, 1, _stack, ("stack", path, k))
         return [*carry, *made]
 
     def _row(self, i: int, step: int, place: tuple[Any, ...]) -> int:
@@ -268,65 +285,60 @@ class _Builder:
         maker = self._made_by.get(i)
         if maker is not None and maker.name == "stack" and maker.params["axis"] == 0:
             return maker.inputs[step]
-        return self.equation("step", {"step": step}, (i,), 1, _take(step), place)[0]
-
-
-class _Step(int):
-    """Which step of an unrolled scan."""
-
-
-def _take(step: int) -> Callable[..., tuple[Any, ...]]:
-    return lambda x: (x[step],)
+        return self._equation("step", {"step": step}, (i,), 1, lambda x: (x[step],), place)[0]
 
 
 def _stack(*rows: Any) -> tuple[Any, ...]:
     return (np.stack(rows),)
 
 
+def _alike(before: Any, after: Any) -> bool:
+    return before.shape == after.shape and _wide(before.dtype) == _wide(after.dtype)
+
+
 def _holds_program(param: Any) -> bool:
     """Whether a parameter is or may hold a jaxpr or a function, whose text does not identify it."""
     if isinstance(param, tuple | list):
         return any(map(_holds_program, param))
-    return (
-        hasattr(param, "eqns") or hasattr(param, "jaxpr") or callable(param) and not isinstance(param, type)
-    )
+    return is_jaxpr(param) or callable(param) and not isinstance(param, type)
 
 
-def _by_numpy(rule: Callable[..., Any], params: dict[str, Any], avals: list[Any]) -> Callable[..., tuple]:
-    if len(avals) != 1:
-        return lambda *args: tuple(rule(params, *args))
-    dtype, shape = _wide(avals[0].dtype), avals[0].shape
+def _by_numpy(numpy_rule: Callable[..., Any], params: dict[str, Any], results: list[Any]) -> Rule:
+    if len(results) != 1:
+        return lambda *arrays: tuple(numpy_rule(params, *arrays))
+    dtype, shape = _wide(results[0].dtype), results[0].shape
 
-    def run(*args: Any) -> tuple[Any, ...]:
-        answer = np.asarray(rule(params, *args), dtype)
+    def rule(*arrays: Any) -> tuple[Any, ...]:
+        result = np.asarray(numpy_rule(params, *arrays), dtype)
         # A mutant may have it in another shape that still broadcasts further on.
-        fits = answer.shape != shape and all(
-            n in (1, m) for n, m in zip(answer.shape[::-1], shape[::-1], strict=False)
+        fits = result.shape != shape and all(
+            n in (1, m) for n, m in zip(result.shape[::-1], shape[::-1], strict=False)
         )
-        return (np.broadcast_to(answer, shape) if fits and answer.ndim <= len(shape) else answer,)
+        return (np.broadcast_to(result, shape) if fits and result.ndim <= len(shape) else result,)
 
-    return run
+    return rule
+
+
+def _by_jax(equation: Any) -> Rule:
+    dtypes = [var.aval.dtype for var in equation.invars]
+    last: list[Any] = []
+
+    def rule(*arrays: Any) -> tuple[Any, ...]:
+        if last and all(map(_identical, last[0], arrays)):
+            return last[1]
+        try:
+            results = binder(equation)(*map(_to_jax, arrays, dtypes))
+        except TypeError as error:  # how jax says that shapes do not fit
+            raise DoesNotFit(f"{equation.primitive.name}: {error}") from error
+        last[:] = [arrays, tuple(map(_widened, results))]
+        return last[1]
+
+    return rule
 
 
 def _wide(dtype: Any) -> Any:
     """Float64 for every float: what a program rounds on its way is not looked at here."""
     return np.dtype(np.float64) if jax.numpy.issubdtype(dtype, np.floating) else dtype
-
-
-def _by_jax(primitive: Any, params: dict[str, Any], dtypes: list[Any]) -> Callable[..., tuple[Any, ...]]:
-    last: list[Any] = []
-
-    def run(*args: Any) -> tuple[Any, ...]:
-        if last and all(map(_identical, last[0], args)):
-            return last[1]
-        bound = primitive.get_bind_params(params)
-        functions, bound = bound if isinstance(bound, tuple) else ((), bound)
-        answer = primitive.bind(*functions, *map(_to_jax, args, dtypes), **bound)
-        made = tuple(map(_widened, answer if primitive.multiple_results else (answer,)))
-        last[:] = [args, made]
-        return made
-
-    return run
 
 
 def _widened(leaf: Any) -> Any:
@@ -340,22 +352,3 @@ def _identical(a: Any, b: Any) -> bool:
 
 def _to_jax(x: Any, dtype: Any) -> Any:
     return jax.numpy.asarray(x, dtype) if isinstance(x, np.ndarray | np.generic) else x
-
-
-def used_by(flat: Flat) -> dict[int, list[tuple[int, int]]]:
-    """For each value, the equations (by position) and operands that take it."""
-    uses: dict[int, list[tuple[int, int]]] = {}
-    for e, equation in enumerate(flat.equations):
-        for k, i in enumerate(equation.inputs):
-            uses.setdefault(i, []).append((e, k))
-    return uses
-
-
-def needed_for(flat: Flat, outputs: Sequence[int]) -> Iterator[int]:
-    """The equations, by position, that these values depend on."""
-    wanted = set(outputs)
-    for e in reversed(range(len(flat.equations))):
-        equation = flat.equations[e]
-        if wanted.intersection(equation.outputs):
-            wanted.update(equation.inputs)
-            yield e

@@ -281,61 +281,19 @@ def _plain(function: Rule) -> Rule:
 _erf = np.vectorize(math.erf, otypes=[float])
 _erfc = np.vectorize(math.erfc, otypes=[float])
 
+# jax's names and NumPy's.
+_SAME = "sin cos tan tanh sinh cosh exp exp2 expm1 log log1p sqrt square cbrt abs sign floor ceil"
+_OTHER = {
+    **{"neg": "negative", "not": "invert", "is_finite": "isfinite", "asin": "arcsin", "acos": "arccos"},
+    **{"atan": "arctan", "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh", "atan2": "arctan2"},
+    **{"add": "add", "add_any": "add", "sub": "subtract", "mul": "multiply", "pow": "power", "rem": "fmod"},
+    **{"max": "maximum", "min": "minimum", "eq": "equal", "ne": "not_equal", "lt": "less", "gt": "greater"},
+    **{"le": "less_equal", "ge": "greater_equal", "and": "bitwise_and", "or": "bitwise_or"},
+}
+
 RULES: dict[str, Rule] = {
-    **{
-        name: _plain(getattr(np, numpy_name))
-        for name, numpy_name in {
-            "neg": "negative",
-            "sin": "sin",
-            "cos": "cos",
-            "tan": "tan",
-            "tanh": "tanh",
-            "exp": "exp",
-            "exp2": "exp2",
-            "log": "log",
-            "sqrt": "sqrt",
-            "cbrt": "cbrt",
-            "abs": "abs",
-            "sign": "sign",
-            "floor": "floor",
-            "ceil": "ceil",
-            "log1p": "log1p",
-            "expm1": "expm1",
-            "is_finite": "isfinite",
-            "not": "invert",
-            "square": "square",
-            "asin": "arcsin",
-            "acos": "arccos",
-            "atan": "arctan",
-            "sinh": "sinh",
-            "cosh": "cosh",
-            "asinh": "arcsinh",
-            "acosh": "arccosh",
-            "atanh": "arctanh",
-            "add": "add",
-            "add_any": "add",
-            "sub": "subtract",
-            "mul": "multiply",
-            "max": "maximum",
-            "min": "minimum",
-            "pow": "power",
-            "rem": "fmod",
-            "atan2": "arctan2",
-            "eq": "equal",
-            "ne": "not_equal",
-            "lt": "less",
-            "le": "less_equal",
-            "gt": "greater",
-            "ge": "greater_equal",
-            "and": "bitwise_and",
-            "or": "bitwise_or",
-            "xor": "bitwise_xor",
-            "nextafter": "nextafter",
-            "shift_left": "left_shift",
-            "shift_right_arithmetic": "right_shift",
-            "shift_right_logical": "right_shift",
-        }.items()
-    },
+    **{name: _plain(getattr(np, name)) for name in _SAME.split()},
+    **{name: _plain(getattr(np, in_numpy)) for name, in_numpy in _OTHER.items()},
     "erf": _plain(_erf),
     "erfc": _plain(_erfc),
     "logistic": _plain(_logistic),

@@ -1,0 +1,263 @@
+"""A program at every sample, and what an edit of it answers there."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxbackprop._float64 import Arrays
+
+from .._evidence import Evidence
+from ..mistakes import Mistake
+from ._interpreter import Equation, Flat, Rule, flatten, plain
+
+
+class MutantValues:
+    """The values of an edited program at one sample, by number: what it changes, and the rest as it was."""
+
+    def __init__(self, sample: int, original: Sequence[Any]):
+        self.sample = sample
+        self.original = original
+        self.changed: dict[int, Any] = {}
+
+    def __getitem__(self, i: int) -> Any:
+        return self.changed[i] if i in self.changed else self.original[i]
+
+
+Labels = tuple[Mistake, ...]
+# Takes the mutant's values, and the operand as it stands; gives the operand that is taken instead.
+Operand = Callable[[MutantValues, Any], Any]
+# An operand of an equation; the equation after the last is the return.
+Use = tuple[int, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Meaning:
+    """What an edit says about the mistake.
+
+    Attributes:
+        what: the change, as the rest of a sentence.
+        more: how much less likely it is than the likeliest of its kind.
+        labels: the mistake, likeliest first, where it is not the one that its kind stands for.
+    """
+
+    what: str
+    more: float = 0.0
+    labels: Labels = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Edit:
+    """One change of a program, and what it would mean.
+
+    Attributes:
+        meaning: what it says about the mistake; None where a number is to be found first.
+        operands: what is taken instead of an operand.
+        rules: by equation, what is computed instead.
+        solve: the family of edits that it is one of.
+    """
+
+    meaning: Meaning | None
+    operands: dict[Use, Operand] = dataclasses.field(default_factory=dict)
+    rules: dict[int, Rule] = dataclasses.field(default_factory=dict)
+    solve: Solve | None = None
+
+    def touched(self) -> frozenset[int]:
+        """The equations it changes."""
+        return frozenset({e for e, _ in self.operands} | set(self.rules))
+
+
+@dataclasses.dataclass(frozen=True)
+class Solve:
+    """A family of edits with one number, which is to be found.
+
+    Attributes:
+        operands: the change for a value of the number.
+        null: where nothing is changed.
+        near: another value to begin with.
+        meaning: what a solution means; None where it is no explanation.
+    """
+
+    operands: Callable[[float], dict[Use, Operand]]
+    null: float
+    near: float
+    meaning: Callable[[float], Meaning | None]
+
+
+class MutantEvaluator:
+    """A flat program, evaluated at every sample, with the answers that mutants are held against.
+
+    Attributes:
+        evidence: the samples.
+        flat: the program.
+        leaves: how many of its inputs are arguments; the others are cotangents.
+        end: the position after the last equation, which stands for the return.
+        values: every value, by sample and number.
+        targets: what a mutant is to answer, by sample and result.
+        gaps: how far the program itself is from the target at most, by sample and result.
+        tolerance: how far a mutant may be, by sample and result.
+        screen: the sample at which an edit is tried first.
+        live: the equations that a wrong result depends on, and the return.
+        uses: the operands of live equations, by value.
+        maker: the equation that gives a value.
+        on_dy: the values that depend on a cotangent.
+        on_floats: the values that depend on a cotangent or a differentiable argument.
+        reproduced: by sample, whether the program answers there what the evidence says it does.
+    """
+
+    def __init__(self, evidence: Evidence, program: Callable[..., Any], own: str, target: str):
+        """Traces the program and evaluates it.
+
+        Args:
+            evidence: a wrong rule at several points.
+            program: takes (leaves, dy).
+            own: the field of a sample that the program should answer with.
+            target: the field that its mutants are to answer with.
+
+        Raises:
+            NotTraceable: jax cannot trace the program.
+            DoesNotFit: an equation cannot take what it is given.
+        """
+        samples, wrong = evidence.samples, evidence.wrong
+        self.evidence = evidence
+        self.flat: Flat = flatten(program, samples[0].leaves, samples[0].dy)
+        self.leaves = len(samples[0].leaves)
+        self.end = len(self.flat.equations)
+        self.values = [self.flat.evaluate([plain(leaf) for leaf in (*s.leaves, *s.dy)]) for s in samples]
+        answers: list[Arrays] = [getattr(s, own) for s in samples]
+        self.targets: list[Arrays] = [getattr(s, target) for s in samples]
+        self.gaps = [
+            [_largest(t - a) for t, a in zip(*both, strict=True)]
+            for both in zip(self.targets, answers, strict=True)
+        ]
+        self.tolerance = [
+            [
+                max(1e-9 * _largest(t), min(_largest(noise), 1e-2 * gap if i in wrong else np.inf), 1e-300)
+                for i, (t, noise, gap) in enumerate(zip(targets, s.noise, gaps, strict=True))
+            ]
+            for s, targets, gaps in zip(samples, self.targets, self.gaps, strict=True)
+        ]
+        self.screen = next((s for s in range(len(samples)) if self._shows(s)), 0)
+        self.live = {*self.flat.needed_for([self.flat.outputs[i] for i in wrong]), self.end}
+        self.uses = self._live_uses()
+        self.maker = {i: e for e, equation in enumerate(self.flat.equations) for i in equation.outputs}
+        cotangents = range(self.leaves, self.flat.inputs)
+        self.on_dy = self.flat.depending_on(cotangents)
+        self.on_floats = self.flat.depending_on([*evidence.slots, *cotangents])
+        self.reproduced = [
+            all(
+                bool(np.all(np.abs(self.values[s][i] - answers[s][k]) <= self._slack(s, k)))
+                for k, i in enumerate(self.flat.outputs)
+            )
+            for s in range(len(samples))
+        ]
+        # The wrong results first: most mutants miss them.
+        self._compared = sorted(range(len(self.flat.outputs)), key=lambda k: k not in wrong)
+        self._cancelling = {e for e in range(self.end) if self._cancels(e)}
+        self._reached: dict[frozenset[int], tuple[list[int], set[int]]] = {}
+
+    def _shows(self, s: int) -> bool:
+        """Whether every wrong result is clearly wrong at a sample."""
+        return all(self.gaps[s][i] > 10 * self.tolerance[s][i] for i in self.evidence.wrong)
+
+    def _slack(self, s: int, k: int) -> float:
+        return 1e-3 * self.gaps[s][k] + 10 * self.tolerance[s][k]
+
+    def _live_uses(self) -> dict[int, list[Use]]:
+        uses = {i: [(e, k) for e, k in places if e in self.live] for i, places in self.flat.uses().items()}
+        for k in self.evidence.wrong:
+            uses.setdefault(self.flat.outputs[k], []).append((self.end, k))
+        return {i: places for i, places in uses.items() if places}
+
+    def _cancels(self, e: int) -> bool:
+        """Whether a sum is zero at every sample though its terms are not.
+
+        As what reaches the maximum that a softmax subtracts. No derivation follows such a path, and a mutant
+        must not open it.
+        """
+        equation = self.flat.equations[e]
+        if equation.name not in ("reduce_sum", "add_any") or equation.outputs[0] not in self.on_dy:
+            return False
+        return all(
+            np.size(values[equation.outputs[0]]) > 0
+            and _largest(values[equation.outputs[0]])
+            < 1e-13 * max(_largest(values[i]) for i in equation.inputs)
+            for values in self.values
+        )
+
+    def equation(self, i: int) -> Equation | None:
+        """The equation that gives a value; None for inputs and constants."""
+        return self.flat.equations[self.maker[i]] if i in self.maker else None
+
+    @functools.cached_property
+    def above(self) -> dict[int, set[int]]:
+        """For each value, all that it depends on, itself included."""
+        found: dict[int, set[int]] = {i: {i} for i in (*range(self.flat.inputs), *self.flat.constants)}
+        for equation in self.flat.equations:
+            ancestors = set().union(*(found[i] for i in equation.inputs))
+            for i in equation.outputs:
+                found[i] = ancestors | {i}
+        return found
+
+    def names_above(self, i: int) -> set[str]:
+        """The primitives that a value is computed by."""
+        return {self.flat.equations[self.maker[j]].name for j in self.above[i] if j in self.maker}
+
+    def reached(self, touched: frozenset[int]) -> tuple[list[int], set[int]]:
+        """The equations that edits of these ones reach, in order, and which results."""
+        if touched not in self._reached:
+            changed: set[int] = set()
+            order = []
+            for e, equation in enumerate(self.flat.equations):
+                fed = e in self.live and e not in self._cancelling and changed.intersection(equation.inputs)
+                if e in touched or fed:
+                    changed.update(equation.outputs)
+                    order.append(e)
+            results = {k for k, i in enumerate(self.flat.outputs) if i in changed}
+            self._reached[touched] = order, results
+        return self._reached[touched]
+
+    def answer(self, edit: Edit, sample: int) -> list[Any]:
+        """What the edited program answers at a sample; raises `DoesNotFit` where it cannot be evaluated."""
+        values = MutantValues(sample, self.values[sample])
+        changed, original = values.changed, values.original
+        replaced: dict[int, list[tuple[int, Operand]]] = {}
+        for (e, k), operand in edit.operands.items():
+            replaced.setdefault(e, []).append((k, operand))
+        for e in self.reached(edit.touched())[0]:
+            equation = self.flat.equations[e]
+            taken = [changed[i] if i in changed else original[i] for i in equation.inputs]
+            for k, operand in replaced.get(e, ()):
+                taken[k] = operand(values, taken[k])
+            results = edit.rules.get(e, equation.run)(*taken)
+            for i, value in zip(equation.outputs, results, strict=True):
+                changed[i] = value
+        answers = [values[i] for i in self.flat.outputs]
+        for k, operand in replaced.get(self.end, ()):
+            answers[k] = operand(values, answers[k])
+        return answers
+
+    def reaches_all_wrong(self, edit: Edit) -> bool:
+        """Whether every wrong result depends on what the edit changes."""
+        results = self.reached(edit.touched())[1] | {k for e, k in edit.operands if e == self.end}
+        return results.issuperset(self.evidence.wrong)
+
+    def explains(self, edit: Edit) -> bool:
+        """Whether the mutant answers what is looked for, at every sample."""
+        others = (s for s in range(len(self.values)) if s != self.screen)
+        return all(self._hits(self.answer(edit, s), s) for s in (self.screen, *others))
+
+    def _hits(self, answers: list[Any], sample: int) -> bool:
+        targets, tolerance = self.targets[sample], self.tolerance[sample]
+        return all(
+            np.shape(answers[k]) == targets[k].shape and _largest(answers[k] - targets[k]) <= tolerance[k]
+            for k in self._compared
+        )
+
+
+def _largest(x: Any) -> float:
+    return float(np.max(np.abs(x), initial=0.0))

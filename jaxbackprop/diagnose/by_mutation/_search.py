@@ -1,0 +1,151 @@
+"""Naming a mistake by editing programs until one answers what is looked for.
+
+Two searches. The rule's own program is repaired by one edit until it answers what is right: the mistake is
+what the edit undoes. The right program is made wrong by one edit until it answers what the rule does: the
+mistake is the edit. An edit explains only if it does so at every sample and for all leaves together.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from jaxbackprop._float64 import float64_on_cpu
+
+from .._evidence import Evidence, Suspicion
+from ..mistakes import Mistake
+from ._context import Context
+from ._evaluator import Edit, Meaning, MutantEvaluator
+from ._expressions import Words
+from ._interpreter import DoesNotFit, NotTraceable
+from ._loops import loops
+from ._numpy_rules import quiet
+from ._pool import distinct, gives_it_away, values_of
+from ._solve import solved
+from ._table import ROUNDS, Mutation
+
+# Samples that an explanation must hold at.
+_FEWEST = 3
+# An explanation of this cost is simple.
+_SIMPLE = 1.12
+# What each program answers, and what its mutants are to answer.
+_ANSWERS = {"rule": ("got", "want"), "autodiff": ("want", "got")}
+
+
+def mutations(evidence: Evidence, *, budget_s: float = 2.0) -> list[Suspicion]:
+    """The mistakes that one edit of a program explains.
+
+    Args:
+        evidence: a wrong rule at several points, and the programs behind it.
+        budget_s: seconds after which the search stops with what it has.
+
+    Returns:
+        One suspicion a label, likeliest first; none where no edit explains the evidence, or where neither
+        program can be traced.
+    """
+    clock = _Clock()
+    found: dict[Mistake, Suspicion] = {}
+    with float64_on_cpu(), quiet():
+        contexts = _contexts(evidence)
+        for n, round_ in enumerate(ROUNDS):
+            if round_.last_resort and any(s.cost < _SIMPLE for s in found.values()):
+                continue
+            for m, (stage, context) in enumerate(contexts.items()):
+                later = sum(r.share for r in ROUNDS[n + 1 :]) * len(contexts)
+                waiting = later + round_.share * (len(contexts) - m)
+                now = clock.spent()
+                stop = now + (budget_s - now) * min(1.0, 1.5 * round_.share / waiting)
+                for suspicion in _suspicions(context, stage, round_.mutations, clock, stop):
+                    known = found.get(suspicion.label)
+                    if known is None or suspicion.cost < known.cost:
+                        found[suspicion.label] = suspicion
+    if contexts and all(not np.any(s.got[i]) for s in evidence.samples for i in evidence.wrong):
+        meaning = Meaning("zero everywhere", labels=(Mistake.DETACHED,))
+        found[Mistake.DETACHED] = next(_named(evidence, "rule", "zero", 0.5, meaning))
+    return sorted(found.values(), key=lambda s: (round(s.cost, 3), s.stage != "rule"))
+
+
+class _Clock:
+    """Seconds of this thread's work, or half of those on the wall where others take the machine."""
+
+    def __init__(self) -> None:
+        self._work, self._wall = time.thread_time(), time.perf_counter()
+
+    def spent(self) -> float:
+        """Since the clock was made."""
+        return max(time.thread_time() - self._work, 0.5 * (time.perf_counter() - self._wall))
+
+
+def _contexts(evidence: Evidence) -> dict[str, Context]:
+    """What mutations are given, of each program that can be edited."""
+    programs = _programs(evidence)
+    words = {stage: Words(program) for stage, program in programs.items()}
+    candidates = (p for stage, program in programs.items() for p in values_of(program, words[stage]))
+    pool = tuple(distinct(p for p in candidates if not gives_it_away(p, evidence)))
+    return {
+        stage: Context(program, words[stage], loops(program), pool, repair=stage == "rule")
+        for stage, program in programs.items()
+    }
+
+
+def _programs(evidence: Evidence) -> dict[str, MutantEvaluator]:
+    """The programs that can be traced, at the samples where both do what the rule and the truth did."""
+    given = {"rule": evidence.rule_program, "autodiff": evidence.truth_program}
+    programs: dict[str, MutantEvaluator] = {}
+    for stage, program in given.items():
+        if program is None or not evidence.wrong:
+            continue
+        try:
+            evaluator = MutantEvaluator(evidence, program, *_ANSWERS[stage])
+        except (NotTraceable, DoesNotFit):
+            continue
+        if sum(evaluator.reproduced) >= _FEWEST:
+            programs[stage] = evaluator
+    agreed = [all(flags) for flags in zip(*(p.reproduced for p in programs.values()), strict=True)]
+    if all(agreed):
+        return programs
+    if sum(agreed) < _FEWEST:
+        return {}
+    kept = tuple(s for s, agrees in zip(evidence.samples, agreed, strict=True) if agrees)
+    return _programs(dataclasses.replace(evidence, samples=kept))
+
+
+def _suspicions(
+    context: Context, stage: str, mutations: tuple[Mutation, ...], clock: _Clock, stop: float
+) -> Iterator[Suspicion]:
+    """What the edits of one round explain, until the time is up."""
+    program = context.program
+    for mutation in mutations:
+        for edit in mutation.edits(context):
+            if clock.spent() > stop:
+                return
+            meaning = _explanation(program, edit)
+            if meaning is not None:
+                meaning = dataclasses.replace(meaning, labels=meaning.labels or mutation.labels)
+                yield from _named(program.evidence, stage, mutation.name, mutation.cost, meaning)
+
+
+def _explanation(program: MutantEvaluator, edit: Edit) -> Meaning | None:
+    """What an edit means where it explains the evidence; None where it does not."""
+    if not program.reaches_all_wrong(edit):
+        return None
+    try:
+        if edit.solve is not None:
+            return solved(program, edit.solve)
+        return edit.meaning if program.explains(edit) else None
+    except DoesNotFit:
+        return None
+
+
+def _named(
+    evidence: Evidence, stage: str, found_by: str, cost: float, meaning: Meaning
+) -> Iterator[Suspicion]:
+    """One suspicion a label: the first likeliest, and edits of the rule before those of autodiff."""
+    leaf = evidence.wrong[0] if len(evidence.wrong) == 1 else None
+    message = f"{', '.join(evidence.names[i] for i in evidence.wrong)}: {meaning.what}"
+    cost += meaning.more + (0.0 if stage == "rule" else 0.1)
+    for k, label in enumerate(meaning.labels):
+        yield Suspicion(label, message, leaf, round(cost + 0.06 * k, 6), stage, found_by)
