@@ -17,7 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxbackprop.check import Point, Report, check_vjp, float64_on_cpu
+from jaxbackprop._float64 import float64_on_cpu
+from jaxbackprop.check import Layout, Report, check_vjp
 
 Arrays = tuple[np.ndarray, ...]
 
@@ -98,8 +99,8 @@ def jax_check_grads(case: Case) -> None:
     from jax.test_util import check_grads
 
     with case.setting():
-        point = Point.of(*case.args)
-        check_grads(_of_floats(case, point), point.floats, order=1, modes=("rev",))
+        function, floats = _of_floats(case)
+        check_grads(function, floats, order=1, modes=("rev",))
 
 
 def chex_numerical_grads(case: Case) -> None:
@@ -107,8 +108,8 @@ def chex_numerical_grads(case: Case) -> None:
     import chex
 
     with case.setting():
-        point = Point.of(*case.args)
-        chex.assert_numerical_grads(_of_floats(case, point), point.floats, order=1, modes=("rev",))
+        function, floats = _of_floats(case)
+        chex.assert_numerical_grads(function, floats, order=1, modes=("rev",))
 
 
 def torch_gradcheck(case: Case, *, fast: bool) -> None:
@@ -165,8 +166,11 @@ CHECKERS = (
 )
 
 
-def _of_floats(case: Case, point: Point) -> Callable[..., tuple[Any, ...]]:
-    return point.function(functools.partial(case.op, **case.kwargs))
+def _of_floats(case: Case) -> tuple[Callable[..., tuple[Any, ...]], tuple[Any, ...]]:
+    """The operator as a function of the differentiable leaves alone, and these."""
+    layout = Layout.of(case.args, hold_integers=True)
+    function = layout.of_floats(functools.partial(case.op, **case.kwargs))
+    return function, layout.floats_of(layout.leaves)
 
 
 def _in_float64(
@@ -174,9 +178,8 @@ def _in_float64(
 ) -> tuple[Callable[..., Arrays], Callable[[Arrays, Arrays], Arrays], Arrays]:
     """A case's value, its rule and its differentiable leaves in float64, from NumPy to NumPy."""
     with case.setting():
-        point = Point.of(*case.args)
-        floats = tuple(np.asarray(leaf).astype(np.float64) for leaf in point.floats)
-    function = _of_floats(case, point)
+        function, given = _of_floats(case)
+        floats = tuple(np.asarray(leaf).astype(np.float64) for leaf in given)
     compiled = jax.jit(function)
     traceable = True
 

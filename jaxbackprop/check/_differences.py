@@ -12,14 +12,22 @@ import numpy as np
 
 from jaxbackprop._float64 import Arrays, float64_on_cpu
 
-from ._evaluator import Spot
-from ._subject import Layout
-from ._truth import Estimate, extrapolate
+from ._attempt import attempt
+from ._evaluator import Point
+from ._layout import Layout
 
 # A tenth of the argument's size, halved each time: fine enough for logits of 1e4.
 STEP = 2.0**-27
 _VERY_MANY = 1 << 14
 _STEPS = 0.1 * 2.0 ** -np.arange(16)
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """A number with how far it may be off: arrays of one shape."""
+
+    value: np.ndarray
+    error: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,11 +65,11 @@ class Directions:
 
 
 class Differences:
-    """Differences of a function at any spot, compiled once a shape."""
+    """Differences of a function at any point, compiled once a shape."""
 
     def __init__(
         self,
-        results: Callable[..., Any],
+        f: Callable[..., Any],
         layout: Layout,
         *,
         traced: bool,
@@ -71,106 +79,127 @@ class Differences:
         """Takes a function.
 
         Args:
-            results: float results of array leaves.
-            layout: of the arguments.
-            traced: whether the function can be compiled.
+            f: the function.
+            layout: of its arguments.
+            traced: whether it can be compiled.
             eps: relative rounding of its results, where it computes in less than float64.
             room: how far each entry of the leaves may move: beyond its domain a loop may not end.
         """
-        self.room = room
-        self.results, self.layout, self.traced, self.eps = results, layout, traced, eps
-        self._program: Any = None
+        self.f, self.layout, self.traced, self.eps, self.room = f, layout, traced, eps, room
+        self._program = jax.jit(self._all)
 
-    def along(self, spot: Spot, directions: Directions) -> Estimate:
+    def along(self, point: Point, directions: Directions) -> Estimate:
         """Derivatives of ⟨dy, f⟩ along every way, with their errors."""
-        with np.errstate(all="ignore"):
-            return self._along(spot, directions)
-
-    def _along(self, spot: Spot, directions: Directions) -> Estimate:
         if not len(directions.ways):
             return Estimate(np.zeros(0), np.zeros(0))
-        at = [np.asarray(spot.leaves[i], np.float64) for i in self.layout.floats]
-        sizes = [max(_size(leaf), 1e-30) for leaf in at]
-        spread = np.concatenate([np.full(x.size, s) for x, s in zip(at, sizes, strict=True)] or [np.zeros(0)])
-        ways = directions.ways
-        # A step is a part of the moving leaf's size, or of the entry's own where that is larger.
-        flat = np.concatenate([x.reshape(-1) for x in at] or [np.zeros(0)])
-        moving = ways != 0
-        unit = np.array([np.max(spread[m], initial=1e-30) for m in moving])
-        alone = np.arange(len(directions.entries))
-        unit[alone] = np.maximum(unit[alone], np.abs(flat[directions.entries]))
-        if self.room is not None:
-            far = np.concatenate([r.reshape(-1) for r in self.room(spot.leaves)] or [np.zeros(0)])
-            reach = np.array([np.min(far[m], initial=np.inf) for m in moving])
-            unit = np.where(reach > 0, np.minimum(unit, 5 * reach), unit)
-        steps = _STEPS[:, None] * unit
-        row = np.tile(np.arange(len(ways)), len(_STEPS))
-        sums, magnitudes = self._both(spot, ways, row, steps.reshape(-1))
-        shape = (2, *steps.shape)
-        s, size = sums.reshape(shape), magnitudes.reshape(shape)
-        rounding = (4 * np.finfo(np.float64).eps + self.eps) * (size[0] + size[1]) / (2 * steps)
-        best, error = extrapolate((s[0] - s[1]) / (2 * steps), rounding)
-        # Moved so little, a large argument is not moved by what was asked for.
-        slip = np.finfo(np.float64).eps * np.max(np.abs(flat), initial=0.0) / np.maximum(steps[-1], 1e-300)
-        return Estimate(best, error + slip * np.abs(best))
+        with np.errstate(all="ignore"):
+            x = self._floats(point)
+            steps = _STEPS[:, None] * self._unit(point, x, directions)
+            row = np.tile(np.arange(len(directions.ways)), len(_STEPS))
+            sums, sizes = self._both(point, directions.ways, row, steps.reshape(-1))
+            s, size = sums.reshape(2, *steps.shape), sizes.reshape(2, *steps.shape)
+            rounding = (4 * np.finfo(np.float64).eps + self.eps) * (size[0] + size[1]) / (2 * steps)
+            best, error = extrapolate((s[0] - s[1]) / (2 * steps), rounding)
+            # Moved so little, a large argument is not moved by what was asked for.
+            largest = np.max(np.abs(flat(x)), initial=0.0)
+            slip = np.finfo(np.float64).eps * largest / np.maximum(steps[-1], 1e-300)
+            return Estimate(best, error + slip * np.abs(best))
 
-    def entries(self, spot: Spot) -> tuple[Arrays, Arrays]:
+    def entries(self, point: Point) -> tuple[Arrays, Arrays]:
         """Gradients, nan where none was taken or none converges, and their noise: an array a leaf each."""
-        floats = tuple(np.asarray(spot.leaves[i], np.float64) for i in self.layout.floats)
+        floats = self._floats(point)
         directions = Directions.of(floats, np.random.default_rng(0))
-        return _at_entries(floats, directions, self.along(spot, directions))
+        return _at_entries(floats, directions, self.along(point, directions))
 
-    def gradient(self, spot: Spot) -> np.ndarray:
+    def gradient(self, point: Point) -> np.ndarray:
         """Every entry by one short step to either side, for kinks to be seen around a point."""
-        at = [np.asarray(spot.leaves[i], np.float64) for i in self.layout.floats]
-        h = np.concatenate([np.full(x.size, STEP * (_size(x) or 1.0)) for x in at] or [np.zeros(0)])
+        h = flat(tuple(np.full(x.size, STEP * (_size(x) or 1.0)) for x in self._floats(point)))
         if not h.size:
             return h
         with np.errstate(all="ignore"):
-            sums, _ = self._both(spot, np.eye(h.size), np.arange(h.size), h)
+            sums, _ = self._both(point, np.eye(h.size), np.arange(h.size), h)
             ahead, behind = np.split(sums, 2)
             return np.asarray((ahead - behind) / (2 * h))
 
-    def _both(self, spot: Spot, ways: np.ndarray, row: np.ndarray, h: np.ndarray) -> tuple[Any, Any]:
+    def _floats(self, point: Point) -> Arrays:
+        return tuple(np.asarray(leaf, np.float64) for leaf in self.layout.floats_of(point.leaves))
+
+    def _unit(self, point: Point, floats: Arrays, directions: Directions) -> np.ndarray:
+        """For each way the moving leaf's size, or the entry's own where that is larger, within the room."""
+        spread = flat(tuple(np.full(x.size, max(_size(x), 1e-30)) for x in floats))
+        moving = directions.ways != 0
+        unit = np.array([np.max(spread[m], initial=1e-30) for m in moving])
+        alone = np.arange(len(directions.entries))
+        unit[alone] = np.maximum(unit[alone], np.abs(flat(floats)[directions.entries]))
+        if self.room is None:
+            return unit
+        far = flat(self.room(point.leaves))
+        reach = np.array([np.min(far[m], initial=np.inf) for m in moving])
+        return np.where(reach > 0, np.minimum(unit, 5 * reach), unit)
+
+    def _both(
+        self, point: Point, ways: np.ndarray, row: np.ndarray, h: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """⟨dy, f⟩ a step ahead along rows of `ways`, then behind, and the size of the terms in each."""
         rows, signed = np.concatenate([row, row]), np.concatenate([h, -h])
-        if not self.traced:
-            with float64_on_cpu():
-                pairs = [self._once(spot, ways[r] * s) for r, s in zip(rows, signed, strict=True)]
-            sums, sizes = zip(*pairs, strict=True)
-            return np.array(sums), np.array(sizes)
         with float64_on_cpu():
-            if self._program is None:
-                self._program = jax.jit(self._all)
-            leaves = tuple(map(jnp.asarray, spot.leaves))
-            sums, sizes = self._program(leaves, tuple(map(jnp.asarray, spot.dy)), ways, (rows, signed))
+            if not self.traced:
+                pairs = [self._moved_in_numpy(point, ways[r] * s) for r, s in zip(rows, signed, strict=True)]
+                sums, sizes = zip(*pairs, strict=True)
+                return np.array(sums), np.array(sizes)
+            leaves, dy = tuple(map(jnp.asarray, point.leaves)), tuple(map(jnp.asarray, point.dy))
+            sums, sizes = self._program(leaves, dy, ways, (rows, signed))
             return np.asarray(sums), np.asarray(sizes)
 
     def _all(self, leaves: Any, dy: Any, ways: Any, moves: Any) -> Any:
         def one(move: Any) -> Any:
-            return self._moved(leaves, dy, jnp.take(ways, move[0], axis=0) * move[1], jnp)
+            row, h = move
+            return _pairing(jnp, dy, self._results(jnp, leaves, jnp.take(ways, row, axis=0) * h))
 
         return jax.lax.map(one, moves)
 
-    def _once(self, spot: Spot, step: np.ndarray) -> Any:
-        return self._moved(spot.leaves, spot.dy, step, np)
+    def _moved_in_numpy(self, point: Point, step: np.ndarray) -> tuple[Any, Any]:
+        ran = attempt(lambda: self._results(np, point.leaves, step))
+        # A step may leave the domain, where a careful function raises: nothing is known there.
+        return (np.nan, np.nan) if ran.error is not None else _pairing(np, point.dy, ran.value)
 
-    def _moved(self, leaves: Any, dy: Any, step: Any, numpy: Any) -> Any:
-        filled, start = list(leaves), 0
-        for i in self.layout.floats:
-            x = numpy.asarray(leaves[i], np.float64)
-            filled[i] = x + step[start : start + x.size].reshape(x.shape)
+    def _results(self, numpy: Any, leaves: tuple[Any, ...], step: Any) -> tuple[Any, ...]:
+        moved, start = [], 0
+        for leaf in self.layout.floats_of(leaves):
+            x = numpy.asarray(leaf, np.float64)
+            moved.append(x + step[start : start + x.size].reshape(x.shape))
             start += x.size
-        try:
-            ys = self.results(tuple(filled))
-        except Exception:
-            if numpy is not np:
-                raise
-            # A step may leave the domain, where a careful function raises: nothing is known there.
-            return np.nan, np.nan
-        # A result that is infinite on both sides and has no cotangent says nothing.
-        terms = [numpy.where(d == 0, 0.0, d * y) for d, y in zip(dy, ys, strict=True)]
-        zero = numpy.zeros(())
-        return sum(map(numpy.sum, terms), zero), sum((numpy.sum(numpy.abs(t)) for t in terms), zero)
+        return self.layout.results(self.f, self.layout.with_floats(leaves, tuple(moved)))
+
+
+def flat(leaves: Arrays) -> np.ndarray:
+    """Leaves as one vector."""
+    return np.concatenate([np.asarray(leaf, np.float64).reshape(-1) for leaf in leaves] or [np.zeros(0)])
+
+
+def _pairing(numpy: Any, dy: tuple[Any, ...], ys: tuple[Any, ...]) -> tuple[Any, Any]:
+    """⟨dy, y⟩ and the size of its terms."""
+    # A result that is infinite on both sides and has no cotangent says nothing.
+    terms = [numpy.where(d == 0, 0.0, d * y) for d, y in zip(dy, ys, strict=True)]
+    zero = numpy.zeros(())
+    return sum(map(numpy.sum, terms), zero), sum((numpy.sum(numpy.abs(t)) for t in terms), zero)
+
+
+def extrapolate(differences: np.ndarray, rounding: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The best entry of each column's Neville tableau, with its error. Rows: the step halved each time."""
+    best, error = differences[0], np.full_like(differences[0], np.inf)
+    previous = [differences[0]]
+    for level in range(1, len(differences)):
+        row = [differences[level]]
+        for order in range(1, level + 1):
+            factor = 4.0**order
+            row.append((factor * row[-1] - previous[order - 1]) / (factor - 1))
+            disagreement = np.maximum(np.abs(row[-1] - row[-2]), np.abs(row[-1] - previous[order - 1]))
+            candidate = disagreement + 2 * rounding[level]
+            better = candidate < error
+            best, error = np.where(better, row[-1], best), np.where(better, candidate, error)
+        previous = row
+    return best, error
 
 
 def _at_entries(floats: Arrays, directions: Directions, estimate: Estimate) -> tuple[Arrays, Arrays]:

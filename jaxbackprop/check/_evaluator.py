@@ -1,12 +1,13 @@
-"""Runs a pull at many points with one compilation: the points go through a `lax.map`."""
+"""Values and gradients at many points with one compilation: the points go through a `lax.map`."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,158 +15,210 @@ import numpy as np
 
 from jaxbackprop._float64 import Arrays, float64_on_cpu
 
-from ._subject import Layout, Pull
+from ._attempt import attempt
+from ._layout import Layout
 
 # Points in one call, and how many numbers they may hold together: the memory of a call is bounded.
 _POINTS, _NUMBERS = 16, 1 << 20
 
 
 @dataclasses.dataclass(frozen=True)
-class Spot:
-    """Where to look: array leaves (floats in float64) and one cotangent a float result."""
+class Point:
+    """Arguments and cotangents.
+
+    Attributes:
+        leaves: the array leaves of the arguments, as a `Layout` orders them; floats in float64.
+        dy: one cotangent a float result.
+    """
 
     leaves: tuple[Any, ...]
     dy: Arrays
 
 
-@dataclasses.dataclass(frozen=True)
-class Answer:
-    """What a pull says at a spot, in the dtypes in which it comes."""
+class Answer(NamedTuple):
+    """What a pull gives at a point, in the dtypes in which it comes.
 
-    again: Arrays
-    y: Arrays
-    gradient: Arrays
+    Attributes:
+        value: the float results of the function.
+        y: those of the forward rule.
+        gradient: one array a differentiable leaf.
+    """
+
+    value: tuple[Any, ...]
+    y: tuple[Any, ...]
+    gradient: tuple[Any, ...]
 
 
-class Machine:
-    """A pull under one setting of jax, compiled once a shape."""
+# From the array leaves of the arguments and the cotangents of the float results.
+Pull = Callable[[tuple[Any, ...], tuple[Any, ...]], Answer]
 
-    def __init__(self, pull: Pull, layout: Layout, *, wide: bool, traced: bool, x64: bool | None = None):
-        """Takes a pull.
 
-        Args:
-            pull: see `Subject`.
-            layout: of its arguments.
-            wide: in float64 on the CPU; else in the leaves' own dtypes under the settings in force.
-            traced: through jit; else call by call.
-            x64: where not wide, jax's x64 setting; None leaves it.
-        """
-        self.pull, self.layout, self.wide, self.traced, self.x64 = pull, layout, wide, traced, x64
-        self.programs: dict[Any, Any] = {}
+def autodiff_pull(layout: Layout, f: Callable[..., Any], *, twice: bool = False) -> Pull:
+    """The pull that `jax.vjp` makes of a function.
+
+    Args:
+        layout: of its arguments.
+        f: the function.
+        twice: whether its value is computed apart too: a forward rule may be another function.
+    """
+
+    def pull(leaves: tuple[Any, ...], dy: tuple[Any, ...]) -> Answer:
+        y, pullback = jax.vjp(layout.of_floats(f, leaves), *layout.floats_of(leaves))
+        value = layout.results(f, leaves) if twice else y
+        return Answer(value, y, pullback(tuple(d.astype(leaf.dtype) for d, leaf in zip(dy, y, strict=True))))
+
+    return pull
+
+
+class Evaluator:
+    """A pull under one setting of jax, compiled once a shape.
+
+    Attributes:
+        pull: what is evaluated.
+        layout: of its arguments.
+        dtype: in which the differentiable leaves enter: float64 is float64 on the CPU whatever the caller has
+            set, all else runs under the settings in force; None for each leaf's own ("native").
+        traced: whether through jit; else call by call.
+        x64: jax's x64 setting where the dtype is not float64; None leaves it.
+        jaxpr: of the program compiled last, over stacked points; None before.
+    """
+
+    def __init__(
+        self, pull: Pull, layout: Layout, *, dtype: Any = None, traced: bool = True, x64: bool | None = None
+    ):
+        self.pull, self.layout, self.traced, self.x64 = pull, layout, traced, x64
+        self.dtype = None if dtype is None else jnp.dtype(dtype)
         self.jaxpr: Any = None
+        self._programs: dict[Any, Callable[..., Answer] | Future[Callable[..., Answer]]] = {}
+
+    @classmethod
+    def of(cls, f: Callable[..., Any], layout: Layout, dtype: Any = None) -> Evaluator:
+        """Of a function under `jax.vjp`, with its custom rules where it has any."""
+        return cls(autodiff_pull(layout, f), layout, dtype=dtype)
+
+    def through_jit(self, traced: bool) -> Evaluator:
+        """The same, compiled or call by call."""
+        if traced == self.traced:
+            return self
+        return Evaluator(self.pull, self.layout, dtype=self.dtype, traced=traced, x64=self.x64)
+
+    @property
+    def _wide(self) -> bool:
+        return self.dtype == np.float64
 
     @contextlib.contextmanager
-    def setting(self) -> Any:
+    def setting(self) -> Iterator[None]:
         """Where the pull runs."""
-        if self.wide:
-            with float64_on_cpu():
-                yield
-        elif self.x64 is None:
-            yield
-        else:
-            with jax.enable_x64(self.x64):
-                if self.layout.keyed:
+        with contextlib.ExitStack() as stack:
+            if self._wide:
+                stack.enter_context(float64_on_cpu())
+            elif self.x64 is not None:
+                stack.enter_context(jax.enable_x64(self.x64))
+                if self.layout.has_keys:
                     # Random numbers are wider here than the caller wrote for.
-                    with jax.numpy_dtype_promotion("standard"):
-                        yield
-                else:
-                    yield
+                    stack.enter_context(jax.numpy_dtype_promotion("standard"))
+            yield
 
-    def cast(self, leaves: tuple[Any, ...]) -> tuple[Any, ...]:
+    def cast(self, leaves: tuple[Any, ...]) -> tuple[jax.Array, ...]:
         """Leaves as the pull takes them. To be called inside `setting`."""
         cast = list(leaves)
         for i in self.layout.floats:
-            dtype = jnp.float64 if self.wide else self.layout.leaves[i].dtype
-            cast[i] = jnp.asarray(leaves[i], dtype)
+            cast[i] = jnp.asarray(leaves[i], self._dtype_of(i))
         return tuple(leaf if isinstance(leaf, jax.Array) else jnp.asarray(leaf) for leaf in cast)
 
-    def run(self, spots: Sequence[Spot]) -> list[Answer]:
-        """The pull at spots of one shape."""
-        if not spots:
+    def run(self, points: Sequence[Point]) -> list[Answer]:
+        """The pull at points of one shape."""
+        if not points:
             return []
         with self.setting():
             if not self.traced:
-                return [_to_numpy(self.once(spot)) for spot in spots]
-            chunk = self._room(spots[0])
+                return [_to_numpy(self.call(point)) for point in points]
+            chunk = self._chunk_size(points[0])
             answers: list[Answer] = []
-            for start in range(0, len(spots), chunk):
-                some = list(spots[start : start + chunk])
-                answers += self._chunk(some + [some[-1]] * (chunk - len(some)))[: len(some)]
+            for start in range(0, len(points), chunk):
+                some = list(points[start : start + chunk])
+                answers += self._run_chunk(some + [some[-1]] * (chunk - len(some)))[: len(some)]
         return answers
 
-    def prepare(self, spot: Spot, pool: Executor) -> None:
-        """Traces for spots of this shape, and compiles in a thread of the pool.
+    def run_one(self, point: Point) -> Answer:
+        """The pull at one point, compiled as users have it: all optimisations, and no loop around it."""
+        with self.setting():
+            return _to_numpy(self._alone(self.cast(point.leaves), tuple(map(jnp.asarray, point.dy))))
+
+    def prepare(self, point: Point, pool: Executor) -> None:
+        """Traces for points of this shape, and compiles in a thread of the pool.
 
         What raises here raises again, to be seen, when it is run.
         """
-        with self.setting(), contextlib.suppress(Exception):
-            leaves, dy = self._stack([spot] * self._room(spot))
-            self.programs[_key(leaves, dy)] = pool.submit(self._lowered(leaves, dy).compile)
 
-    def once(self, spot: Spot) -> Any:
-        """The pull at one spot, operation by operation. To be called inside `setting`."""
-        if self.layout_is_numpy:
-            leaves = list(spot.leaves)
-            for i in self.layout.floats:
-                leaves[i] = np.asarray(leaves[i]).astype(
-                    np.float64 if self.wide else self.layout.leaves[i].dtype
-                )
-            return self.pull(tuple(leaves), tuple(spot.dy))
-        return self.pull(self.cast(spot.leaves), tuple(map(jnp.asarray, spot.dy)))
+        def traced() -> None:
+            leaves, dy = self._stack([point] * self._chunk_size(point))
+            self._programs[_key(leaves, dy)] = pool.submit(self._lowered(leaves, dy).compile)
 
-    @property
-    def layout_is_numpy(self) -> bool:
-        """Whether no argument is a jax array: a rule in NumPy wants NumPy."""
-        return not any(isinstance(leaf, jax.Array) for leaf in self.layout.leaves)
+        with self.setting():
+            attempt(traced)
 
-    def _chunk(self, spots: list[Spot]) -> list[Answer]:
-        leaves, dy = self._stack(spots)
-        again, y, gradient = self.compiled(leaves, dy)(leaves, dy)
-        columns = [[np.asarray(leaf) for leaf in group] for group in (again, y, gradient)]
-        return [Answer(*(tuple(leaf[i] for leaf in group) for group in columns)) for i in range(len(spots))]
+    def call(self, point: Point) -> Answer:
+        """The pull at one point, operation by operation. To be called inside `setting`."""
+        if not self.layout.is_numpy:
+            return self.pull(self.cast(point.leaves), tuple(map(jnp.asarray, point.dy)))
+        leaves = list(point.leaves)
+        for i in self.layout.floats:
+            leaves[i] = np.asarray(leaves[i]).astype(self._dtype_of(i))
+        return self.pull(tuple(leaves), tuple(point.dy))
 
-    def _stack(self, spots: list[Spot]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        """Spots side by side, as the program takes them."""
+    def _dtype_of(self, slot: int) -> np.dtype:
+        return self.layout.leaves[slot].dtype if self.dtype is None else self.dtype
+
+    @functools.cached_property
+    def _alone(self) -> Callable[..., Answer]:
+        return jax.jit(self.pull)
+
+    def _run_chunk(self, points: list[Point]) -> list[Answer]:
+        leaves, dy = self._stack(points)
+        together = _to_numpy(self._compiled(leaves, dy)(leaves, dy))
+        return [jax.tree.map(lambda leaf, i=i: leaf[i], together) for i in range(len(points))]
+
+    def _stack(self, points: list[Point]) -> tuple[tuple[jax.Array, ...], tuple[jax.Array, ...]]:
+        """Points side by side, as the program takes them."""
         leaves = []
-        for i, column in enumerate(zip(*(spot.leaves for spot in spots), strict=True)):
+        for i, column in enumerate(zip(*(point.leaves for point in points), strict=True)):
             if isinstance(column[0], jax.Array):
                 leaves.append(jnp.stack(column))
             else:
-                dtype = self.layout.leaves[i].dtype
-                if i in self.layout.floats and self.wide:
-                    dtype = jnp.dtype(np.float64)
+                dtype = self._dtype_of(i) if i in self.layout.floats else self.layout.leaves[i].dtype
                 leaves.append(jnp.asarray(np.stack(column).astype(dtype)))
-        dy = tuple(jnp.asarray(np.stack(d)) for d in zip(*(spot.dy for spot in spots), strict=True))
+        dy = tuple(jnp.asarray(np.stack(d)) for d in zip(*(point.dy for point in points), strict=True))
         return tuple(leaves), dy
 
     @staticmethod
-    def _room(spot: Spot) -> int:
-        """How many spots one call takes."""
-        size = sum(np.size(leaf) for leaf in (*spot.leaves, *spot.dy)) or 1
+    def _chunk_size(point: Point) -> int:
+        """How many points one call takes."""
+        size = sum(np.size(leaf) for leaf in (*point.leaves, *point.dy)) or 1
         return max(1, min(_POINTS, _NUMBERS // size))
 
-    def compiled(self, leaves: tuple[Any, ...], dy: tuple[Any, ...]) -> Callable[..., Any]:
-        """The program for stacked arguments of these shapes."""
+    def _compiled(self, leaves: tuple[jax.Array, ...], dy: tuple[jax.Array, ...]) -> Callable[..., Answer]:
+        """The program for stacked points of these shapes."""
         key = _key(leaves, dy)
-        if key not in self.programs:
-            self.programs[key] = self._lowered(leaves, dy).compile()
-        program = self.programs[key]
+        if key not in self._programs:
+            self._programs[key] = self._lowered(leaves, dy).compile()
+        program = self._programs[key]
         return program.result() if isinstance(program, Future) else program
 
-    def _lowered(self, leaves: tuple[Any, ...], dy: tuple[Any, ...]) -> Any:
+    def _lowered(self, leaves: tuple[jax.Array, ...], dy: tuple[jax.Array, ...]) -> jax.stages.Lowered:
         # In float64 the result is what counts, and a program that runs once need not be fast.
-        options = {"xla_backend_optimization_level": 0} if self.wide else None
+        options = {"xla_backend_optimization_level": 0} if self._wide else None
         traced = jax.jit(self._mapped, compiler_options=options).trace(leaves, dy)
         self.jaxpr = traced.jaxpr
         return traced.lower()
 
-    def _mapped(self, leaves: tuple[Any, ...], dy: tuple[Any, ...]) -> Any:
-        return jax.lax.map(lambda one: self.pull(*one), (leaves, dy))
+    def _mapped(self, leaves: tuple[jax.Array, ...], dy: tuple[jax.Array, ...]) -> Answer:
+        return jax.lax.map(lambda point: self.pull(*point), (leaves, dy))
 
 
-def _key(leaves: tuple[Any, ...], dy: tuple[Any, ...]) -> Any:
+def _key(leaves: tuple[jax.Array, ...], dy: tuple[jax.Array, ...]) -> tuple[tuple[tuple[int, ...], str], ...]:
     return tuple((leaf.shape, str(leaf.dtype)) for leaf in (*leaves, *dy))
 
 
-def _to_numpy(answer: Iterable[Iterable[Any]]) -> Answer:
+def _to_numpy(answer: Answer) -> Answer:
     return Answer(*(tuple(np.asarray(leaf) for leaf in group) for group in answer))

@@ -8,16 +8,25 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from jaxbackprop._float64 import Arrays
+from jaxbackprop._float64 import to_numpy64
+
+from ._comparison import Comparison
+from ._differences import flat
+from ._evaluator import Evaluator, Point
+from ._rounding import jittered
+from ._session import LARGE, CheckSession
 
 # Gradients at several displaced points at once: rows of entries to rows of entries.
 Nearby = Callable[[list[np.ndarray]], np.ndarray]
 
 RADIUS = 2.0**-20
 _ROUNDS = 12
+# Differences move entry by entry; beyond so many entries a hull of them takes too long.
+_MOST_BY_DIFFERENCES = 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,9 +42,64 @@ class Kink:
     outside: float
 
 
-def look(
+def kink(session: CheckSession, comparison: Comparison, leaf: int) -> Kink | None:
+    """Whether a leaf's gradient is at a kink, and how far out of its hull the rule's answer is.
+
+    None also where the arguments are too large for that to be found out.
+    """
+    layout, truth, point = session.layout, session.truth, comparison.point
+    at = layout.floats_of(point.leaves)
+    shapes = [np.shape(x) for x in at]
+    sizes = [int(np.prod(s)) for s in shapes]
+    ends = np.cumsum(sizes)
+    if ends[-1] > (LARGE if truth is not None else _MOST_BY_DIFFERENCES):
+        return None
+    scale = np.concatenate([np.full(n, _size_or_one(x)) for x, n in zip(at, sizes, strict=True)])
+    x = flat(at)
+
+    def gradients(moves: list[np.ndarray]) -> np.ndarray:
+        points = []
+        for move in moves:
+            moved = np.split(x + move, ends[:-1])
+            floats = tuple(m.reshape(s) for m, s in zip(moved, shapes, strict=True))
+            points.append(Point(layout.with_floats(point.leaves, floats), point.dy))
+        if truth is None:
+            return np.stack([session.differences.gradient(near) for near in points])
+        return np.stack([flat(answer.gradient) for answer in truth.run(points)])
+
+    return judge_in_hull(
+        flat(comparison.got.gradient),
+        flat(comparison.want),
+        slice(int(ends[leaf] - sizes[leaf]), int(ends[leaf])),
+        scale,
+        gradients,
+        np.random.default_rng(0),
+        # Differences want room between a kink and their step.
+        radius=RADIUS if truth is not None else 2.0**-12,
+    )
+
+
+def nearby_mean(truth: Evaluator, point: Point, leaf: int) -> tuple[np.ndarray, float]:
+    """The gradient around a point where autodiff itself is not finite, and how much it varies."""
+    layout, moved = truth.layout, []
+    rng = np.random.default_rng(0)
+    for near in (jittered(layout, point, 2.0**-24, n) for n in range(4)):
+        leaves = list(near.leaves)
+        for i in layout.floats:
+            shake = rng.uniform(-1, 1, np.shape(leaves[i]))
+            leaves[i] = leaves[i] + 2.0**-24 * _size_or_one(leaves[i]) * shake
+        moved.append(Point(tuple(leaves), near.dy))
+    gradients = np.stack([to_numpy64(a.gradient[leaf]) for a in truth.run(moved)])
+    return np.mean(gradients, axis=0), float(np.max(np.ptp(gradients, axis=0), initial=0.0))
+
+
+def _size_or_one(leaf: Any) -> float:
+    return _size(np.asarray(leaf, np.float64)) or 1.0
+
+
+def judge_in_hull(
     answer: np.ndarray,
-    own: np.ndarray,
+    at_point: np.ndarray,
     part: slice,
     size: np.ndarray,
     gradients: Nearby,
@@ -47,7 +111,7 @@ def look(
 
     Args:
         answer: what the rule said, flat, for all leaves.
-        own: what autodiff says at the point itself, flat.
+        at_point: what autodiff says at the point itself, flat.
         part: which entries of it are in question.
         size: how far an entry moves for a relative move of one, flat.
         gradients: of the oracle at points displaced by each of some vectors.
@@ -60,7 +124,7 @@ def look(
         autodiff alone stands apart from the gradients around, these are the truth.
     """
     moves = [size * rng.uniform(-1, 1, size.shape) for _ in range(8)]
-    answer, own = answer[part], own[part]
+    answer, at_point = answer[part], at_point[part]
     far = _finite(gradients([radius * move for move in moves])[:, part])
     near = _finite(gradients([radius / 32 * move for move in moves])[:, part])
     if len(far) < 2 or len(near) < 2:
@@ -69,7 +133,7 @@ def look(
     # Smooth gradients draw together with the points; those of two sides of a kink do not.
     if not spread > 0.25 * float(np.max(np.ptp(far, axis=0), initial=0.0)) or spread <= 1e-9 * _size(near):
         limit, tolerance = np.mean(near, axis=0), 4 * spread + 1e-9 * _size(near)
-        if np.all(np.abs(own - limit) <= 1e-2 * np.abs(limit) + tolerance):
+        if np.all(np.abs(at_point - limit) <= 1e-2 * np.abs(limit) + tolerance):
             return None
         return Kink(
             1.0, 0.0 if np.all(np.abs(answer - limit) <= 1e-5 * _size(near) + tolerance) else float("inf")
@@ -191,8 +255,3 @@ def _nearest(point: np.ndarray, corners: np.ndarray) -> np.ndarray:
         weights[best] += step
         weights[worst] -= step
     return weights @ corners
-
-
-def flat(leaves: Arrays) -> np.ndarray:
-    """Leaves as one vector."""
-    return np.concatenate([np.asarray(leaf, np.float64).reshape(-1) for leaf in leaves] or [np.zeros(0)])

@@ -10,15 +10,15 @@ import numpy as np
 
 from jaxbackprop._float64 import Arrays, to_numpy64
 
-from ._evaluator import Answer, Spot
-from ._subject import Layout
+from ._evaluator import Answer, Point
+from ._layout import Layout
 
 EPS = float(np.finfo(np.float64).eps)
 
 
 @dataclasses.dataclass(frozen=True)
 class Blur:
-    """What rounding explains in the arguments' own dtypes at a spot, a number a differentiable leaf.
+    """What rounding explains in the arguments' own dtypes at a point, a number a differentiable leaf.
 
     Attributes:
         error: autodiff's own distance from the truth, there and a unit in the last place aside.
@@ -41,22 +41,22 @@ def largest(x: np.ndarray) -> float:
     return float(np.max(np.abs(x), initial=0.0, where=np.isfinite(x)))
 
 
-def backward_error(spot: Spot, y: Arrays, slot: int) -> float:
+def backward_error(point: Point, y: Arrays, slot: int) -> float:
     """What one relative rounding of the results is worth in a derivative: |dy·y| over the size of x."""
-    size = float(np.max(np.abs(np.asarray(spot.leaves[slot], np.float64)), initial=0.0))
+    size = float(np.max(np.abs(np.asarray(point.leaves[slot], np.float64)), initial=0.0))
     with np.errstate(all="ignore"):
-        terms = [np.sum(np.abs(d * to_numpy64(v))) for d, v in zip(spot.dy, y, strict=True)]
+        terms = [np.sum(np.abs(d * to_numpy64(v))) for d, v in zip(point.dy, y, strict=True)]
     weight = float(sum(t for t in terms if np.isfinite(t)))
     return weight / size if size else 0.0
 
 
-def jittered(layout: Layout, spot: Spot, eps: float | None, seed: int) -> Spot:
-    """A spot moved by a relative `eps`; None moves by a unit in the last place of each leaf's own dtype.
+def jittered(layout: Layout, point: Point, eps: float | None, seed: int) -> Point:
+    """A point moved by a relative `eps`; None moves by a unit in the last place of each leaf's own dtype.
 
     The cotangents move too: where they cancel against each other, their rounding is what remains.
     """
     rng = np.random.default_rng(seed + 1)
-    leaves = list(spot.leaves)
+    leaves = list(point.leaves)
     for i in layout.floats:
         dtype = layout.leaves[i].dtype
         size = eps_of(dtype) if eps is None else eps
@@ -64,17 +64,17 @@ def jittered(layout: Layout, spot: Spot, eps: float | None, seed: int) -> Spot:
         if eps is None:
             leaves[i] = np.asarray(leaves[i]).astype(dtype).astype(np.float64)
     size = max(eps_of(layout.leaves[i].dtype) for i in layout.floats) if eps is None else eps
-    return Spot(tuple(leaves), tuple(d * (1 + size * rng.uniform(-1, 1, d.shape)) for d in spot.dy))
+    return Point(tuple(leaves), tuple(d * (1 + size * rng.uniform(-1, 1, d.shape)) for d in point.dy))
 
 
 def noise_in_float64(
-    layout: Layout, spot: Spot, want: Arrays, y: Arrays, near: list[Arrays], eps: float
+    layout: Layout, point: Point, want: Arrays, y: Arrays, near: list[Arrays], eps: float
 ) -> Arrays:
     """How far a right rule in float64 may be off: rounding moves the truth, and adds up in it.
 
     Args:
         layout: of the arguments.
-        spot: where.
+        point: where.
         want: the truth there, an array a differentiable leaf.
         y: results of the function.
         near: the truth where arguments and cotangents have other last digits.
@@ -82,7 +82,7 @@ def noise_in_float64(
     """
     noise = []
     for i, (slot, w) in enumerate(zip(layout.floats, want, strict=True)):
-        backward = backward_error(spot, y, slot)
+        backward = backward_error(point, y, slot)
         with np.errstate(all="ignore"):
             far = np.max([np.abs(to_numpy64(n[i]) - w) for n in near], axis=0)
         # A jump is no rounding but a kink that was crossed, and kinks are judged otherwise.
@@ -94,13 +94,13 @@ def noise_in_float64(
 
 
 def blur(
-    layout: Layout, spot: Spot, truth: Answer, near: list[tuple[Answer, Answer]], tolerance: float
+    layout: Layout, point: Point, truth: Answer, near: list[tuple[Answer, Answer]], tolerance: float
 ) -> Blur:
-    """What rounding in the arguments' own dtypes explains at a spot.
+    """What rounding in the arguments' own dtypes explains at a point.
 
     Args:
         layout: of the arguments.
-        spot: where.
+        point: where.
         truth: there.
         near: autodiff in the arguments' own dtypes beside the truth, there and a little aside; empty where
             the rounding of the dtypes alone is to count.
@@ -116,8 +116,27 @@ def blur(
         with np.errstate(all="ignore"):
             far = [largest(own - here) for own, here in pairs] + [largest(here - want) for _, here in pairs]
         error = max(far, default=0.0)
-        usual = coarse * (32 * largest(want) + 6 * backward_error(spot, truth.y, slot))
+        usual = coarse * (32 * largest(want) + 6 * backward_error(point, truth.y, slot))
         noises.append(8 * error + usual + 64 * float(jnp.finfo(dtypes[leaf]).tiny))
         errors.append(error)
         finite.append(all(bool(np.all(np.isfinite(own))) for own, _ in pairs[:1]))
     return Blur(tuple(errors), tuple(noises), tuple(finite))
+
+
+def nearby_line(floats: Arrays, seed: int = 0) -> list[Arrays]:
+    """Nine points in a row, a billionth apart, the given one in their middle."""
+    rng = np.random.default_rng(seed)
+    directions = [x * rng.choice([-1.0, 1.0], x.shape) * 2.0**-30 for x in floats]
+    return [tuple(x + i * d for x, d in zip(floats, directions, strict=True)) for i in range(-4, 5)]
+
+
+def fourth_differences(line: list[Arrays]) -> Arrays:
+    """How much rounding blurs gradients at points in a row: one standard deviation an entry.
+
+    Along points a billionth apart a smooth gradient is a straight line, so what its fourth differences leave
+    is rounding (Moré and Wild 2011, "Estimating computational noise").
+    """
+    # Fourth differences of unit noise have variance 70 = 1 + 16 + 36 + 16 + 1.
+    leaves = (np.stack(leaf) for leaf in zip(*line, strict=True))
+    with np.errstate(invalid="ignore"):
+        return tuple(np.sqrt(np.mean(np.square(np.diff(g, 4, axis=0)), axis=0) / 70) for g in leaves)

@@ -1,8 +1,7 @@
-"""What is judged: a rule, what it is judged by, and how its arguments are taken apart.
+"""What is judged: a rule, and the functions it is judged by.
 
-A rule is held as a pull: from the array leaves of the arguments and the cotangents of the float results to
-(results of the function, results of the forward rule, gradients). Autodiff of the oracle, an intended rule
-and a pair in NumPy are pulls too, so that one machine runs them all.
+Rules, autodiff of an oracle, an intended rule and a pair in NumPy are all held as pulls, so that one
+evaluator runs them all.
 """
 
 from __future__ import annotations
@@ -10,176 +9,23 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from jaxbackprop._errors import CannotRun
+from jaxbackprop._float64 import is_float
 
-Pull = Callable[[tuple[Any, ...], tuple[Any, ...]], tuple[tuple[Any, ...], tuple[Any, ...], tuple[Any, ...]]]
-
-# What jax raises where Python asks a traced value for a number, a truth value or an index.
-UNTRACEABLE = (
-    jax.errors.ConcretizationTypeError,
-    jax.errors.TracerArrayConversionError,
-    jax.errors.TracerIntegerConversionError,
-    jax.errors.NonConcreteBooleanIndexError,
-)
+from ._evaluator import Answer, Pull, autodiff_pull
+from ._layout import CannotCheck, Layout, as_arrays, is_array
 
 
-class CannotCheck(CannotRun, ValueError):
-    """An operator or its arguments leave nothing to judge; the message says why."""
+class Given(NamedTuple):
+    """The operator (or f of a pair) as the caller gave it, the rule of a pair, and keyword arguments."""
 
-
-def is_array(leaf: Any) -> bool:
-    """Whether a leaf is an array or a NumPy scalar."""
-    return isinstance(leaf, jax.Array | np.ndarray | np.generic) and np.dtype(object) != leaf.dtype
-
-
-def is_key(leaf: Any) -> bool:
-    """Whether a leaf holds random keys: typed ones, or the older kind of two 32-bit words."""
-    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-        return True
-    return bool(leaf.dtype == np.uint32 and leaf.shape[-1:] == (2,) and leaf.ndim <= 2)
-
-
-def _is_float(leaf: Any) -> bool:
-    return is_array(leaf) and jnp.issubdtype(leaf.dtype, jnp.floating)
-
-
-@dataclasses.dataclass(frozen=True)
-class Layout:
-    """Arguments taken apart into array leaves and everything else, which stays as it is.
-
-    Attributes:
-        leaves: the array leaves in flattened order; floats as they came, Python floats as 0-d arrays.
-        floats: positions of the differentiable ones among `leaves`.
-        arguments: for each differentiable leaf, the position of its argument.
-        paths: for each of them, where it lies inside its argument ("" for an array).
-        from_python: for each of them, whether it came as a Python float.
-    """
-
-    leaves: tuple[Any, ...]
-    floats: tuple[int, ...]
-    arguments: tuple[int, ...]
-    paths: tuple[str, ...]
-    from_python: tuple[bool, ...]
-    owners: tuple[int, ...]
-    _template: tuple[Any, ...]
-    _slots: tuple[int, ...]
-    _treedef: Any
-
-    @classmethod
-    def of(
-        cls, args: tuple[Any, ...], static: frozenset[int], *, trace_floats: bool, hold: bool, x64: bool
-    ) -> Layout:
-        """Takes arguments apart.
-
-        Args:
-            args: positional arguments of the operator.
-            static: positions that are settings, whatever they hold.
-            trace_floats: whether Python floats become arrays.
-            hold: whether arrays of integers stay as they are: the operator wants to read them in Python.
-            x64: whether NumPy's float64 stays float64.
-        """
-        flat, treedef = jax.tree_util.tree_flatten_with_path(args)
-        template, slots, floats, arguments, paths, python, owners = [], [], [], [], [], [], []
-        leaves: list[Any] = []
-        for at, (path, leaf) in enumerate(flat):
-            template.append(leaf)
-            position = path[0].idx
-            came_as_python = isinstance(leaf, float) and not isinstance(leaf, np.generic)
-            if position in static or not (is_array(leaf) or (came_as_python and trace_floats)):
-                continue
-            value = leaf
-            if came_as_python:
-                value = np.asarray(leaf, np.float64 if x64 else np.float32)
-            elif isinstance(leaf, np.ndarray | np.generic):
-                wide = jnp.dtype(leaf.dtype) if x64 else jax.dtypes.canonicalize_dtype(leaf.dtype)
-                value = np.asarray(leaf).astype(wide)
-            if _is_float(value):
-                floats.append(len(leaves))
-                arguments.append(position)
-                paths.append(jax.tree_util.keystr(path[1:]))
-                python.append(came_as_python)
-            elif hold and not is_key(value):
-                continue
-            slots.append(at)
-            owners.append(position)
-            leaves.append(value)
-        return cls(
-            tuple(leaves),
-            tuple(floats),
-            tuple(arguments),
-            tuple(paths),
-            tuple(python),
-            tuple(owners),
-            tuple(template),
-            tuple(slots),
-            treedef,
-        )
-
-    def args(self, leaves: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The arguments with other array leaves."""
-        filled = list(self._template)
-        for slot, leaf in zip(self._slots, leaves, strict=True):
-            filled[slot] = leaf
-        return jax.tree_util.tree_unflatten(self._treedef, filled)
-
-    def with_floats(self, leaves: tuple[Any, ...], floats: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The array leaves with other differentiable ones."""
-        filled = list(leaves)
-        for slot, leaf in zip(self.floats, floats, strict=True):
-            filled[slot] = leaf
-        return tuple(filled)
-
-    def axes(self, in_axes: Any) -> tuple[int | None, ...]:
-        """For every array leaf the axis that jax.vmap would map, by a prefix as jax.vmap takes."""
-        prefix = in_axes
-        if isinstance(in_axes, list | tuple):
-            prefix = tuple(in_axes)
-        args = jax.tree_util.tree_unflatten(self._treedef, self._template)
-        try:
-            full = _broadcast_prefix(prefix, args)
-        except (ValueError, TypeError) as error:
-            said = str(error).splitlines()[0]
-            raise CannotCheck(f"in_axes {in_axes!r} does not fit the arguments: {said}") from None
-        axes = tuple(full[slot] for slot in self._slots)
-        for axis, leaf, owner in zip(axes, self.leaves, self.owners, strict=True):
-            if axis is not None and not isinstance(axis, int):
-                raise CannotCheck(f"in_axes must hold integers and None, got {axis!r}")
-            # One more axis than the leaf has: the harness stacks its own draws there.
-            if axis is not None and not -np.ndim(leaf) - 1 <= axis <= np.ndim(leaf):
-                raise CannotCheck(
-                    f"in_axes has {axis} for argument {owner}, which has {np.ndim(leaf)} other axes"
-                )
-        return axes
-
-    @property
-    def structs(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        """Shape and dtype of every array leaf, to trace with."""
-        return tuple(jax.ShapeDtypeStruct(np.shape(leaf), leaf.dtype) for leaf in self.leaves)
-
-    def floats_of(self, leaves: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The differentiable ones among array leaves."""
-        return tuple(leaves[i] for i in self.floats)
-
-    @property
-    def keyed(self) -> bool:
-        """Whether a leaf is a random key."""
-        return any(is_key(leaf) for leaf in self.leaves)
-
-
-def _broadcast_prefix(prefix: Any, tree: Any) -> list[Any]:
-    spread: list[Any] = []
-
-    def of_subtree(axis: Any, subtree: Any) -> None:
-        spread.extend([axis] * len(jax.tree.leaves(subtree)))
-
-    jax.tree.map(of_subtree, prefix, tree, is_leaf=lambda leaf: leaf is None)
-    return spread
+    op: Callable[..., Any]
+    rule: Callable[..., Any] | None
+    kwargs: Mapping[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,7 +39,7 @@ class Subject:
         intended: the rule that is meant, where it is deliberately not the derivative.
         rule: the rule of a pair; None where jax.vjp of `value` is the rule.
         static: positions that hold settings.
-        given: the operator (or f of a pair) as it came, and its keywords.
+        given: what the caller gave.
     """
 
     name: str
@@ -202,7 +48,12 @@ class Subject:
     intended: Callable[..., Any] | None
     rule: Callable[..., Any] | None
     static: frozenset[int]
-    given: tuple[Callable[..., Any], Callable[..., Any] | None, Mapping[str, Any]]
+    given: Given
+
+    @property
+    def plain(self) -> Callable[..., Any]:
+        """The oracle; where there is none, the function itself."""
+        return self.value if self.oracle is None else self.oracle
 
     @classmethod
     def of_op(
@@ -222,13 +73,13 @@ class Subject:
             if oracle is None and shift == 0:
                 oracle = inner.__wrapped__  # type: ignore[attr-defined]
         return cls(
-            getattr(op, "__name__", None) or type(op).__name__,
-            _bound(op, kwargs),
-            None if oracle is None else _bound(oracle, kwargs),
-            None if intended is None else _bound(intended, kwargs),
-            None,
-            static,
-            (op, None, kwargs or {}),
+            name=getattr(op, "__name__", None) or type(op).__name__,
+            value=_bound(op, kwargs),
+            oracle=None if oracle is None else _bound(oracle, kwargs),
+            intended=None if intended is None else _bound(intended, kwargs),
+            rule=None,
+            static=static,
+            given=Given(op, None, kwargs or {}),
         )
 
     @classmethod
@@ -245,50 +96,30 @@ class Subject:
         _must_be_functions(f=f, f_vjp=f_vjp, oracle=oracle)
         _must_be_keywords(kwargs)
         return cls(
-            getattr(f, "__name__", None) or type(f).__name__,
-            _bound(f, kwargs),
-            _bound(oracle, kwargs) if oracle is not None else _bound(f, kwargs),
-            None,
-            _bound(f_vjp, kwargs),
-            frozenset(),
-            (f, f_vjp, kwargs or {}),
+            name=getattr(f, "__name__", None) or type(f).__name__,
+            value=_bound(f, kwargs),
+            oracle=_bound(f if oracle is None else oracle, kwargs),
+            intended=None,
+            rule=_bound(f_vjp, kwargs),
+            static=frozenset(),
+            given=Given(f, f_vjp, kwargs or {}),
         )
-
-    def results(self, layout: Layout, f: Callable[..., Any], leaves: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The float results of a function, flat."""
-        return tuple(y for y in jax.tree.leaves(_as_arrays(f(*layout.args(leaves)))) if _is_float(y))
-
-    def of_floats(
-        self, layout: Layout, f: Callable[..., Any], leaves: tuple[Any, ...]
-    ) -> Callable[..., tuple[Any, ...]]:
-        """The float results of a function, as one of the differentiable leaves alone."""
-        return lambda *floats: self.results(layout, f, layout.with_floats(leaves, floats))
-
-    def by_autodiff(self, layout: Layout, f: Callable[..., Any], *, twice: bool = True) -> Pull:
-        """The pull that jax.vjp makes of a function; `twice`: its forward rule may be another function."""
-
-        def pull(leaves: tuple[Any, ...], dy: tuple[Any, ...]) -> Any:
-            y, pullback = jax.vjp(self.of_floats(layout, f, leaves), *layout.floats_of(leaves))
-            again = self.results(layout, f, leaves) if twice else y
-            return again, y, pullback(tuple(d.astype(leaf.dtype) for d, leaf in zip(dy, y, strict=True)))
-
-        return pull
 
     def by_rule(self, layout: Layout, f: Callable[..., Any], rule: Callable[..., Any]) -> Pull:
         """The pull of a rule that takes (*args, dy)."""
 
-        def pull(leaves: tuple[Any, ...], dy: tuple[Any, ...]) -> Any:
+        def pull(leaves: tuple[Any, ...], dy: tuple[Any, ...]) -> Answer:
             args = layout.args(leaves)
-            y = _as_arrays(f(*args))
+            y = as_arrays(f(*args))
             flat, treedef = jax.tree.flatten(y)
             cotangents = iter(dy)
             full = [
-                next(cotangents).astype(leaf.dtype) if _is_float(leaf) else _no_cotangent(leaf)
+                next(cotangents).astype(leaf.dtype) if is_float(leaf) else _no_cotangent(leaf)
                 for leaf in flat
             ]
             answer = rule(*args, jax.tree.unflatten(treedef, full))
-            results = tuple(leaf for leaf in flat if _is_float(leaf))
-            return results, results, _gradients(layout, args, self._with_settings(answer, len(args)))
+            results = tuple(leaf for leaf in flat if is_float(leaf))
+            return Answer(results, results, _gradients(layout, args, self._with_settings(answer, len(args))))
 
         return pull
 
@@ -304,7 +135,7 @@ class Subject:
         """The pull that is judged."""
         if self.rule is not None:
             return self.by_rule(layout, self.value, self.rule)
-        return self.by_autodiff(layout, self.value)
+        return autodiff_pull(layout, self.value, twice=True)
 
 
 def _must_be_functions(**given: Any) -> None:
@@ -316,11 +147,6 @@ def _must_be_functions(**given: Any) -> None:
 def _must_be_keywords(kwargs: Any) -> None:
     if kwargs is not None and not isinstance(kwargs, Mapping):
         raise CannotCheck(f"kwargs must be a mapping of names to values, got {type(kwargs).__name__}")
-
-
-def _as_arrays(results: Any) -> Any:
-    """Results with Python floats as arrays, as NumPy's reductions are often turned into."""
-    return jax.tree.map(lambda y: np.asarray(y) if isinstance(y, float) else y, results)
 
 
 def _no_cotangent(leaf: Any) -> Any:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxbackprop._output import first_line
-from jaxbackprop.check import Compared, Examination, Point, Program, examine
+from jaxbackprop.check import Compared, Evaluator, Examination, Layout, Point, examine
 from jaxbackprop.ops.catalogue import Case, RuledFunction
 
 from ._result import GradientResult
@@ -42,7 +42,7 @@ def _verify_operator(row: RuledFunction, pair: Pair | None, effort: str) -> list
     thorough = effort == "thorough"
     for number, case in enumerate(row.cases):
         args = case.draw(rng)
-        positions = set(Point.of(*args).arguments)
+        positions = set(Layout.of(args).arguments)
         if number and not thorough and positions <= set(results):
             continue
         for position in positions:
@@ -111,7 +111,7 @@ def _judge(
             _measure(row, compared, results[examination.arguments[compared.leaf]])
 
 
-_COLUMNS = {"float64": "float64_ulp", "own": "float32_ulp", "jit": "jit_ulp", "vmap": "vmap_ulp"}
+_COLUMNS = {"float64": "float64_ulp", "native": "float32_ulp", "jit": "jit_ulp", "vmap": "vmap_ulp"}
 
 
 def _measure(row: RuledFunction, compared: Compared, result: GradientResult) -> None:
@@ -173,12 +173,12 @@ def _check_sweep(row: RuledFunction, results: _Results) -> None:
     low, high = row.sweep
     # Off the round numbers, where kinks are; float32 numbers, so that rounding x is no part of the error.
     x = np.linspace(low, high, 4001).astype(np.float32).astype(np.float64) + 2.0**-10
-    at = Point.of(x)
-    oracle, op = Program(row.oracle, at), Program(row.op, at)
-    one = (np.ones_like(x),)
+    layout, one = Layout.of((x,)), Point((x,), (np.ones_like(x),))
     try:
-        (truth,), (same,) = oracle.gradient(jnp.float64, one), op.gradient(jnp.float64, one)
-        (got,) = op.run(jnp.float32, one)[1]
+        (truth,), (same,), (got,) = (
+            Evaluator.of(f, layout, dtype).run_one(one).gradient
+            for f, dtype in ((row.oracle, jnp.float64), (row.op, jnp.float64), (row.op, jnp.float32))
+        )
     except Exception as error:
         _blame_all(results, _raised(error))
         return
@@ -208,14 +208,15 @@ def _check_reference(
     positional = [
         p for p in inspect.signature(f).parameters.values() if p.kind is not inspect.Parameter.KEYWORD_ONLY
     ]
-    at = Point.of(*args)
+    layout = Layout.of(args)
     # What the operator was looked at: its arguments rounded to float32.
-    rounded = at.put(tuple(np.asarray(leaf, np.float32).astype(np.float64) for leaf in at.floats))
+    floats = layout.floats_of(layout.leaves)
+    rounded = layout.put(tuple(np.asarray(leaf, np.float32).astype(np.float64) for leaf in floats))
     full = rounded + tuple(p.default for p in positional[len(args) :])
     paper_y = f(*full, **case.keywords)
-    paper_dy = jax.tree.unflatten(jax.tree.structure(paper_y), base.spot.dy)
+    paper_dy = jax.tree.unflatten(jax.tree.structure(paper_y), base.point.dy)
     paper = jax.tree.leaves(f_vjp(*full, paper_dy, **case.keywords))
-    if not all(_close(y, true) for y, true in zip(base.got.again, jax.tree.leaves(paper_y), strict=True)):
+    if not all(_close(y, true) for y, true in zip(base.got.value, jax.tree.leaves(paper_y), strict=True)):
         _blame_all(results, "the forward value differs from the reference's")
     for position, got, want in _of_arguments(examination, base.got.gradient, paper):
         distance = float(np.abs(got - want).max(initial=0.0))

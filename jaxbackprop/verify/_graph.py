@@ -10,9 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxbackprop._float64 import float64_on_cpu
 from jaxbackprop._output import first_line
 from jaxbackprop._sharding import Like
-from jaxbackprop.check import Point, Program, float64_on_cpu
+from jaxbackprop.check import Evaluator, Layout, Point
 from jaxbackprop.graph import Graph, trace
 from jaxbackprop.graph.passes import ResidualSelection
 from jaxbackprop.graph.rules import operand_names
@@ -120,7 +121,7 @@ def _planned(row: Row, args: Sequence[Any]) -> tuple[Graph, ResidualSelection, l
 def _check_choice(row: Row, args: tuple[Any, ...], results: list[GradientResult]) -> None:
     """At ties and kinks several gradients are valid: the graph's is to be JAX's."""
     rng = np.random.default_rng(0)
-    point = Point.of(*args)
+    layout = Layout.of(args, hold_integers=True)
     with float64_on_cpu():
         y = row.f(*args)
         dy = tuple(
@@ -128,8 +129,8 @@ def _check_choice(row: Row, args: tuple[Any, ...], results: list[GradientResult]
             for leaf in jax.tree.leaves(y)
             if np.issubdtype(leaf.dtype, np.floating)
         )
-        want = Program(row.f, point).gradient(np.float64, dy)
-        got = Program(_ruled(row).op, point).gradient(np.float64, dy)
+    point = Point(layout.leaves, dy)
+    want, got = (Evaluator.of(f, layout, np.float64).run_one(point).gradient for f in (row.f, _ruled(row).op))
     for result, ours, theirs in zip(results, got, want, strict=True):
         if not np.allclose(ours, theirs, rtol=1e-12, atol=1e-14, equal_nan=True):
             result.blame(f"it gives {ours.tolist()} where jax.grad gives {theirs.tolist()}, at {_said(args)}")

@@ -1,25 +1,19 @@
 """Derivatives by extrapolated differences, with their errors."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxbackprop.check._differences import Differences, Directions
-from jaxbackprop.check._evaluator import Spot
-from jaxbackprop.check._subject import Layout
+from jaxbackprop.check import Layout, Point
+from jaxbackprop.check._differences import Differences, Directions, flat
 
 
 def of(f, *args, traced=True, eps=0.0):
     """Differences of a function of arrays, at them."""
-    layout = Layout.of(args, frozenset(), trace_floats=True, hold=False, x64=True)
-
-    def results(leaves):
-        return jax.tree.leaves(f(*layout.args(leaves)))
-
-    return Differences(results, layout, traced=traced, eps=eps), layout
+    layout = Layout.of(args, trace_floats=True)
+    return Differences(f, layout, traced=traced, eps=eps), layout
 
 
 ONE = (np.ones(()),)
@@ -29,7 +23,7 @@ def along(f, *args, dy=ONE, **how):
     differences, layout = of(f, *args, **how)
     floats = tuple(layout.leaves[i] for i in layout.floats)
     directions = Directions.of(floats, np.random.default_rng(0))
-    return directions, differences.along(Spot(layout.leaves, dy), directions)
+    return directions, differences.along(Point(layout.leaves, dy), directions)
 
 
 def test_few_entries_move_one_by_one():
@@ -120,7 +114,7 @@ def test_one_short_step_on_either_side():
     differences, layout = of(
         lambda x, y: (np.abs(x) * y).sum(), np.asarray([1.0, -1.0]), np.asarray([2.0, 3.0]), traced=False
     )
-    gradient = differences.gradient(Spot(layout.leaves, (np.ones(()),)))
+    gradient = differences.gradient(Point(layout.leaves, (np.ones(()),)))
     np.testing.assert_allclose(gradient, [2, -3, 1, 1], rtol=1e-6)
 
 
@@ -128,3 +122,8 @@ def test_not_finite_without_a_warning():
     """Warnings are errors here."""
     _, estimate = along(np.tanh, np.asarray([1.0, np.inf]), dy=(np.ones(2),), traced=False)
     assert estimate.value.shape == (2,)
+
+
+def test_leaves_as_one_vector():
+    np.testing.assert_array_equal(flat((np.ones((1, 2)), np.zeros(()))), [1, 1, 0])
+    assert flat(()).shape == (0,)

@@ -7,8 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxbackprop.check._evaluator import Machine, Spot
-from jaxbackprop.check._subject import Layout
+from jaxbackprop.check import Answer, Evaluator, Layout, Point
 
 seen = []
 
@@ -19,23 +18,17 @@ def pull(leaves, dy):
     seen.append((type(x), x.dtype, dy[0].dtype))
     z = x * y
     d = dy[0].astype(x.dtype)
-    return (z,), (z,), (y * d, x * d)
+    return Answer((z,), (z,), (y * d, x * d))
 
 
-def machine(*args, wide, traced=True, x64=None):
+def evaluator(*args, dtype=None, traced=True, x64=None):
     seen.clear()
-    return Machine(
-        pull,
-        Layout.of(args, frozenset(), trace_floats=True, hold=False, x64=True),
-        wide=wide,
-        traced=traced,
-        x64=x64,
-    )
+    return Evaluator(pull, Layout.of(args), dtype=dtype, traced=traced, x64=x64)
 
 
-def spots(n, size=3):
+def points(n, size=3):
     rng = np.random.default_rng(0)
-    return [Spot((rng.normal(size=size), rng.normal(size=size)), (rng.normal(size=size),)) for _ in range(n)]
+    return [Point((rng.normal(size=size), rng.normal(size=size)), (rng.normal(size=size),)) for _ in range(n)]
 
 
 BF16 = (jnp.zeros(3, jnp.bfloat16), jnp.zeros(3, jnp.float32))
@@ -44,34 +37,34 @@ F32 = (jnp.zeros(3, jnp.float32),) * 2
 
 @pytest.mark.parametrize("traced", [True, False])
 @pytest.mark.parametrize("n", [0, 1, 16, 35])
-def test_every_spot_has_its_answer(n, traced):
-    at = spots(n)
-    answers = machine(*F32, wide=True, traced=traced).run(at)
+def test_every_point_has_its_answer(n, traced):
+    at = points(n)
+    answers = evaluator(*F32, dtype=np.float64, traced=traced).run(at)
     assert len(answers) == n
-    for spot, answer in zip(at, answers, strict=True):
-        x, y = spot.leaves
+    for point, answer in zip(at, answers, strict=True):
+        x, y = point.leaves
         np.testing.assert_allclose(answer.y[0], x * y, rtol=1e-15)
-        np.testing.assert_allclose(answer.gradient, (y * spot.dy[0], x * spot.dy[0]), rtol=1e-15)
+        np.testing.assert_allclose(answer.gradient, (y * point.dy[0], x * point.dy[0]), rtol=1e-15)
         assert answer.gradient[0].dtype == np.float64
 
 
 def test_one_compilation_for_all():
-    one = machine(*F32, wide=True)
-    one.run(spots(40))
-    one.run(spots(3))
+    one = evaluator(*F32, dtype=np.float64)
+    one.run(points(40))
+    one.run(points(3))
     assert len(seen) == 1
-    assert len(one.programs) == 1
-    one.run(spots(1, size=5))
-    assert len(one.programs) == 2
+    assert len(one._programs) == 1
+    one.run(points(1, size=5))
+    assert len(one._programs) == 2
 
 
 def test_prepared_ahead():
-    one = machine(*F32, wide=True)
-    misfit = Spot((np.ones(3), np.ones(2)), (np.ones(3),))
+    one = evaluator(*F32, dtype=np.float64)
+    misfit = Point((np.ones(3), np.ones(2)), (np.ones(3),))
     with ThreadPoolExecutor(1) as pool:
-        one.prepare(spots(1)[0], pool)
-        assert len(one.programs) == 1
-        one.run(spots(2))
+        one.prepare(points(1)[0], pool)
+        assert len(one._programs) == 1
+        one.run(points(2))
         assert len(seen) == 1
         one.prepare(misfit, pool)
     with pytest.raises(TypeError):
@@ -79,40 +72,65 @@ def test_prepared_ahead():
 
 
 def test_in_their_own_dtypes():
-    same = machine(jnp.zeros(3, jnp.bfloat16), jnp.zeros(3, jnp.bfloat16), wide=False)
-    answer = same.run(spots(2))[0]
+    same = evaluator(jnp.zeros(3, jnp.bfloat16), jnp.zeros(3, jnp.bfloat16))
+    answer = same.run(points(2))[0]
     assert answer.gradient[0].dtype == jnp.bfloat16
     assert seen[0][1] == jnp.bfloat16
 
 
-@pytest.mark.parametrize("wide", [True, False])
-def test_the_settings_are_the_callers_again(wide):
+@pytest.mark.parametrize("dtype", [np.float64, None])
+def test_the_settings_are_the_callers_again(dtype):
     before = jax.config.jax_enable_x64
-    machine(*F32, wide=wide, x64=True).run(spots(1))
+    evaluator(*F32, dtype=dtype, x64=True).run(points(1))
     assert jax.config.jax_enable_x64 == before
     with pytest.raises(TypeError):
-        machine(*F32, wide=wide, x64=True).run([Spot((np.ones(3), np.ones(2)), (np.ones(3),))])
+        evaluator(*F32, dtype=dtype, x64=True).run([Point((np.ones(3), np.ones(2)), (np.ones(3),))])
     assert jax.config.jax_enable_x64 == before
 
 
 def test_numpy_in_numpy_out():
     """A rule in NumPy is not handed JAX arrays, and may write into what it is handed."""
-    at = spots(1)
+    at = points(1)
     before = at[0].leaves[0].copy()
 
     def in_place(leaves, dy):
         assert all(type(v) is np.ndarray for v in (*leaves, *dy))
         leaves[0][:] = 0
-        return (), (), (leaves[1],)
+        return Answer((), (), (leaves[1],))
 
-    one = machine(np.zeros(3, np.float32), np.zeros(3, np.float32), wide=False, traced=False)
+    one = evaluator(np.zeros(3, np.float32), np.zeros(3, np.float32), traced=False)
     one.pull = in_place
-    assert one.layout_is_numpy
+    assert one.layout.is_numpy
     assert one.run(at)[0].gradient[0].dtype == np.float32
     np.testing.assert_array_equal(at[0].leaves[0], before)
 
 
 def test_large_arguments_go_in_fewer_at_a_time():
-    assert Machine._room(spots(1)[0]) == 16
-    assert Machine._room(spots(1, size=1 << 20)[0]) == 1
-    assert Machine._room(Spot((), ())) == 16
+    assert Evaluator._chunk_size(points(1)[0]) == 16
+    assert Evaluator._chunk_size(points(1, size=1 << 20)[0]) == 1
+    assert Evaluator._chunk_size(Point((), ())) == 16
+
+
+def test_through_jit_or_not():
+    one = evaluator(*F32, dtype=np.float64)
+    assert one.through_jit(True) is one
+    apart = one.through_jit(False)
+    (got,), (want,) = apart.run(points(1)), one.run(points(1))
+    np.testing.assert_allclose(got.gradient, want.gradient, rtol=1e-15)
+    assert not apart._programs
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, jnp.bfloat16])
+def test_one_point_alone_in_a_dtype(dtype):
+    """A function under jax.vjp, compiled as its users have it, in any dtype."""
+    W, x = np.arange(6.0).reshape(2, 3), np.float64([1, -2, 0.5])
+    one = Evaluator.of(lambda W, x: jnp.tanh(W @ x), Layout.of((W, x)), dtype)
+    dy = np.float64([1, 2])
+    answer = one.run_one(Point((W, x), (dy,)))
+    slope = dy / np.cosh(W @ x) ** 2
+    for leaf in (*answer.y, *answer.gradient):
+        assert leaf.dtype == dtype
+    rtol = 8 * float(jnp.finfo(dtype).eps)
+    np.testing.assert_allclose(answer.value[0].astype(float), np.tanh(W @ x), rtol=rtol)
+    np.testing.assert_allclose(answer.gradient[0].astype(float), np.outer(slope, x), rtol=8 * rtol, atol=rtol)
+    np.testing.assert_allclose(answer.gradient[1].astype(float), slope @ W, rtol=8 * rtol, atol=rtol)

@@ -5,18 +5,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxbackprop.check._kinks import _nearest, flat, look
+from jaxbackprop.check._kinks import _nearest, judge_in_hull
 
 
-def seen(gradient, at, answer, own=None, part=slice(None)):
+def seen(gradient, at, answer, at_point=None, part=slice(None)):
     """A function's gradient around a point, and what is said of an answer there."""
     at, answer = np.asarray(at, float), np.asarray(answer, float)
 
     def gradients(moves):
         return np.stack([np.asarray(gradient(at + move), float) for move in moves])
 
-    own = np.asarray(gradient(at) if own is None else own, float)
-    return look(answer, own, part, np.ones_like(at), gradients, np.random.default_rng(0))
+    at_point = np.asarray(gradient(at) if at_point is None else at_point, float)
+    return judge_in_hull(answer, at_point, part, np.ones_like(at), gradients, np.random.default_rng(0))
 
 
 def of_max(x):
@@ -84,9 +84,9 @@ def test_a_concave_kink():
 
 def test_autodiff_that_stands_apart_is_not_the_truth():
     """As where a masked square root gives 0 at a point and the slope 3 all around."""
-    assert seen(lambda x: 3 + 0 * x, [1.0], [3.0], own=[0.0]).outside == 0
-    assert seen(lambda x: 3 + 0 * x, [1.0], [0.0], own=[0.0]).outside == np.inf
-    assert seen(lambda x: 3 + 0 * x, [1.0], [0.0], own=[3.0]) is None
+    assert seen(lambda x: 3 + 0 * x, [1.0], [3.0], at_point=[0.0]).outside == 0
+    assert seen(lambda x: 3 + 0 * x, [1.0], [0.0], at_point=[0.0]).outside == np.inf
+    assert seen(lambda x: 3 + 0 * x, [1.0], [0.0], at_point=[3.0]) is None
 
 
 def test_only_the_part_in_question_counts():
@@ -104,8 +104,3 @@ def test_the_nearest_point_of_a_hull(n, corners, seed):
     assert np.max((hull - nearest) @ (point - nearest)) <= 1e-4 * (1 + np.linalg.norm(point - nearest))
     inside = rng.dirichlet(np.ones(corners)) @ hull
     np.testing.assert_allclose(_nearest(inside, hull), inside, atol=5e-3)
-
-
-def test_leaves_as_one_vector():
-    np.testing.assert_array_equal(flat((np.ones((1, 2)), np.zeros(()))), [1, 1, 0])
-    assert flat(()).shape == (0,)

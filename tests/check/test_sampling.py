@@ -7,13 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxbackprop.check import CannotCheck
-from jaxbackprop.check._sampling import cotangents, free_leaves, larger_batches, redraws
-from jaxbackprop.check._subject import Layout
+from jaxbackprop.check import CannotCheck, Layout, Point
+from jaxbackprop.check._sampling import (
+    REDRAWS,
+    Kind,
+    cotangents,
+    first_cotangents,
+    free_leaves,
+    larger_shapes,
+    redraws,
+    sample,
+)
 
 
 def layout(*args, static=frozenset()):
-    return Layout.of(args, static, trace_floats=True, hold=False, x64=True)
+    return Layout.of(args, static, trace_floats=True)
 
 
 def drawn(*args, domains=None, seed=0, quick=False, shapes=None):
@@ -229,9 +237,9 @@ def test_other_shapes():
         assert (x.shape, n.shape, key.shape) == ((3, 2), (3,), ())
 
 
-def test_larger_batches():
+def test_larger_shapes():
     shapes = list(
-        larger_batches(
+        larger_shapes(
             layout(normal(1, 1, 2), np.asarray([1]), normal(2), jax.random.split(jax.random.key(0), 1))
         )
     )
@@ -239,7 +247,7 @@ def test_larger_batches():
     assert ((3, 3, 2), (3,), (2,), (1,)) in shapes
     assert ((3, 1, 2), (1,), (2,), (1,)) in shapes
     assert len(set(shapes)) == len(shapes)
-    assert list(larger_batches(layout(normal(2, 2)))) == []
+    assert list(larger_shapes(layout(normal(2, 2)))) == []
 
 
 def test_what_any_float_would_do_in():
@@ -265,3 +273,53 @@ def test_cotangents_show_what_is_left_out(shapes, seed):
     for d in found:
         assert np.all(np.abs(d) > 0.5)
         np.testing.assert_array_equal(d.astype(jnp.bfloat16).astype(float), d)
+
+
+def test_the_words_and_the_order_of_the_redraws():
+    """The order is that of the draws: another one is another check."""
+    words = "generic other flipped small large saturated tied repeated positive negative"
+    assert [str(kind) for kind in REDRAWS] == words.split()
+    assert sorted(kind.plainness for kind in REDRAWS) == list(range(len(REDRAWS)))
+    assert min(REDRAWS, key=lambda kind: kind.plainness) is Kind.OTHER
+    given = "base fresh sum minus twice zero much little alone"
+    assert " ".join(kind for kind in Kind if kind.given) == given
+    assert {kind for kind in Kind if kind.usual} == {
+        *(Kind.BASE, Kind.FRESH, Kind.GENERIC, Kind.OTHER, Kind.FLIPPED, Kind.POSITIVE, Kind.NEGATIVE)
+    }
+
+
+def sampled(*shapes, quick=False, few=False):
+    at = layout(normal(2))
+    base = Point(at.leaves, first_cotangents(shapes, 3))
+    return base, sample(at, base, None, 3, quick=quick, few=few, scale=8.0)
+
+
+def test_the_points_of_a_check():
+    base, found = sampled((2,))
+    kinds = [kind for kind, _ in found.points]
+    assert kinds == [kind for kind in Kind if kind.given and kind is not Kind.ONE_RESULT] + list(REDRAWS)
+    dy = {kind: point.dy[0] for kind, point in found.points}
+    assert found.points[0].point is base
+    np.testing.assert_array_equal(dy[Kind.SUM], dy[Kind.BASE] + dy[Kind.FRESH])
+    np.testing.assert_array_equal(dy[Kind.MINUS_TWICE], -2 * dy[Kind.BASE])
+    np.testing.assert_array_equal(dy[Kind.LARGE_SCALE], 8 * dy[Kind.BASE])
+    np.testing.assert_array_equal(8 * dy[Kind.SMALL_SCALE], dy[Kind.BASE])
+    assert not np.any(dy[Kind.ZERO])
+    assert len(found.batch) == 3
+    for kind, point in found.points:
+        assert np.array_equal(point.leaves[0], base.leaves[0]) == kind.given
+
+
+def test_every_result_once_alone():
+    base, found = sampled((2,), (), quick=True)
+    alone = [point.dy for kind, point in found.points if kind is Kind.ONE_RESULT]
+    assert [[bool(np.any(d)) for d in dy] for dy in alone] == [[True, False], [False, True]]
+    np.testing.assert_array_equal(alone[0][0], base.dy[0])
+
+
+def test_of_large_arguments_few_points():
+    _, found = sampled((2,), few=True)
+    assert [str(kind) for kind, _ in found.points] == [
+        *("base", "fresh", "sum", "minus twice"),
+        *("generic", "tied"),
+    ]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from jaxbackprop.check import float64_on_cpu
+from jaxbackprop._float64 import float64_on_cpu
 from jaxbackprop.diagnose import Evidence, Mistake, Sample
 from jaxbackprop.diagnose.by_mutation import _search, mutations
 from jaxbackprop.diagnose.by_mutation._evaluator import Edit, Meaning

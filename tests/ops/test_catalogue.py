@@ -10,7 +10,7 @@ import pytest
 
 from jaxbackprop import ops
 from jaxbackprop._precision import accumulator
-from jaxbackprop.check import Point
+from jaxbackprop.check import Layout
 from jaxbackprop.ops.catalogue import CATALOGUE, operators
 
 CASES = [
@@ -42,10 +42,10 @@ class Called:
 
     def __init__(self, row, case, dtype, seed=0):
         rng = np.random.default_rng(seed)
-        self.point = Point.of(*cast(case.draw(rng), dtype))
-        self.floats = self.point.floats
-        self.op = self.point.function(lambda *args: row.op(*args, **case.keywords))
-        self.oracle = self.point.function(lambda *args: row.oracle(*args, **case.keywords))
+        layout = Layout.of(cast(case.draw(rng), dtype), hold_integers=True)
+        self.floats = layout.floats_of(layout.leaves)
+        self.op = layout.of_floats(lambda *args: row.op(*args, **case.keywords))
+        self.oracle = layout.of_floats(lambda *args: row.oracle(*args, **case.keywords))
         shapes = jax.eval_shape(self.oracle, *self.floats)
         self.dy = tuple(jnp.asarray(rng.uniform(0.5, 2, s.shape), s.dtype) for s in shapes)
 
@@ -155,20 +155,21 @@ def test_checkpoint_and_scan(row, case):
 @pytest.mark.parametrize("row", [row for row in CATALOGUE if row.special], ids=lambda row: row.name)
 def test_special_points_are_finite(row):
     for args in row.special:
-        point = Point.of(*cast(args, jnp.float32))
-        y, pull = jax.vjp(point.function(row.op), *point.floats)
+        layout = Layout.of(cast(args, jnp.float32), hold_integers=True)
+        y, pull = jax.vjp(layout.of_floats(row.op), *layout.floats_of(layout.leaves))
         chex.assert_tree_all_finite((y, pull(tuple(map(jnp.ones_like, y)))))
 
 
 @pytest.mark.parametrize("row", CATALOGUE, ids=lambda row: row.name)
 def test_arrays_of_two_float_dtypes_raise(row):
     for case in row.cases:
-        point = Point.of(*cast(case.draw(np.random.default_rng(0)), jnp.float32))
-        if len(point.floats) < 2:
+        layout = Layout.of(cast(case.draw(np.random.default_rng(0)), jnp.float32))
+        floats = layout.floats_of(layout.leaves)
+        if len(floats) < 2:
             continue
-        mixed = (point.floats[0].astype(jnp.float16), *point.floats[1:])
+        mixed = (floats[0].astype(jnp.float16), *floats[1:])
         with pytest.raises(TypeError, match="float16.*float32|float32.*float16"):
-            row.op(*point.put(mixed), **case.keywords)
+            row.op(*layout.put(mixed), **case.keywords)
 
 
 @pytest.mark.parametrize("row", CATALOGUE, ids=lambda row: row.name)
@@ -176,12 +177,13 @@ def test_integers_for_floats_raise_and_name_the_argument(row):
     if row.name == "l2":
         pytest.skip("integer leaves of a tree are no parameters")
     case = row.cases[0]
-    point = Point.of(*cast(case.draw(np.random.default_rng(0)), jnp.float32))
-    integers = (jnp.ones(point.floats[0].shape, jnp.int32), *point.floats[1:])
+    layout = Layout.of(cast(case.draw(np.random.default_rng(0)), jnp.float32))
+    first, *rest = layout.floats_of(layout.leaves)
+    integers = (jnp.ones(first.shape, jnp.int32), *rest)
     with pytest.raises(
         TypeError, match="(x|W|table|logits|predictions|query) must be floating-point, got dtype int32"
     ):
-        row.op(*point.put(integers), **case.keywords)
+        row.op(*layout.put(integers), **case.keywords)
 
 
 @pytest.mark.parametrize("row", CATALOGUE, ids=lambda row: row.name)

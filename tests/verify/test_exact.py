@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from jaxbackprop.check import Point, Program
+from jaxbackprop.check import Evaluator, Layout, Point
 from jaxbackprop.ops import plain
 from jaxbackprop.ops.catalogue import CATALOGUE
 from jaxbackprop.verify._exact import ExactProgram, NoExactRule, Truth, evaluate, from_exact, to_exact
@@ -18,13 +18,13 @@ LONG.dps = 200
 
 def both(f, args):
     """Exact values and gradients as float64 beside those of JAX."""
-    at = Point.of(*args)
-    exact = ExactProgram(f, at)
+    layout = Layout.of(args, hold_integers=True)
+    exact = ExactProgram(f, layout)
     rng = np.random.default_rng(1)
     dy = tuple(rng.normal(size=result.shape) for result in exact.results)
-    got = exact.run(at.floats, dy)
-    want = Program(f, at).run(jnp.float64, dy)
-    return [*got[0], *got[1]], [*want[0], *want[1]]
+    got = exact.run(layout.floats_of(layout.leaves), dy)
+    want = Evaluator.of(f, layout, jnp.float64).run_one(Point(layout.leaves, dy))
+    return [*got[0], *got[1]], [*want.value, *want.gradient]
 
 
 def assert_close(got, want):
@@ -201,7 +201,7 @@ def test_slopes_keep_fifty_digits_in_the_tails_too(name):
     x = np.array([-9.0, -5.0, -1.5, -1e-3, 2.0**-126, 0.7, 3.3, 20.0])
     if name in ("sigmoid", "tanh", "softplus", "elu"):
         x = np.append(x, [-100.0, 100.0])
-    _, (got,) = ExactProgram(f, Point.of(x)).run((x,), (np.ones_like(x),))
+    _, (got,) = ExactProgram(f, Layout.of((x,))).run((x,), (np.ones_like(x),))
     for mine, at in zip(got, x, strict=True):
         want = slope(LONG.mpf(at))
         assert abs(LONG.mpf(mine) / want - 1) < 1e-50
@@ -210,7 +210,7 @@ def test_slopes_keep_fifty_digits_in_the_tails_too(name):
 def test_p_minus_y_keeps_fifty_digits_where_p_is_nearly_1():
     logits = np.array([[80.0, 0.0, -10.0]])
     labels = np.array([0], np.int32)
-    at = Point.of(logits, labels)
+    at = Layout.of((logits, labels), hold_integers=True)
     _, (got,) = ExactProgram(plain.softmax_cross_entropy, at).run((logits,), (np.ones(1),))
     e = [LONG.exp(z) for z in (80, 0, -10)]
     want = [-(e[1] + e[2]) / sum(e), e[1] / sum(e), e[2] / sum(e)]

@@ -1,9 +1,9 @@
-"""A point with round numbers at which a mistake still shows, and the code that shows it."""
+"""A point with round numbers at which a mistake still shows."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -12,47 +12,60 @@ import numpy as np
 
 from jaxbackprop._float64 import Arrays
 
-from .._around import kink
-from .._evaluator import Spot
+from .._comparison import Comparison, compare
+from .._evaluator import Point
 from .._findings import leaf_of
+from .._kinks import kink
 from .._report import Finding
-from .._sampling import free_leaves
-from .._session import Look, Trial
-from ..properties._values import mismatch
-from ._snippet import snippet
+from .._sampling import Sampled, free_leaves
+from .._session import CheckSession
 
 # Beyond so many numbers no point is simple.
 _MOST_NUMBERS = 1024
 
 
-def simplest(trial: Trial, look: Look, leaf: int) -> Look:
-    """The look with the roundest numbers at which a leaf is wrong; the given one where none is.
+def simplified(session: CheckSession, found: Finding, shown: Mapping[int, Comparison]) -> Finding:
+    """A finding of a wrong value, at the simplest point that shows it.
 
     Args:
-        trial: of the rule.
-        look: at which the leaf is wrong.
-        leaf: the differentiable leaf.
+        session: in which it was found.
+        found: any finding; those of other properties stay as they are.
+        shown: for each wrong leaf a comparison that shows it.
     """
-    if trial.truth is None or sum(np.size(look.spot.leaves[i]) for i in trial.layout.floats) > _MOST_NUMBERS:
-        return look
-    spots = [(look.kind, spot) for spot in _rounder(trial, look.spot)]
-    for found in trial.looks(spots):
+    leaf = leaf_of(session, found)
+    if found.property != "value" or leaf is None or leaf not in shown:
+        return found
+    comparison = simplest(session, shown[leaf], leaf)
+    worst = comparison.violation(leaf)
+    if worst is None:
+        return found
+    at = {"point": _args(session, comparison.point), "cotangent": _cotangent(session, comparison.point)}
+    return dataclasses.replace(found, **vars(worst), **at)
+
+
+def simplest(session: CheckSession, comparison: Comparison, leaf: int) -> Comparison:
+    """The comparison with the roundest numbers at which a leaf is wrong; the given one where none is."""
+    floats = session.layout.floats_of(comparison.point.leaves)
+    if session.truth is None or sum(map(np.size, floats)) > _MOST_NUMBERS:
+        return comparison
+    points = [Sampled(comparison.kind, point) for point in _rounder(session, comparison.point)]
+    for found in compare(session, points):
         if not all(np.all(np.isfinite(v)) for v in (*found.y, *found.want)):
             continue
-        worst = mismatch(found, leaf)
+        worst = found.violation(leaf)
         # A mistake that is nearly lost in rounding shows nothing.
         if worst is None or not worst.error > 1e-4 * (abs(worst.want) + 1e-30):
             continue
-        if kink(trial, found, leaf) is None:
+        if kink(session, found, leaf) is None:
             return found
-    return look
+    return comparison
 
 
-def _rounder(trial: Trial, spot: Spot) -> Iterator[Spot]:
+def _rounder(session: CheckSession, point: Point) -> Iterator[Point]:
     """The simplest first: small integers, then halves, then a digit behind the point; cotangents alike."""
-    slots = trial.layout.floats
-    at: Arrays = tuple(np.asarray(spot.leaves[i], np.float64) for i in slots)
-    free = free_leaves(trial.layout, trial.domains)
+    slots = session.layout.floats
+    at: Arrays = tuple(np.asarray(point.leaves[i], np.float64) for i in slots)
+    free = free_leaves(session.layout, session.domains)
     rng = np.random.default_rng(0)
     whole = [rng.integers(1, 4, x.shape) * rng.choice([-1.0, 1.0], x.shape) for x in at]
     scales = [
@@ -62,33 +75,20 @@ def _rounder(trial: Trial, spot: Spot) -> Iterator[Spot]:
         tuple(np.round(2 * x) / 2 for x in at),
         tuple(np.round(x, 1) for x in at),
     ]
-    ones: Arrays = tuple(np.ones_like(d) for d in spot.dy)
-    count = tuple(np.arange(1.0, d.size + 1).reshape(d.shape) for d in spot.dy)
+    ones: Arrays = tuple(np.ones_like(d) for d in point.dy)
+    count = tuple(np.arange(1.0, d.size + 1).reshape(d.shape) for d in point.dy)
     for dy in (ones, count):
         for floats in scales:
             moved = tuple(f if free[i] else x for i, x, f in zip(slots, at, floats, strict=True))
-            yield Spot(trial.layout.with_floats(spot.leaves, moved), dy)
-    yield Spot(spot.leaves, ones)
+            yield Point(session.layout.with_floats(point.leaves, moved), dy)
+    yield Point(point.leaves, ones)
 
 
-def simplified(trial: Trial, found: Finding, shown: dict[int, Look]) -> Finding:
-    """A finding of a wrong value, at the simplest point that shows it."""
-    leaf = leaf_of(trial, found)
-    if found.property != "value" or leaf not in shown:
-        return found
-    look = simplest(trial, shown[leaf], leaf)
-    worst = mismatch(look, leaf)
-    if worst is None:
-        return found
-    at = {"point": point(trial, look.spot), "cotangent": _cotangent(trial, look.spot)}
-    return dataclasses.replace(found, **vars(worst), **at)
-
-
-def point(trial: Trial, spot: Spot) -> tuple[Any, ...]:
-    """The arguments of a spot, floats in their own dtypes."""
-    layout = trial.layout
-    leaves = list(spot.leaves)
-    with trial.own_setting():
+def _args(session: CheckSession, point: Point) -> tuple[Any, ...]:
+    """The arguments of a point, floats in their own dtypes."""
+    layout = session.layout
+    leaves = list(point.leaves)
+    with session.native_setting():
         for i in layout.floats:
             like = layout.leaves[i]
             in_jax = isinstance(like, jax.Array)
@@ -98,41 +98,14 @@ def point(trial: Trial, spot: Spot) -> tuple[Any, ...]:
     return layout.args(tuple(leaves))
 
 
-def _cotangent(trial: Trial, spot: Spot) -> Any:
-    """The cotangents of a spot with the structure of the results; None where one is not float."""
-    y = trial.result
+def _cotangent(session: CheckSession, point: Point) -> Any:
+    """The cotangents of a point with the structure of the results; None where one is not float."""
+    y = session.result
     if any(not jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in jax.tree.leaves(y)):
         return None
-    in_jax = any(isinstance(leaf, jax.Array) for leaf in trial.layout.leaves) or trial.subject.rule is None
-    dy = iter(spot.dy)
-    with trial.own_setting():
+    in_jax = (
+        any(isinstance(leaf, jax.Array) for leaf in session.layout.leaves) or session.subject.rule is None
+    )
+    dy = iter(point.dy)
+    with session.native_setting():
         return jax.tree.map(lambda leaf: (jnp.asarray if in_jax else np.asarray)(next(dy), leaf.dtype), y)
-
-
-def shown_by(trial: Trial, findings: Sequence[Finding]) -> str:
-    """Code that shows the first finding of a wrong value; "" where none can be shown in a few lines."""
-    for found in findings:
-        if (
-            found.property != "value"
-            or found.cotangent is None
-            or found.point is None
-            or found.argument is None
-        ):
-            continue
-        op, rule, kwargs = trial.subject.given
-        says = f"got {found.got:.7g}, want {found.want:.7g}"
-        code = snippet(
-            op,
-            rule,
-            kwargs,
-            found.point,
-            found.cotangent,
-            names=trial.parameters(len(found.point)),
-            argument=found.argument,
-            path=found.path,
-            index=found.index or (),
-            says=says,
-        )
-        if code:
-            return code
-    return ""

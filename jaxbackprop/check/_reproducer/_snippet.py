@@ -4,18 +4,46 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._report import Finding
+from .._session import CheckSession
+
 _MOST_NUMBERS = 48
 
 
 class TooLong(ValueError):
     """An argument that is no literal of a few lines."""
+
+
+def shown_by(session: CheckSession, findings: Sequence[Finding]) -> str:
+    """Code that shows the first finding of a wrong value; "" where none can be shown in a few lines."""
+    given = session.subject.given
+    for found in findings:
+        if found.property != "value" or found.argument is None:
+            continue
+        if found.cotangent is None or found.point is None:
+            continue
+        code = snippet(
+            given.op,
+            given.rule,
+            given.kwargs,
+            found.point,
+            found.cotangent,
+            names=session.parameters(len(found.point)),
+            argument=found.argument,
+            path=found.path,
+            index=found.index or (),
+            says=f"got {found.got:.7g}, want {found.want:.7g}",
+        )
+        if code:
+            return code
+    return ""
 
 
 def snippet(

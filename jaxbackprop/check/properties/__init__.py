@@ -1,1 +1,44 @@
-"""What must hold of a right rule: a small function each."""
+"""What must hold of a right rule: a small function each, in the order in which they are asked.
+
+A property takes the session, the rule's answers at its points and the record, and answers with what does not
+hold. What comes later may rely on what the record says of those before: `values` records which leaves are
+wrong.
+"""
+
+from collections.abc import Callable
+
+from .._record import Observations, Record
+from .._report import Finding
+from .._session import CheckSession
+from ._determinism import determinism
+from ._differences import differences
+from ._forward import forward
+from ._jit import jit
+from ._larger_batch import larger_batch
+from ._linearity import linearity
+from ._outputs_used import outputs_used
+from ._precision import precision
+from ._residuals import differentiable_again, residuals
+from ._scan_and_checkpoint import scan_and_checkpoint
+from ._structure import structure as structure
+from ._values import values
+from ._vmap import vmap
+
+Property = Callable[[CheckSession, Observations, Record], list[Finding]]
+
+# `structure` is asked before all of them: where the rule raises there is nothing to observe.
+PROPERTIES: tuple[Property, ...] = (
+    forward,
+    values,
+    linearity,
+    outputs_used,
+    differences,
+    precision,
+    larger_batch,
+    determinism,
+    vmap,
+    scan_and_checkpoint,
+    jit,
+    residuals,
+    differentiable_again,
+)

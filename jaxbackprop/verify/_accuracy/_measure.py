@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxbackprop._output import first_line
-from jaxbackprop.check import Point, Program
+from jaxbackprop.check import Answer, Evaluator, Layout, Point
 from jaxbackprop.ops.catalogue import Case, Operator, operators
 
 from .._exact import ExactProgram, Truth, from_exact, to_exact
@@ -88,10 +88,20 @@ class _Subject:
         def of(f: Callable[..., Any]) -> Callable[..., Any]:
             return lambda *args: f(*args, **case.keywords)
 
-        self.point = Point.of(*args)
-        self.ours, self.autodiff = Program(of(row.op), self.point), Program(of(row.oracle), self.point)
-        self.exact = ExactProgram(of(row.oracle), self.point)
+        self.layout = Layout.of(args, hold_integers=True)
+        self.ours, self.oracle = of(row.op), of(row.oracle)
+        self.exact = ExactProgram(self.oracle, self.layout)
         self.shapes = [result.shape for result in self.exact.results]
+        self._evaluators: dict[Any, tuple[Evaluator, Evaluator]] = {}
+
+    def run(self, dtype: Any, floats: _Arrays, dy: _Arrays) -> tuple[Answer, Answer]:
+        """Value and gradients in a dtype, ours and autodiff's."""
+        if dtype not in self._evaluators:
+            ours, autodiff = (Evaluator.of(f, self.layout, dtype) for f in (self.ours, self.oracle))
+            self._evaluators[dtype] = ours, autodiff
+        point = Point(self.layout.with_floats(self.layout.leaves, floats), dy)
+        ours, autodiff = self._evaluators[dtype]
+        return ours.run_one(point), autodiff.run_one(point)
 
     def sizes(self, floats: _Arrays, dy: _Arrays) -> list[float]:
         """The size of each gradient's largest entry, as it would be without luck.
@@ -187,7 +197,7 @@ class _Measurement:
         drawn = tuple(
             np.ones(shape) if self.entrywise else rng.normal(size=shape) for shape in subject.shapes
         )
-        floats, dy = Point.of(*args).floats, rounded(drawn, dtype)
+        floats, dy = _floats(args), rounded(drawn, dtype)
         if sample.x is None and jnp.finfo(dtype).bits < 32 and not subject.smooth(floats, dy):
             return
         values, gradients = ([Truth.of(array) for array in part] for part in subject.exact.run(floats, dy))
@@ -195,16 +205,17 @@ class _Measurement:
         if sample.x is None and any(np.any(np.abs(y.nearest) > float(info.max)) for y in values):
             # What overflows has no gradient to speak of.
             return
-        ours, autodiff = (program.run(dtype, dy, floats) for program in (subject.ours, subject.autodiff))
-        for truth, mine, theirs in zip(values, ours[0], autodiff[0], strict=True):
+        ours, autodiff = subject.run(dtype, floats, dy)
+        for truth, mine, theirs in zip(values, ours.value, autodiff.value, strict=True):
             found = errors.setdefault("value", _Errors())
             room = sample.factor if sample.x is None else np.maximum(sample.factor, np.abs(sample.x))
             size = None if self.entrywise else 0.0
             counts = _counts(truth, dtype, 0.0, room, size)
             found.add(sample, counts, *(truth.ulp(y, dtype, size=size) for y in (mine, theirs)))
         sizes = self._sizes(sample, subject, drawn)
-        of = (self.parameters[position] for position in subject.point.arguments)
-        for name, truth, mine, theirs, size in zip(of, gradients, ours[1], autodiff[1], sizes, strict=True):
+        of = (self.parameters[position] for position in subject.layout.arguments)
+        both = zip(ours.gradient, autodiff.gradient, strict=True)
+        for name, truth, (mine, theirs), size in zip(of, gradients, both, sizes, strict=True):
             found = errors.setdefault(name, _Errors())
             counts = _counts(truth, dtype, self.way.least, sample.factor, size)
             found.mixed = size is not None
@@ -212,7 +223,7 @@ class _Measurement:
 
     def _sizes(self, sample: Sample, subject: _Subject, dy: _Arrays) -> list[float | None]:
         """For each gradient the size of its largest entry; None where each is measured by itself."""
-        floats = Point.of(*sample.args).floats
+        floats = _floats(sample.args)
         # What was broadcast is summed, even if the operator mixes no entries.
         summed = [
             not self.entrywise or (self.way.bar is None and leaf.shape not in subject.shapes)
@@ -250,6 +261,11 @@ class _Measurement:
             bar=bar,
             problems=[] if of == "value" else _broken(errors, ours, autodiff, bar),
         )
+
+
+def _floats(args: tuple[Any, ...]) -> _Arrays:
+    layout = Layout.of(args)
+    return layout.floats_of(layout.leaves)
 
 
 def _counts(

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxbackprop.check import Point
+from jaxbackprop.check import Layout
 from jaxbackprop.ops.catalogue import Case, Operator
 
 # Factors on the first argument, with how many draws of each.
@@ -46,7 +46,7 @@ def ways_of(row: Operator, parameters: list[str]) -> list[Way]:
     for case in row.tails or row.cases:
         said = [f"{name}={value}" for name, value in case.keywords.items() if isinstance(value, str | bool)]
         if row.tails:
-            positions = Point.of(*case.draw(np.random.default_rng(0))).arguments
+            positions = Layout.of(case.draw(np.random.default_rng(0))).arguments
             said += [f"float {parameters[i]}" for i in dict.fromkeys(positions[1:])]
         name = ", ".join(said)
         ways.setdefault(name, Way(name, [])).cases.append(case)

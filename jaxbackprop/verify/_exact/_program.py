@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxbackprop._float64 import float64_on_cpu
 from jaxbackprop._jaxpr import (
     CALLS,
     binder,
@@ -20,7 +21,7 @@ from jaxbackprop._jaxpr import (
     scan_parts,
     while_parts,
 )
-from jaxbackprop.check import Point, float64_on_cpu
+from jaxbackprop.check import Layout
 
 from ._moves import MOVES, NOTHING, SHAPES, SUMS, moved, summed
 from ._numbers import LOCK, arithmetic, each, is_exact, literals_to_exact, to_exact
@@ -39,15 +40,15 @@ class ExactProgram:
     as the float64 numbers they are. Points differ in their differentiable leaves alone.
     """
 
-    def __init__(self, f: Callable[..., Any], point: Point):
-        function = point.function(f)
+    def __init__(self, f: Callable[..., Any], layout: Layout):
+        function = layout.of_floats(f)
 
         def pull(floats: tuple[jax.Array, ...], dy: tuple[jax.Array, ...]) -> tuple[tuple, tuple]:
             y, pullback = jax.vjp(function, *floats)
             return y, pullback(dy)
 
         with float64_on_cpu():
-            floats = point.cast(jnp.float64)
+            floats = tuple(jnp.asarray(leaf, jnp.float64) for leaf in layout.floats_of(layout.leaves))
             self.results = jax.eval_shape(function, *floats)
             self._closed = jax.make_jaxpr(pull)(floats, self.results)
 

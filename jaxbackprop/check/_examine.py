@@ -1,0 +1,153 @@
+"""One check from its arguments to its report."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+
+from jaxbackprop._output import first_line
+
+from ._attempt import attempt
+from ._comparison import Comparison, compare
+from ._diagnosis import diagnosed
+from ._findings import raised
+from ._layout import CannotCheck
+from ._record import Compared, Observations, Record
+from ._report import Finding, Report
+from ._reproducer import shown_by, simplified
+from ._sampling import Kind
+from ._session import CheckSession, open_session
+from ._subject import Subject
+from .properties import PROPERTIES, structure
+
+_EFFORTS = ("quick", "thorough")
+_ORDER = (
+    "structure",
+    "jit",
+    "forward",
+    "linearity",
+    "value",
+    "vmap",
+    "precision",
+    "scan",
+    "checkpoint",
+    "determinism",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Examination:
+    """A report, and the numbers it rests on.
+
+    Attributes:
+        report: the verdict.
+        compared: every gradient beside what it was held against, at points that are not extreme.
+        arguments: for each differentiable leaf, the position of its argument.
+        base: the caller's arguments with their cotangents, in float64, and the rule's answer there.
+        kept: bytes of residuals in the arguments' own dtypes, the rule's and autodiff's; None if unknown.
+        kinks: for each differentiable leaf, whether it was at a kink and right.
+    """
+
+    report: Report
+    compared: tuple[Compared, ...]
+    arguments: tuple[int, ...]
+    base: Comparison | None
+    kept: tuple[int, int] | None
+    kinks: tuple[bool, ...]
+
+
+def examine_subject(
+    subject: Subject,
+    args: tuple[Any, ...],
+    *,
+    domains: Any = None,
+    in_axes: Any = 0,
+    effort: str = "thorough",
+    seed: int = 0,
+    figures: bool = False,
+) -> Examination:
+    """Judges a rule; with `figures`, every number behind the verdict is kept.
+
+    Raises:
+        CannotCheck: see `check_vjp`.
+    """
+    if effort not in _EFFORTS:
+        raise CannotCheck(f"effort must be 'quick' or 'thorough', got {effort!r}")
+    if not isinstance(seed, int) or seed < 0:
+        raise CannotCheck(f"seed must be a whole number from 0 on, got {seed!r}")
+    # What the caller has set to hunt for nans would raise where a nan is what is looked for.
+    with jax.debug_nans(False), jax.debug_infs(False), jax.disable_jit(False):
+        session = open_session(
+            subject,
+            args,
+            domains=domains,
+            in_axes=in_axes,
+            quick=effort == "quick",
+            figures=figures,
+            seed=seed,
+        )
+        return _examined(session)
+
+
+def _examined(session: CheckSession) -> Examination:
+    findings, notes = structure(session), list(session.notes)
+    if session.first_run.error is not None:
+        return _result(Record(session, notes), findings, None)
+    points = session.sample.points
+    if session.large:
+        notes.append("the arguments are large: looked at few points")
+    native = attempt(lambda: session.rule_native.run([point for _, point in points]))
+    if native.error is not None:
+        return _result(Record(session, notes), [*findings, raised(native.error)], None)
+    compared = attempt(lambda: compare(session, points))
+    if compared.error is not None:
+        notes.append(f"the rule cannot be run in float64: {first_line(compared.error)}")
+        session = session.without_float64()
+        compared = attempt(lambda: compare(session, points))
+    comparisons = tuple(compared.value)
+    if all(one.kind is not Kind.BASE for one in comparisons):
+        notes.append("the function is not finite at the given arguments: judged at redrawn ones")
+    own = {id(point): answer for (_, point), answer in zip(points, native.value, strict=True)}
+    observed = Observations(comparisons, tuple(own[id(one.point)] for one in comparisons), native.value[0])
+    record = Record(session, notes, points=len(comparisons))
+    for holds in PROPERTIES:
+        findings += holds(session, observed, record)
+    if session.narrows and session.rule is not session.rule_native:
+        record.note(f"computes in {session.narrows} whatever it is given: judged at its rounding")
+    if record.wrong:
+        findings = _named(findings, observed, record)
+    return _result(record, findings, observed)
+
+
+def _named(findings: list[Finding], observed: Observations, record: Record) -> list[Finding]:
+    """Findings with the mistakes they look like, at the simplest points that show them."""
+    session, comparisons, wrong = record.session, observed.comparisons, record.wrong
+    try:
+        return [simplified(session, f, wrong) for f in diagnosed(session, findings, comparisons, wrong)]
+    except Exception as error:
+        # Whatever fails in naming a mistake, its programs or ours: what was found wrong stays wrong.
+        record.note(f"the mistake could not be looked into: {first_line(error)}")
+        return findings
+
+
+def _result(record: Record, findings: list[Finding], observed: Observations | None) -> Examination:
+    session = record.session
+    findings = sorted(findings, key=lambda found: _ORDER.index(found.property))
+    report = Report(
+        name=session.subject.name,
+        findings=tuple(findings),
+        notes=tuple(record.notes),
+        points=record.points,
+        snippet=shown_by(session, findings),
+    )
+    comparisons = () if observed is None else observed.comparisons
+    return Examination(
+        report=report,
+        compared=tuple(record.compared),
+        arguments=session.layout.arguments,
+        base=comparisons[0] if comparisons else None,
+        kept=record.kept,
+        kinks=tuple(leaf in record.kinks for leaf in range(len(session.layout.floats))),
+    )

@@ -1,0 +1,207 @@
+"""Arguments taken apart: which leaves are arrays, which are differentiated, and what stays as it is."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxbackprop._errors import CannotRun
+from jaxbackprop._float64 import is_float
+
+
+class CannotCheck(CannotRun, ValueError):
+    """An operator or its arguments leave nothing to judge; the message says why."""
+
+
+def is_array(leaf: Any) -> bool:
+    """Whether a leaf is an array or a NumPy scalar."""
+    return isinstance(leaf, jax.Array | np.ndarray | np.generic) and np.dtype(object) != leaf.dtype
+
+
+def is_key(leaf: Any) -> bool:
+    """Whether a leaf holds random keys: typed ones, or the older kind of two 32-bit words."""
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return True
+    return bool(leaf.dtype == np.uint32 and leaf.shape[-1:] == (2,) and leaf.ndim <= 2)
+
+
+def as_arrays(results: Any) -> Any:
+    """Results with Python floats as arrays: NumPy code often returns its sums so."""
+    return jax.tree.map(lambda y: np.asarray(y) if isinstance(y, float) else y, results)
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """Arguments taken apart into array leaves and everything else, which stays as it is.
+
+    Attributes:
+        leaves: the array leaves in flattened order; floats as they came, Python floats as 0-d arrays.
+        floats: positions of the differentiable ones among `leaves`.
+        arguments: for each differentiable leaf, the position of its argument.
+        paths: for each of them, where it lies inside its argument ("" for an array).
+        from_python: for each of them, whether it came as a Python float.
+        owners: for each array leaf, the position of its argument.
+    """
+
+    leaves: tuple[Any, ...]
+    floats: tuple[int, ...]
+    arguments: tuple[int, ...]
+    paths: tuple[str, ...]
+    from_python: tuple[bool, ...]
+    owners: tuple[int, ...]
+    _template: tuple[Any, ...]
+    _slots: tuple[int, ...]
+    _treedef: jax.tree_util.PyTreeDef
+
+    @classmethod
+    def of(
+        cls,
+        args: tuple[Any, ...],
+        static: frozenset[int] = frozenset(),
+        *,
+        trace_floats: bool = False,
+        hold_integers: bool = False,
+        x64: bool = True,
+    ) -> Layout:
+        """Takes arguments apart.
+
+        Args:
+            args: positional arguments of a function.
+            static: positions that are settings, whatever they hold.
+            trace_floats: whether Python floats become arrays.
+            hold_integers: whether arrays of integers stay as they are: some functions read them in Python.
+            x64: whether NumPy's float64 stays float64.
+        """
+        flat, treedef = jax.tree_util.tree_flatten_with_path(args)
+        slots, floats, arguments, paths, python, owners = [], [], [], [], [], []
+        leaves: list[Any] = []
+        for at, (path, leaf) in enumerate(flat):
+            position = path[0].idx
+            came_as_python = isinstance(leaf, float) and not isinstance(leaf, np.generic)
+            if position in static or not (is_array(leaf) or (came_as_python and trace_floats)):
+                continue
+            value = leaf
+            if came_as_python:
+                value = np.asarray(leaf, np.float64 if x64 else np.float32)
+            elif isinstance(leaf, np.ndarray | np.generic):
+                dtype = jnp.dtype(leaf.dtype) if x64 else jax.dtypes.canonicalize_dtype(leaf.dtype)
+                value = np.asarray(leaf).astype(dtype)
+            if is_float(value):
+                floats.append(len(leaves))
+                arguments.append(position)
+                paths.append(jax.tree_util.keystr(path[1:]))
+                python.append(came_as_python)
+            elif hold_integers and not is_key(value):
+                continue
+            slots.append(at)
+            owners.append(position)
+            leaves.append(value)
+        return cls(
+            leaves=tuple(leaves),
+            floats=tuple(floats),
+            arguments=tuple(arguments),
+            paths=tuple(paths),
+            from_python=tuple(python),
+            owners=tuple(owners),
+            _template=tuple(leaf for _, leaf in flat),
+            _slots=tuple(slots),
+            _treedef=treedef,
+        )
+
+    def args(self, leaves: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The arguments with other array leaves."""
+        filled = list(self._template)
+        for slot, leaf in zip(self._slots, leaves, strict=True):
+            filled[slot] = leaf
+        return jax.tree_util.tree_unflatten(self._treedef, filled)
+
+    def floats_of(self, leaves: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The differentiable ones among array leaves."""
+        return tuple(leaves[i] for i in self.floats)
+
+    def with_floats(self, leaves: tuple[Any, ...], floats: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The array leaves with other differentiable ones."""
+        filled = list(leaves)
+        for slot, leaf in zip(self.floats, floats, strict=True):
+            filled[slot] = leaf
+        return tuple(filled)
+
+    def put(self, floats: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The arguments as they came, with other differentiable leaves."""
+        return self.args(self.with_floats(self.leaves, floats))
+
+    def results(self, f: Callable[..., Any], leaves: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The float results of a function at array leaves, flat."""
+        return tuple(y for y in jax.tree.leaves(as_arrays(f(*self.args(leaves)))) if is_float(y))
+
+    def of_floats(
+        self, f: Callable[..., Any], leaves: tuple[Any, ...] | None = None
+    ) -> Callable[..., tuple[Any, ...]]:
+        """The flat float results of a function, as a function of the differentiable leaves alone.
+
+        Args:
+            f: of the arguments.
+            leaves: the other array leaves (the differentiable ones among them are ignored); None for those
+                that came.
+        """
+        around = self.leaves if leaves is None else leaves
+        return lambda *floats: self.results(f, self.with_floats(around, floats))
+
+    @property
+    def structs(self) -> tuple[jax.ShapeDtypeStruct, ...]:
+        """Shape and dtype of every array leaf, to trace with."""
+        return tuple(jax.ShapeDtypeStruct(np.shape(leaf), leaf.dtype) for leaf in self.leaves)
+
+    @property
+    def dtypes(self) -> tuple[np.dtype, ...]:
+        """The dtype of each differentiable leaf."""
+        return tuple(self.leaves[i].dtype for i in self.floats)
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether a leaf is a random key."""
+        return any(is_key(leaf) for leaf in self.leaves)
+
+    @property
+    def is_numpy(self) -> bool:
+        """Whether no leaf is a jax array: a rule in NumPy wants NumPy."""
+        return not any(isinstance(leaf, jax.Array) for leaf in self.leaves)
+
+    def axes(self, in_axes: Any) -> tuple[int | None, ...]:
+        """For every array leaf the axis that jax.vmap would map, by a prefix as jax.vmap takes.
+
+        Raises:
+            CannotCheck: where the prefix does not fit the arguments.
+        """
+        prefix = tuple(in_axes) if isinstance(in_axes, list | tuple) else in_axes
+        args = jax.tree_util.tree_unflatten(self._treedef, self._template)
+        try:
+            full = _broadcast_prefix(prefix, args)
+        except (ValueError, TypeError) as error:
+            said = str(error).splitlines()[0]
+            raise CannotCheck(f"in_axes {in_axes!r} does not fit the arguments: {said}") from None
+        axes = tuple(full[slot] for slot in self._slots)
+        for axis, leaf, owner in zip(axes, self.leaves, self.owners, strict=True):
+            if axis is not None and not isinstance(axis, int):
+                raise CannotCheck(f"in_axes must hold integers and None, got {axis!r}")
+            # One more axis than the leaf has: the harness stacks its own draws there.
+            if axis is not None and not -np.ndim(leaf) - 1 <= axis <= np.ndim(leaf):
+                raise CannotCheck(
+                    f"in_axes has {axis} for argument {owner}, which has {np.ndim(leaf)} other axes"
+                )
+        return axes
+
+
+def _broadcast_prefix(prefix: Any, tree: Any) -> list[Any]:
+    spread: list[Any] = []
+
+    def of_subtree(axis: Any, subtree: Any) -> None:
+        spread.extend([axis] * len(jax.tree.leaves(subtree)))
+
+    jax.tree.map(of_subtree, prefix, tree, is_leaf=lambda leaf: leaf is None)
+    return spread

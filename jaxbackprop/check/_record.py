@@ -1,0 +1,82 @@
+"""What is learnt about a rule beside its findings."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from ._comparison import Comparison
+from ._evaluator import Answer
+from ._session import CheckSession
+
+
+@dataclasses.dataclass(frozen=True)
+class Compared:
+    """A gradient beside what it was held against.
+
+    Attributes:
+        how: "float64" (with the truth), "native" (with the truth, in the arguments' own dtypes),
+            "differences", "jit" (with operation by operation), "vmap" (with a loop) or "scan".
+        leaf: the differentiable leaf.
+        got: the rule's gradient; along directions for "differences".
+        want: what it was held against.
+        noise: the error of that, where it is known.
+    """
+
+    how: str
+    leaf: int
+    got: np.ndarray
+    want: np.ndarray
+    noise: np.ndarray | float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Observations:
+    """The rule at every point of a session.
+
+    Attributes:
+        comparisons: in float64, beside the truth, where the function is finite.
+        native: for each of them the rule's answer in the arguments' own dtypes.
+        base: that at the caller's arguments.
+    """
+
+    comparisons: tuple[Comparison, ...]
+    native: tuple[Answer, ...]
+    base: Answer
+
+
+@dataclasses.dataclass
+class Record:
+    """Collects what properties learn beside their findings, in the order in which they are asked.
+
+    Attributes:
+        session: in which they are asked.
+        notes: what is remarkable but right.
+        points: how many points were looked at.
+        wrong: for each differentiable leaf with a wrong value, the comparison that shows it.
+        compared: every gradient beside what it was held against, where figures are kept.
+        kinks: differentiable leaves that were at a kink and right.
+        kept: bytes of residuals in the arguments' own dtypes, the rule's and autodiff's; None if unknown.
+    """
+
+    session: CheckSession
+    notes: list[str] = dataclasses.field(default_factory=list)
+    points: int = 0
+    wrong: dict[int, Comparison] = dataclasses.field(default_factory=dict)
+    compared: list[Compared] = dataclasses.field(default_factory=list)
+    kinks: set[int] = dataclasses.field(default_factory=set)
+    kept: tuple[int, int] | None = None
+
+    def note(self, text: str) -> None:
+        """Adds a note, unless it has been said."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def compare(
+        self, how: str, leaf: int, got: np.ndarray, want: np.ndarray, noise: np.ndarray | float | None = None
+    ) -> None:
+        """Adds to `compared`; without `noise` the truth's own rounding is meant."""
+        if self.session.figures:
+            error = self.session.truth_noise[leaf] if noise is None else noise
+            self.compared.append(Compared(how, leaf, got, want, error))

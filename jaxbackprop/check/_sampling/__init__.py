@@ -1,0 +1,18 @@
+"""Where to look: redrawn arguments, cotangents and other shapes.
+
+A mistake often hides at the arguments one happens to write down: all positive, no index twice, a symmetric
+matrix, a batch of one. Redraws keep what a function may rely on (an order, a mask of zeros and ones, rows
+that sum to one, the range of the integers) and change all else.
+"""
+
+from ._domains import room as room
+from ._kind import REDRAWS as REDRAWS
+from ._kind import Kind as Kind
+from ._points import Sample as Sample
+from ._points import Sampled as Sampled
+from ._points import first_cotangents as first_cotangents
+from ._points import sample as sample
+from ._redraws import cotangents as cotangents
+from ._redraws import free_leaves as free_leaves
+from ._redraws import larger_shapes as larger_shapes
+from ._redraws import redraws as redraws

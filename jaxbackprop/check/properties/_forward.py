@@ -1,0 +1,101 @@
+"""The forward rule gives the function's value, and the function the oracle's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxbackprop._float64 import to_numpy64
+from jaxbackprop.diagnose import Mistake
+
+from .._comparison import Comparison, Violation, worst_violation
+from .._evaluator import Answer
+from .._record import Observations, Record
+from .._report import Finding
+from .._rounding import eps_of, largest
+from .._session import CheckSession
+
+_MISTAKES = (Mistake.FORWARD_MISMATCH.value,)
+
+
+def forward(session: CheckSession, observed: Observations, record: Record) -> list[Finding]:
+    """One finding at most: in float64, of results that are no floats, or in the arguments' own dtypes."""
+    found = (
+        _in_float64(session, observed.comparisons)
+        or _other_results(session)
+        or _in_own_dtypes(observed.native)
+    )
+    return [] if found is None else [found]
+
+
+def _in_float64(session: CheckSession, comparisons: Sequence[Comparison]) -> Finding | None:
+    relative = max(1e-9, 1e3 * session.eps) * 64
+    for comparison in comparisons:
+        args = session.layout.args(comparison.point.leaves)
+        for value, y, true in zip(comparison.got.value, comparison.got.y, comparison.y, strict=True):
+            if found := _differs(y, value, relative, "forward rule", "the function", args):
+                return found
+            if session.subject.oracle is not None and (
+                found := _differs(value, true, relative, "function", "the oracle", args)
+            ):
+                return found
+    return None
+
+
+def _differs(
+    got: Any, right: Any, relative: float, what: str, beside: str, args: tuple[Any, ...]
+) -> Finding | None:
+    if np.shape(got) != np.shape(right):
+        return None
+    got, right = to_numpy64(got), to_numpy64(right)
+    size = np.abs(right) + 1e-3 * largest(right)
+    worst = worst_violation(got, right, relative * size + 1e-290)
+    return None if worst is None else _finding(what, beside, worst, args)
+
+
+def _in_own_dtypes(answers: Sequence[Answer]) -> Finding | None:
+    for answer in answers:
+        for value, y in zip(answer.value, answer.y, strict=True):
+            right, info = to_numpy64(value), jnp.finfo(y.dtype)
+            noise = 64 * eps_of(y.dtype) * largest(right) + float(info.tiny)
+            if worst := worst_violation(to_numpy64(y), right, noise):
+                # Rounding apart: the same value in float64 and another one in the arguments' own dtype.
+                return _finding("forward rule", "the function", worst, None)
+    return None
+
+
+def _other_results(session: CheckSession) -> Finding | None:
+    """Results that are no floats, as the forward rule gives them, beside the function's."""
+    subject, layout, native = session.subject, session.layout, session.rule_native
+    if subject.rule is not None or not native.traced:
+        return None
+    if len(jax.tree.leaves(session.result)) == len(session.shapes):
+        return None
+
+    def both(leaves: tuple[Any, ...]) -> list[list[jax.Array]]:
+        def of_floats(*floats: Any) -> Any:
+            return subject.value(*layout.args(layout.with_floats(leaves, floats)))
+
+        y, _ = jax.vjp(of_floats, *layout.floats_of(leaves))
+        return [
+            [leaf for leaf in jax.tree.leaves(results) if not jnp.issubdtype(leaf.dtype, jnp.floating)]
+            for results in (y, subject.value(*layout.args(leaves)))
+        ]
+
+    with native.setting():
+        ruled, plain = jax.jit(both)(native.cast(session.base.leaves))
+    for value, right in zip(ruled, plain, strict=True):
+        if not jnp.issubdtype(right.dtype, jax.dtypes.prng_key) and not np.array_equal(value, right):
+            message = f"the forward rule gives another {right.dtype.name} result than the function"
+            return Finding("forward", message, mistakes=_MISTAKES)
+    return None
+
+
+def _finding(what: str, beside: str, worst: Violation, point: tuple[Any, ...] | None) -> Finding:
+    said = f"{worst.got:.6g} instead of {worst.want:.6g} at {list(worst.index)}"
+    message = f"the {what} gives another value than {beside}: {said}"
+    return Finding("forward", message, mistakes=_MISTAKES, point=point, **vars(worst))

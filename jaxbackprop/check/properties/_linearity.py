@@ -1,0 +1,75 @@
+"""The rule is linear in the incoming cotangent."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from jaxbackprop.diagnose import Mistake
+
+from .._findings import finding
+from .._record import Observations, Record
+from .._report import Finding
+from .._sampling import Kind
+from .._session import CheckSession
+
+# A kind, what the rule answers under it, what it should, and by how much the cotangent was scaled.
+_Law = tuple[Kind, np.ndarray, np.ndarray, float]
+
+
+def linearity(session: CheckSession, observed: Observations, record: Record) -> list[Finding]:
+    """Scaled, of the other sign, summed, zero: the gradient follows. An intended rule need not be linear."""
+    given = {one.kind: one for one in observed.comparisons if one.kind.given}
+    if session.subject.intended is not None or not {Kind.BASE, Kind.FRESH, Kind.SUM, Kind.ZERO} <= set(given):
+        return []
+    findings = []
+    for leaf in range(len(session.layout.floats)):
+        g = {kind: one.gradient(leaf) for kind, one in given.items()}
+        if not all(np.all(np.isfinite(v)) for v in g.values()):
+            continue
+        scale = max(
+            float(np.max(np.abs(v), initial=0.0)) for kind, v in g.items() if kind is not Kind.LARGE_SCALE
+        )
+        # A sum that cancels leaves rounding of the cotangents' size.
+        blur = np.sum([given[kind].noise[leaf] for kind in (Kind.BASE, Kind.FRESH, Kind.SUM)], axis=0)
+        tolerance = max(1e-9, 1e3 * session.eps * 64) * scale + 4 * blur + 1e-290
+        broken = {
+            kind
+            for kind, got, want, size in _laws(g, session.scale)
+            if not np.all(np.abs(got - want) <= tolerance * size)
+        }
+        if broken:
+            mistakes, how = _explained(g, broken, tolerance * 1024)
+            message = f"{session.names[leaf]} {how}"
+            labels = tuple(mistake.value for mistake in mistakes)
+            findings.append(finding(session, leaf, "linearity", message, mistakes=labels))
+    return findings
+
+
+def _laws(g: dict[Kind, np.ndarray], scale: float) -> list[_Law]:
+    base = g[Kind.BASE]
+    return [
+        (Kind.SUM, g[Kind.SUM], base + g[Kind.FRESH], 1),
+        (Kind.MINUS_TWICE, g[Kind.MINUS_TWICE], -2 * base, 1),
+        (Kind.ZERO, g[Kind.ZERO], 0 * base, 1),
+        (Kind.LARGE_SCALE, g[Kind.LARGE_SCALE], scale * base, scale),
+        (Kind.SMALL_SCALE, g[Kind.SMALL_SCALE], base / scale, 1 / scale),
+    ]
+
+
+def _explained(
+    g: dict[Kind, np.ndarray], broken: set[Kind], tolerance: np.ndarray
+) -> tuple[tuple[Mistake, ...], str]:
+    def same(a: np.ndarray, b: np.ndarray) -> bool:
+        return bool(np.all(np.abs(a - b) <= tolerance))
+
+    base, minus_twice = g[Kind.BASE], g[Kind.MINUS_TWICE]
+    ignored, squared, other = Mistake.UPSTREAM_IGNORED, Mistake.UPSTREAM_SQUARED, Mistake.NON_LINEAR
+    if same(minus_twice, base) and same(g[Kind.FRESH], base):
+        return (ignored,), "does not depend on the incoming cotangent"
+    if same(minus_twice, 4 * base):
+        return (squared,), "grows with the square of the incoming cotangent"
+    if same(minus_twice, -2 * base) and Kind.SUM not in broken:
+        return (other,), "is not proportional to a large or small incoming cotangent"
+    if Kind.ZERO in broken:
+        return (ignored, other), "is not zero for an incoming cotangent of zero"
+    return (other, squared, ignored), "is not linear in the incoming cotangent"
