@@ -52,7 +52,7 @@ def run(
     if unknown := [name for name in names if name not in NAMES]:
         raise CannotBench(f"no benchmark {unknown[0]!r}; the benchmarks are {', '.join(NAMES)}")
     refuse_bad_paths(json_path, plot_path)
-    say = Teller(console)
+    say = printing_once(console)
     machine = describe_machine()
     console.print(machine, markup=False, highlight=False)
     patience = _PATIENCE_SECONDS
@@ -103,8 +103,8 @@ def _one(
     rows: list[Row] = getattr(module, name)(found, say)
     show(name, rows, console)
     drawn: list[Curve] = []
-    if curves and hasattr(module, "CURVES"):
-        drawn = module.CURVES(found, say)
+    if curves and hasattr(module, "curves"):
+        drawn = module.curves(found, say)
     return rows, [row.as_json() for row in rows], drawn
 
 
@@ -138,18 +138,17 @@ def show(name: str, rows: Sequence[Row], console: Console) -> None:
     console.print()
 
 
-class Teller:
-    """Tells a line once: several benchmarks may find the same thing missing."""
+def printing_once(console: Console) -> Callable[[str], None]:
+    """Prints a line, but not a second time: several benchmarks may find the same thing missing."""
+    printed: set[str] = set()
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._told: set[str] = set()
-
-    def __call__(self, line: str) -> None:
+    def say(line: str) -> None:
         what = line.partition(":")[0] if line.startswith("torch is not installed") else line
-        if what not in self._told:
-            self._told.add(what)
-            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        if what not in printed:
+            printed.add(what)
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    return say
 
 
 def describe_machine() -> str:

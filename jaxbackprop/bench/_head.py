@@ -91,7 +91,7 @@ def at_size(
     return found
 
 
-def CURVES(limits: Limits, say: Callable[[str], None]) -> list[Curve]:
+def curves(limits: Limits, say: Callable[[str], None]) -> list[Curve]:
     """Time against the number of tokens, and against the size of the vocabulary."""
     tokens = [(n, _INPUTS, _FEW_CLASSES) for n in _GROWING_TOKENS]
     classes = [(_FEW_TOKENS, _INPUTS, v) for v in _GROWING_CLASSES]

@@ -84,8 +84,8 @@ def _now() -> _Clock | None:
     return _Clock(time.perf_counter(), ticks / per_second, own)
 
 
-class Crowd:
-    """Watches, from its making on, how many cores others use: other processes, and other machines on them."""
+class BackgroundLoad:
+    """How many cores others use from now on: other processes, and other machines on the same cores."""
 
     def __init__(self) -> None:
         self._began = _now()
@@ -99,8 +99,8 @@ class Crowd:
         return max(0.0, others / (now.wall - self._began.wall))
 
 
-def crowded(cores: float | None) -> bool:
-    """Whether so many cores in the hands of others disturb a measurement; unknown ones do not."""
+def disturbs(cores: float | None) -> bool:
+    """Whether a measurement is disturbed where others use so many cores; not where that is unknown."""
     return cores is not None and cores > _IDLE_CORES
 
 
@@ -119,10 +119,10 @@ def wait_until_idle(say: Callable[[str], None], *, patience: float = 60.0) -> bo
         return _idle_by_load(say)
     end = time.monotonic() + patience
     while True:
-        crowd = Crowd()
+        background = BackgroundLoad()
         time.sleep(_LOOK_SECONDS)
-        cores = crowd.cores()
-        if not crowded(cores):
+        cores = background.cores()
+        if not disturbs(cores):
             return True
         if time.monotonic() >= end:
             waited = f", after waiting for {patience:.0f} s" if patience else ""

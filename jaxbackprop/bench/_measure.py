@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
-from ._machine import Crowd, crowded
+from ._machine import BackgroundLoad, disturbs
 
 # A sample is so long that the clock does not matter, and there are so many of them.
 _SAMPLE_SECONDS, _FEWEST, _MOST = 0.05, 5, 101
@@ -48,7 +48,7 @@ class Row:
         bar: the smallest median ratio that is asked for, or None.
         unit: "ms" or "bytes".
         bound: what the machine's own limit would need, in the same unit, or None.
-        crowd: cores that others used meanwhile; None where that is unknown.
+        background: cores that others used meanwhile; None where that is unknown.
     """
 
     benchmark: str
@@ -60,7 +60,7 @@ class Row:
     bar: float | None
     unit: Literal["ms", "bytes"] = "ms"
     bound: float | None = None
-    crowd: float | None = None
+    background: float | None = None
 
     @property
     def met(self) -> bool | None:
@@ -75,7 +75,7 @@ class Row:
     @property
     def disturbed(self) -> bool:
         """Whether others kept the machine busy meanwhile."""
-        return crowded(self.crowd)
+        return disturbs(self.background)
 
     def as_json(self) -> dict[str, Any]:
         """As `bench --json` writes it."""
@@ -154,9 +154,9 @@ def side_by_side(
         One row a peer, in their order.
     """
     runners = (ours, *peers)
-    crowd = Crowd()
+    load = BackgroundLoad()
     samples = _rounds([runner.call for runner in runners], seconds)
-    others = crowd.cores()
+    background = load.cores()
     mine, *theirs = zip(*samples, strict=True)
     rows = []
     for peer, times in zip(peers, theirs, strict=True):
@@ -171,7 +171,7 @@ def side_by_side(
                 (min(ratios), statistics.median(ratios), max(ratios)),
                 peer.bar,
                 bound=bound_ms,
-                crowd=others,
+                background=background,
             )
         )
     return rows

@@ -126,7 +126,7 @@ def recomputation_rows(
     return found
 
 
-def CURVES(limits: Limits, say: Callable[[str], None]) -> list[Curve]:
+def curves(limits: Limits, say: Callable[[str], None]) -> list[Curve]:
     """Time and temporary memory against the number of steps."""
     times: dict[str, list[float]] = {}
     for steps in _GROWTH:
@@ -137,16 +137,16 @@ def CURVES(limits: Limits, say: Callable[[str], None]) -> list[Curve]:
                     times.setdefault(OURS, []).append(row.ours)
         jax.clear_caches()
     size = f"{_SEQUENCES} sequences of {_UNITS} units"
-    curves = [Curve(f"all gradients of a recurrent layer, {size}", "steps T", _GROWTH, times)]
+    found = [Curve(f"all gradients of a recurrent layer, {size}", "steps T", _GROWTH, times)]
     names = (_RECOMPUTING, _LAST_OF_ALL, _LAST_SCAN)
     taken = {
         name: [last_state_bytes(steps, _SEQUENCES, _UNITS, name) for steps in _RECOMPUTED] for name in names
     }
     if any(None in column for column in taken.values()):
-        return curves
+        return found
     megabytes = {name: [(n or 0) / 1e6 for n in column] for name, column in taken.items()}
     title = f"temporary memory, gradients of the last state, {size}"
-    return [*curves, Curve(title, "steps T", _RECOMPUTED, megabytes, y_label="megabytes")]
+    return [*found, Curve(title, "steps T", _RECOMPUTED, megabytes, y_label="megabytes")]
 
 
 # ---- who does it ------------------------------------------------------------------------------------------

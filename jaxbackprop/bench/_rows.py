@@ -179,7 +179,7 @@ def largest(size: int, say: Callable[[str], None], *, steps: int = 50) -> list[R
     return [bytes_row("rows", case, "table and state alone", peak, held)]
 
 
-def CURVES(limits: Limits, say: Callable[[str], None]) -> list[Curve]:
+def curves(limits: Limits, say: Callable[[str], None]) -> list[Curve]:
     """Time against V, for each optimizer."""
     torch = torch_device(lambda text: None)
     sizes = (_SMALL, 100_000, _LARGE)

@@ -99,7 +99,7 @@ def train(limits: Limits, say: Callable[[str], None]) -> list[Row]:
     return found
 
 
-def CURVES(limits: Limits, say: Callable[[str], None]) -> list[Curve]:
+def curves(limits: Limits, say: Callable[[str], None]) -> list[Curve]:
     """Time of a step against the words in a batch."""
     times: dict[str, list[float]] = {"ours": [], FLAX: []}
     for batch in _GROWTH:

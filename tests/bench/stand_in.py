@@ -14,7 +14,7 @@ from jaxbackprop.bench._measure import Curve, Row, bytes_row
 def rows_of(name):
     return [
         Row(name, "V = 1,000,000", "optax dense", 2.46, 134.0, (50.0, 54.0, 60.0), 50.0, bound=1.3),
-        Row(name, "V = 1,000,000", "torch sparse", 2.46, 4.2, (1.5, 1.7, 1.9), 2.0, crowd=1.0),
+        Row(name, "V = 1,000,000", "torch sparse", 2.46, 4.2, (1.5, 1.7, 1.9), 2.0, background=1.0),
         bytes_row(name, "temporaries", "optax dense", 8_500_000, 400_000_000, None),
     ]
 
@@ -62,7 +62,7 @@ def replace_benchmarks(monkeypatch):
 
         found = types.SimpleNamespace(**{name: benchmark})
         if name in ("rows", "head"):
-            found.CURVES = curves
+            found.curves = curves
         return found
 
     def check(corpus, *, limit, console):

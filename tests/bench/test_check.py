@@ -16,6 +16,7 @@ import pytest
 from rich.console import Console
 
 from jaxbackprop.bench import _check
+from jaxbackprop.bench._check_outcomes import Outcome, figures_of, first_labels
 from jaxbackprop.bench._check_rows import json_rows
 from jaxbackprop.bench._checkers import (
     CHECKERS,
@@ -225,13 +226,11 @@ def test_a_diagnosis_is_judged_by_the_most_serious_finding_that_has_one():
         Finding("value", "y", mistakes=("detached",)),
     )
     report = Report("f", findings, (), 1)
-    assert _check.first_labels(report) == ("sign", "wrong mask", "missing term", "padding")
-    assert _check.first_labels(Report("f", (), (), 1)) == ()
+    assert first_labels(report) == ("sign", "wrong mask", "missing term", "padding")
+    assert first_labels(Report("f", (), (), 1)) == ()
 
     def figures(*mistakes):
-        found = _check._figures(
-            [case("a/b", mistakes=mistakes)], [_check.Outcome(True, 1.0, "wrong", report)]
-        )
+        found = figures_of([case("a/b", mistakes=mistakes)], [Outcome(True, 1.0, "wrong", report)])
         return found["first_label"], found["first_three"]
 
     assert figures("sign") == (1, 1)

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from jaxbackprop.bench import _check, _command
-from jaxbackprop.bench._command import NAMES, Teller
+from jaxbackprop.bench._command import NAMES, printing_once
 from jaxbackprop.bench._report import CannotBench
 from tests.bench.stand_in import benched, outcome, replace_benchmarks
 
@@ -108,7 +108,7 @@ def test_what_checkers_found_becomes_rows(quick):
 
 def test_the_same_line_is_told_once():
     console = Console(file=io.StringIO(), width=200)
-    say = Teller(console)
+    say = printing_once(console)
     for line in ("a: b", "a: c", "a: b", "torch is not installed: x", "torch is not installed: y"):
         say(line)
     assert console.file.getvalue() == "a: b\na: c\ntorch is not installed: x\n"

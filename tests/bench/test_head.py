@@ -78,6 +78,6 @@ def test_curves(monkeypatch):
     def rows(benchmark, case, ours, peers):
         return [_head.Row(benchmark, case, peer.name, 1.0, 2.0, (2.0,) * 3, peer.bar) for peer in peers]
 
-    by_tokens, by_classes = _head.CURVES(LIMITS, print)
+    by_tokens, by_classes = _head.curves(LIMITS, print)
     assert (list(by_tokens.x), list(by_classes.x)) == ([8, 16], [50, 100])
     assert by_tokens.values == {"ours": [1.0, 1.0], _head.AUTODIFF: [2.0, 2.0]}

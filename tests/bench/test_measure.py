@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxbackprop.bench import _machine, _measure
-from jaxbackprop.bench._machine import Crowd, limits, wait_until_idle
+from jaxbackprop.bench._machine import BackgroundLoad, limits, wait_until_idle
 from jaxbackprop.bench._measure import Curve, Peer, Row, bytes_row, side_by_side
 from jaxbackprop.bench._memory import peak_memory
 from jaxbackprop.bench._torch import torch_device, torch_gemm
@@ -215,10 +215,10 @@ def test_patience_has_an_end_and_then_it_is_said(monkeypatch):
 
 def test_our_own_work_is_nobody_elses(monkeypatch):
     clocks(monkeypatch, 0.0)
-    crowd = Crowd()
+    background = BackgroundLoad()
     _machine.time.sleep(1.0)
-    assert crowd.cores() == pytest.approx(0)
-    assert not _machine.crowded(crowd.cores())
+    assert background.cores() == pytest.approx(0)
+    assert not _machine.disturbs(background.cores())
 
 
 def test_rows_know_whether_others_disturbed_them(monkeypatch):
@@ -227,7 +227,7 @@ def test_rows_know_whether_others_disturbed_them(monkeypatch):
         _measure, "_rounds", lambda calls, seconds: _machine.time.sleep(1.0) or [[1.0, 1.0]] * 5
     )
     (row,) = side_by_side("x", "y", sleeper("ours", 0), [sleeper("peer", 0)])
-    assert row.crowd == pytest.approx(2)
+    assert row.background == pytest.approx(2)
     assert row.disturbed
     assert not bytes_row("x", "y", "z", 1, 1).disturbed
 
@@ -239,7 +239,7 @@ def test_without_news_of_others_the_load_average_is_asked(monkeypatch, load, idl
     said = []
     assert wait_until_idle(said.append) is idle
     assert len(said) == (not idle)
-    assert Crowd().cores() is None
+    assert BackgroundLoad().cores() is None
 
 
 def test_torchs_product_is_plausible():

@@ -83,6 +83,6 @@ def test_rows_and_curves(monkeypatch):
     assert timed.case == "a step on 128 words"
     assert (temporary.unit, temporary.ours) == ("bytes", 128)
     assert said[0] == "train, words a second in batches of 128: ours 128,000, plain flax 64,000"
-    (curve,) = _train.CURVES(Limits(1.0, 1.0), said.append)
+    (curve,) = _train.curves(Limits(1.0, 1.0), said.append)
     assert set(curve.values) == {"ours", _train.FLAX}
     assert list(curve.x) == list(_train._GROWTH)

@@ -3,10 +3,8 @@
 import io
 import math
 
-import pytest
 from rich.console import Console
 
-from jaxbackprop.commands._output import make_console
 from jaxbackprop.train import Epoch, Progress, Score, Scores
 
 SCORES = Scores((), Score("micro avg", 0.5, 0.25, 1 / 3, 8))
@@ -41,8 +39,3 @@ def test_a_bar_without_a_loss_yet_can_be_drawn():
     with Progress(console, 10) as progress:
         progress.steps(0, math.nan, math.nan)
     assert "0/10" in console.file.getvalue()
-
-
-def test_the_console_of_a_pipe_neither_wraps_nor_marks_up(capsys: pytest.CaptureFixture[str]):
-    make_console().print("[bold]" + "x" * 500)
-    assert capsys.readouterr().out == "[bold]" + "x" * 500 + "\n"
