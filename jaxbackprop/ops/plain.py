@@ -43,7 +43,7 @@ from ._window import window_lookup_plain
 
 def linear(x: ArrayLike, W: ArrayLike, b: ArrayLike | None = None) -> Array:
     """See `ops.linear`."""
-    return linear_plain(jnp.asarray(x), jnp.asarray(W), None if b is None else jnp.asarray(b))
+    return linear_plain(jnp.asarray(x), jnp.asarray(W), _array(b))
 
 
 def embedding(table: ArrayLike, ids: ArrayLike, *, padding_id: int | None = None) -> Array:
@@ -105,12 +105,12 @@ def max(x: ArrayLike, axis: int) -> Array:
 # ---- activations ------------------------------------------------------------------------------------------
 
 
-def sigmoid(x: ArrayLike, *, keep: str = "x") -> Array:
+def sigmoid(x: ArrayLike, *, keep: Literal["x", "y"] = "x") -> Array:
     """See `ops.sigmoid`."""
     return _squashing.sigmoid_plain(jnp.asarray(x))
 
 
-def tanh(x: ArrayLike, *, keep: str = "x") -> Array:
+def tanh(x: ArrayLike, *, keep: Literal["x", "y"] = "x") -> Array:
     """See `ops.tanh`."""
     return _squashing.tanh_plain(jnp.asarray(x))
 
@@ -172,7 +172,7 @@ def linear_softmax_cross_entropy(
     ignore_label: int | None = None,
     label_smoothing: float = 0.0,
     reduction: Literal["none", "sum", "mean"] = "mean",
-    chunk: int | str = "auto",
+    chunk: int | Literal["auto", "lean", "fast"] = "auto",
 ) -> Array:
     """See `ops.linear_softmax_cross_entropy`."""
     return linear_softmax_cross_entropy_plain(
@@ -255,9 +255,9 @@ def rnn(
     h0: ArrayLike | None = None,
     mask: ArrayLike | None = None,
     *,
-    activation: str = "tanh",
-    keep: str | None = None,
-    checkpoint: int | str | None = None,
+    activation: Literal["tanh", "relu"] = "tanh",
+    keep: Literal["y", "x"] | None = None,
+    checkpoint: int | Literal["sqrt"] | None = None,
     return_sequences: bool = True,
 ) -> Array:
     """See `ops.rnn`."""

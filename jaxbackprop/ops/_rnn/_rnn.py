@@ -172,6 +172,18 @@ def _times(x: Float[Array, "... n"], W: Float[Array, "m n"], dtype: np.dtype) ->
     return jnp.einsum("...n,mn->...m", x, W, preferred_element_type=dtype)
 
 
+class _AllStates(NamedTuple):
+    y: Float[Array, "... T m"]
+    z: Float[Array, "... T m"] | None  # where tanh' is to be accurate
+
+
+class _SegmentStarts(NamedTuple):
+    """What the states of each segment are computed again from."""
+
+    starts: Float[Array, "... segments m"]
+    b: Float[Array, " m"] | None
+
+
 class _Residuals(NamedTuple):
     x: Float[Array, "... T n"]
     W_x: Float[Array, "m n"]
@@ -179,12 +191,7 @@ class _Residuals(NamedTuple):
     b_like: Like | None
     h0: Float[Array, "... m"] | None
     mask: Bool[Array, "... T"] | None
-    # Where all states are kept:
-    y: Float[Array, "... T m"] | None
-    z: Float[Array, "... T m"] | None  # where tanh is to be accurate
-    # Where segments of steps are computed again, one state a segment, and what it takes besides:
-    starts: Float[Array, "... segments m"] | None
-    b: Float[Array, " m"] | None
+    states: _AllStates | _SegmentStarts
 
 
 def _rnn_fwd(
@@ -205,7 +212,7 @@ def _rnn_fwd(
     start = start_of(whole, W_x, h0)
     keeps_z = segment is None and activation == "tanh" and keep == "x"
 
-    def run(carry: tuple, first: Array | int, n: int) -> tuple:
+    def run(carry: tuple[Any, ...], first: Array | int, n: int) -> tuple[Any, ...]:
         h, y, z, starts = carry
         x_n, runs_n = read(whole, runs, first, n)
         starts = put(starts, jnp.expand_dims(h, -2), first // length)
@@ -220,8 +227,8 @@ def _rnn_fwd(
     )
     last, y, z, starts = over_segments(run, carry, steps, length)
     b_like = None if b is None else Like.of(b)
-    kept = (y, z, None, None) if segment is None else (None, None, starts, b)
-    return y if return_sequences else last, _Residuals(x, W_x, W_h, b_like, h0, mask, *kept)
+    kept = _AllStates(y, z) if segment is None else _SegmentStarts(starts, b)
+    return y if return_sequences else last, _Residuals(x, W_x, W_h, b_like, h0, mask, kept)
 
 
 def _rnn_value(*args: Any) -> Float[Array, "... T m"] | Float[Array, "... m"]:
@@ -246,7 +253,7 @@ def _rnn_bwd(
     Float[Array, "... m"] | None,
     None,
 ]:
-    x, W_x, W_h, b_like, h0, mask, y, z, starts, b = residuals
+    x, W_x, W_h, b_like, h0, mask, kept = residuals
     steps = x.shape[-2]
     length = segment or max(1, steps)
     whole, runs = whole_in_time(x, mask)
@@ -254,15 +261,15 @@ def _rnn_bwd(
     wide = accumulator(x.dtype)
     every_dy, from_next = cotangent_at_end(dy, start, return_sequences)
 
-    def run(carry: tuple, first: Array | int, n: int) -> tuple:
+    def run(carry: tuple[Any, ...], first: Array | int, n: int) -> tuple[Any, ...]:
         from_next, dx, dW_x, dW_h, db = carry
         x_n, runs_n = read(whole, runs, first, n)
-        if segment is None:
-            h, y_n, z_n = start, y, z
+        if isinstance(kept, _AllStates):
+            h, y_n, z_n = start, kept.y, kept.z
         else:
-            h = jnp.squeeze(cut(starts, first // length, 1), -2)
+            h = jnp.squeeze(cut(kept.starts, first // length, 1), -2)
             keeps_z = activation == "tanh" and keep == "x"
-            y_n, z_n, _ = states(input_products(x_n, W_x), W_h, b, h, runs_n, n, activation, keeps_z)
+            y_n, z_n, _ = states(input_products(x_n, W_x), W_h, kept.b, h, runs_n, n, activation, keeps_z)
         dy_n = cut(every_dy, first, n)
         deltas, from_next = error_signals(dy_n, y_n, z_n, W_h, runs_n, activation, from_next)
         dx = put(dx, product(deltas, W_x.astype(wide), 0, explicit_sharding(x_n)), first)
@@ -280,7 +287,7 @@ def _rnn_bwd(
         None if b_like is None else filled(b_like.shape, wide, b_like.sharding, x),
     )
     dstart, dx, *sums = over_segments(run, carry, steps, length, reverse=True)
-    dW_x, dW_h, db = (None if total is None else total.astype(x.dtype) for total in sums)
+    dW_x, dW_h, db = (total if total is None else total.astype(x.dtype) for total in sums)
     dh0 = None if h0 is None else place(dstart.astype(h0.dtype), explicit_sharding(h0))
     return place(dx, explicit_sharding(x)), dW_x, dW_h, db, dh0, None
 
