@@ -21,8 +21,7 @@ from ._broadcast import unbroadcast
 def add(x: Float[ArrayLike, "..."], y: Float[ArrayLike, "..."]) -> Float[Array, "..."]:
     """Sum x + y of two arrays, which broadcast.
 
-    Gradient: the add gate distributes: x and y both receive the sum's cotangent, summed over what was
-    broadcast. Keeps nothing.
+    Gradient: the add gate distributes: dx = dy and dy = dy, summed over what was broadcast. Keeps nothing.
 
     Args:
         x: any shape.
@@ -75,8 +74,8 @@ _add.defvjp(_add_fwd, _add_bwd)
 def multiply(x: Float[ArrayLike, "..."], y: Float[ArrayLike, "..."]) -> Float[Array, "..."]:
     """Entrywise product x y of two arrays, which broadcast.
 
-    Gradient: the multiply gate swaps: of the product's cotangent g, x receives y g and y receives x g, summed
-    over what was broadcast. Keeps x and y.
+    Gradient: the multiply gate swaps: x receives y dy and y receives x dy, summed over what was broadcast.
+    Keeps x and y.
 
     Args:
         x: any shape.
