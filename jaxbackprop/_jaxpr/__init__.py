@@ -18,7 +18,11 @@ from ._program import CALLS as CALLS
 from ._program import CHECKPOINTED as CHECKPOINTED
 from ._program import CUSTOM as CUSTOM
 from ._program import JITTED as JITTED
+from ._program import Atom as Atom
+from ._program import Equation as Equation
 from ._program import Handler as Handler
+from ._program import Literal as Literal
+from ._program import Program as Program
 from ._program import all_equations as all_equations
 from ._program import binder as binder
 from ._program import bodies as bodies

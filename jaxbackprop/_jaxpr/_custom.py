@@ -10,13 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.custom_derivatives import SymbolicZero
 
-from ._program import function_name
+from ._program import Equation, function_name
 
 JvpRule = Callable[[Sequence[Any], Sequence[Any]], tuple[list[Any], list[Any]]]
 """(operands, tangents) -> (results, tangents); among the tangents None where there is none."""
 
 
-def jvp_rule(equation: Any) -> JvpRule:
+def jvp_rule(equation: Equation) -> JvpRule:
     """The rule of a custom JVP."""
     _, rule = _functions(equation)
     symbolic = equation.params.get("symbolic_zeros", False)
@@ -46,7 +46,7 @@ class VjpRule(NamedTuple):
     name: str
 
 
-def vjp_rule(equation: Any, differentiated: Sequence[bool]) -> VjpRule:
+def vjp_rule(equation: Equation, differentiated: Sequence[bool]) -> VjpRule:
     """The rule of a custom VJP.
 
     Args:
@@ -77,7 +77,7 @@ def vjp_rule(equation: Any, differentiated: Sequence[bool]) -> VjpRule:
     return VjpRule(ahead, back, function_name(params["bwd"]))
 
 
-def _functions(equation: Any) -> tuple[Any, ...]:
+def _functions(equation: Equation) -> tuple[Any, ...]:
     """The functions among an equation's parameters."""
     given = equation.primitive.get_bind_params(equation.params)
     return tuple(given[0] if isinstance(given, tuple) else given["subfuns"])

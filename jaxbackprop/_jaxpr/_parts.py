@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from ._program import opened
+from ._program import Equation, Program, opened
 
 
 class ScanParts(NamedTuple):
@@ -23,7 +23,7 @@ class ScanParts(NamedTuple):
         unroll: how many steps are compiled as one.
     """
 
-    body: Any
+    body: Program
     constants: int
     carried: int
     length: int
@@ -31,7 +31,7 @@ class ScanParts(NamedTuple):
     unroll: int | bool
 
 
-def scan_parts(equation: Any) -> ScanParts:
+def scan_parts(equation: Equation) -> ScanParts:
     """The parts of a scan."""
     params = equation.params
     body, _ = opened(params["jaxpr"])
@@ -59,19 +59,19 @@ class WhileParts(NamedTuple):
         body_constants: how many the body alone takes.
     """
 
-    condition: Any
-    body: Any
+    condition: Program
+    body: Program
     condition_constants: int
     body_constants: int
 
 
-def while_parts(equation: Any) -> WhileParts:
+def while_parts(equation: Equation) -> WhileParts:
     """The parts of a while loop."""
     names = ("cond_jaxpr", "body_jaxpr", "cond_nconsts", "body_nconsts")
     return WhileParts(*(equation.params[name] for name in names))
 
 
-def branches(equation: Any) -> tuple[Any, ...]:
+def branches(equation: Equation) -> tuple[Program, ...]:
     """The programs of a cond: of all operands but the first, which says by number which one runs."""
     return tuple(equation.params["branches"])
 
@@ -85,12 +85,12 @@ class CheckpointParts(NamedTuple):
         prevent_cse: whether XLA must be kept from using the forward pass's values after all.
     """
 
-    body: Any
+    body: Program
     policy: Callable[..., Any] | None
     prevent_cse: bool
 
 
-def checkpoint_parts(equation: Any) -> CheckpointParts:
+def checkpoint_parts(equation: Equation) -> CheckpointParts:
     """The parts of a checkpoint."""
     params = equation.params
     return CheckpointParts(params["jaxpr"], params.get("policy"), bool(params.get("prevent_cse", True)))

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeGuard, cast
 
 import jax
 import numpy as np
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Var
+from jax.extend.core import Literal as Literal
+
+Program = Jaxpr | ClosedJaxpr
+"""A program, closed or not; from JAX 0.12 on these are one class."""
+
+Equation = JaxprEqn
+Atom = Var | Literal
 
 # Calls: one program stands for the equation.
 JITTED = frozenset({"jit", "pjit", "closed_call", "core_call"})
@@ -15,35 +23,36 @@ CHECKPOINTED = frozenset({"remat", "remat2", "checkpoint"})
 CUSTOM = frozenset({"custom_jvp_call", "custom_vjp_call"})
 CALLS = JITTED | CHECKPOINTED | CUSTOM
 
-Handler = Callable[[Any, list[Any]], Sequence[Any]]
+Handler = Callable[[Equation, list[Any]], Sequence[Any]]
 
 
-def opened(jaxpr: Any) -> tuple[Any, Sequence[Any]]:
+def opened(jaxpr: Program) -> tuple[Jaxpr, Sequence[Any]]:
     """A jaxpr, closed or not, and the values of its constants."""
-    return getattr(jaxpr, "jaxpr", jaxpr), getattr(jaxpr, "consts", ())
+    inner: Jaxpr = getattr(jaxpr, "jaxpr", jaxpr)  # type: ignore[arg-type]
+    return inner, getattr(jaxpr, "consts", ())
 
 
-def is_literal(atom: Any) -> bool:
+def is_literal(atom: Atom) -> TypeGuard[Literal]:
     """Whether an operand is written into the equation."""
-    return hasattr(atom, "val")
+    return isinstance(atom, Literal)
 
 
-def literal(atom: Any) -> Any:
+def literal(atom: Literal) -> np.ndarray:
     """The value of an operand that is written into the equation."""
-    return np.asarray(atom.val, atom.aval.dtype)
+    return np.asarray(atom.val, spec(atom).dtype)
 
 
-def read(known: dict[Any, Any], atom: Any) -> Any:
+def read(known: dict[Var, Any], atom: Atom) -> Any:
     """The value of an operand."""
-    return literal(atom) if is_literal(atom) else known[atom]
+    return literal(atom) if isinstance(atom, Literal) else known[atom]
 
 
-def call_body(equation: Any) -> Any | None:
+def call_body(equation: Equation) -> Program | None:
     """The program that stands for a call; None where the equation is none."""
     return main_body(equation) if equation.primitive.name in CALLS else None
 
 
-def main_body(equation: Any) -> Any | None:
+def main_body(equation: Equation) -> Program | None:
     """The program that a call, a scan or a shard_map runs; None where there is none, or several."""
     for name in ("jaxpr", "call_jaxpr"):
         if is_jaxpr(equation.params.get(name)):
@@ -51,18 +60,18 @@ def main_body(equation: Any) -> Any | None:
     return None
 
 
-def call_name(equation: Any) -> str:
+def call_name(equation: Equation) -> str:
     """The name of the function that a jitted call was compiled from; "" where it has none."""
     return equation.params.get("name") or ""
 
 
-def operation_name(equation: Any) -> str:
+def operation_name(equation: Equation) -> str:
     """What an equation does. From JAX 0.12 on some operations share a primitive, which holds theirs."""
     shared = equation.params.get("_prim")
     return equation.primitive.name if shared is None else type(shared).__name__
 
 
-def bodies(equation: Any) -> Iterator[Any]:
+def bodies(equation: Equation) -> Iterator[Program]:
     """Every program among an equation's parameters: a call's, a loop's, all branches."""
     for value in equation.params.values():
         for one in value if isinstance(value, tuple | list) else (value,):
@@ -70,12 +79,12 @@ def bodies(equation: Any) -> Iterator[Any]:
                 yield one
 
 
-def is_jaxpr(value: Any) -> bool:
+def is_jaxpr(value: Any) -> TypeGuard[Program]:
     """Whether a parameter is a program, closed or not."""
     return hasattr(value, "eqns")
 
 
-def all_equations(jaxpr: Any) -> Iterator[Any]:
+def all_equations(jaxpr: Program) -> Iterator[Equation]:
     """Every equation of a program and of the programs inside it, outer ones first."""
     for equation in opened(jaxpr)[0].eqns:
         yield equation
@@ -84,7 +93,7 @@ def all_equations(jaxpr: Any) -> Iterator[Any]:
 
 
 def interpret(
-    jaxpr: Any,
+    jaxpr: Program,
     arguments: Sequence[Any],
     handle: Handler,
     constant: Callable[[Any, Any], Any] = lambda value, dtype: np.asarray(value, dtype),
@@ -102,13 +111,13 @@ def interpret(
         What stands for the program's results.
     """
     program, consts = opened(jaxpr)
-    known: dict[Any, Any] = {
+    known: dict[Var, Any] = {
         var: constant(value, None) for var, value in zip(program.constvars, consts, strict=True)
     }
     known.update(zip(program.invars, arguments, strict=True))
 
-    def operand(atom: Any) -> Any:
-        return constant(atom.val, atom.aval.dtype) if is_literal(atom) else known[atom]
+    def operand(atom: Atom) -> Any:
+        return constant(atom.val, spec(atom).dtype) if isinstance(atom, Literal) else known[atom]
 
     for equation in program.eqns:
         results = handle(equation, [operand(atom) for atom in equation.invars])
@@ -116,7 +125,7 @@ def interpret(
     return [operand(atom) for atom in program.outvars]
 
 
-def binder(equation: Any, **changed: Any) -> Callable[..., list[Any]]:
+def binder(equation: Equation, **changed: Any) -> Callable[..., list[Any]]:
     """What computes an equation's results from its operands, with some parameters changed."""
     # Functions among the parameters are arguments of bind; older releases give them apart.
     given = equation.primitive.get_bind_params({**equation.params, **changed})
@@ -131,25 +140,26 @@ def binder(equation: Any, **changed: Any) -> Callable[..., list[Any]]:
     return bind
 
 
-def evaluate(equations: Sequence[Any], known: dict[Any, Any]) -> None:
+def evaluate(equations: Sequence[Equation], known: dict[Var, Any]) -> None:
     """Computes equations one after another, from known values and into them."""
     for equation in equations:
         operands = [read(known, atom) for atom in equation.invars]
         known.update(zip(equation.outvars, binder(equation)(*operands), strict=True))
 
 
-def live(equations: Sequence[Any], wanted: set[Any]) -> list[Any]:
+def live(equations: Sequence[Equation], wanted: set[Var]) -> list[Equation]:
     """The equations that lead to the wanted variables, in order."""
     wanted, kept = set(wanted), []
     for equation in reversed(equations):
         if wanted.intersection(equation.outvars):
             kept.append(equation)
-            wanted.update(atom for atom in equation.invars if not is_literal(atom))
+            wanted.update(atom for atom in equation.invars if not isinstance(atom, Literal))
     return kept[::-1]
 
 
-def spec(aval: Any) -> jax.ShapeDtypeStruct:
-    """Shape and dtype of an abstract value."""
+def spec(atom: Atom) -> jax.ShapeDtypeStruct:
+    """Shape and dtype of an operand or a result."""
+    aval = cast(jax.core.ShapedArray, atom.aval)
     return jax.ShapeDtypeStruct(tuple(aval.shape), aval.dtype)
 
 
@@ -165,7 +175,7 @@ def function_name(jaxpr: Any) -> str:
     return getattr(getattr(jaxpr, "debug_info", None), "func_name", "") or ""
 
 
-def function_file(jaxpr: Any) -> str:
+def function_file(jaxpr: Program) -> str:
     """The file of the function that a jaxpr was traced from."""
     said = getattr(getattr(jaxpr, "debug_info", None), "func_src_info", "") or ""
     return said.rpartition(" at ")[2].rpartition(":")[0]

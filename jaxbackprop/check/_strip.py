@@ -22,6 +22,7 @@ from jaxbackprop._jaxpr import (
     interpret,
     is_jaxpr,
     opened,
+    spec,
     while_parts,
 )
 
@@ -98,7 +99,7 @@ def _stripped(value: Any) -> Any:
         return type(value)(map(_stripped, value)) if any(map(is_jaxpr, value)) else value
     if not is_jaxpr(value):
         return value
-    shapes = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in opened(value)[0].invars]
+    shapes = [spec(v) for v in opened(value)[0].invars]
     return jax.make_jaxpr(lambda *args: _evaluate(value, args))(*shapes)
 
 
@@ -124,7 +125,7 @@ def tolerance(jaxpr: Any) -> float:
             continue
         for equation in all_equations(while_parts(loop).condition):
             if equation.primitive.name in ("lt", "le", "gt", "ge") and jnp.issubdtype(
-                equation.invars[0].aval.dtype, jnp.floating
+                spec(equation.invars[0]).dtype, jnp.floating
             ):
                 bounds = [float(a.val) for a in equation.invars if hasattr(a, "val") and np.ndim(a.val) == 0]
                 found.extend(b for b in bounds or [1e-6] if 0 < b < 0.1)

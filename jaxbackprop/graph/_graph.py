@@ -9,6 +9,10 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import jax
 
+Arrays = Sequence[jax.Array]
+Gradients = Sequence[jax.Array | None]
+"""None where no gradient flows."""
+
 Kind = Literal["input", "constant", "operation", "copy"]
 
 DISTRIBUTOR = "distributor"
@@ -78,12 +82,12 @@ class Operation(Protocol):
     def bodies(self) -> tuple[ComputationGraph, ...]:
         """Graphs of the programs inside it."""
 
-    def forward(self, operands: Sequence[Any]) -> tuple[list[Any], Any]:
+    def forward(self, operands: Arrays) -> tuple[list[jax.Array], Any]:
         """Its results, and a pytree of what else the backward pass needs."""
 
     def backward(
-        self, operands: Sequence[Any], results: Sequence[Any], kept: Any, dys: Sequence[Any]
-    ) -> list[Any]:
+        self, operands: Arrays, results: Arrays, kept: Any, dys: Gradients
+    ) -> list[jax.Array | None]:
         """One gradient an operand; None where none flows.
 
         Args:
@@ -93,9 +97,7 @@ class Operation(Protocol):
             dys: one upstream gradient a result; None where none came.
         """
 
-    def residuals(
-        self, operands: Sequence[Any], results: Sequence[Any], kept: Any, dys: Sequence[Any]
-    ) -> dict[str, Any]:
+    def residuals(self, operands: Arrays, results: Arrays, kept: Any, dys: Gradients) -> dict[str, jax.Array]:
         """The values that `backward` uses, by the names that its formula uses."""
 
 
@@ -103,7 +105,7 @@ class Operation(Protocol):
 class NestedOperation(Operation, Protocol):
     """An operation with a program inside that can be looked into."""
 
-    def inside(self, operands: Sequence[Any], step: int | None) -> tuple[ComputationGraph, list[Any]]:
+    def inside(self, operands: Arrays, step: int | None) -> tuple[ComputationGraph, list[jax.Array]]:
         """The program that runs, and its arguments.
 
         Args:
@@ -115,8 +117,8 @@ class NestedOperation(Operation, Protocol):
         """
 
     def inside_upstream(
-        self, operands: Sequence[Any], kept: Any, dys: Sequence[Any], step: int | None
-    ) -> list[Any]:
+        self, operands: Arrays, kept: Any, dys: Gradients, step: int | None
+    ) -> list[jax.Array | None]:
         """The upstream gradients of that program's results; see `inside` and `backward`."""
 
 
@@ -202,7 +204,7 @@ class ComputationGraph:
     nodes: tuple[Node, ...]
     outputs: tuple[Port, ...]
     arguments: tuple[Any, ...] = dataclasses.field(default=(), repr=False)
-    structure: Any = dataclasses.field(default=None, repr=False)
+    structure: jax.tree_util.PyTreeDef | None = dataclasses.field(default=None, repr=False)
     error: BaseException | None = None
 
     @cached_property

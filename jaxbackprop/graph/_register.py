@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxbackprop._jaxpr import spec
 from jaxbackprop._output import first_line
 from jaxbackprop.check import CannotCheck, Report, check_pair
 
@@ -87,7 +86,8 @@ def register_rule(
         *operands, dy = operands_and_dy
         several = bound.multiple_results
         results = f(*operands) if several else [f(*operands)]
-        at = Local(operands, results, settings, [spec(x) for x in operands], [spec(y) for y in results])
+        shapes = [[jax.ShapeDtypeStruct(x.shape, x.dtype) for x in part] for part in (operands, results)]
+        at = Local(operands, results, settings, *shapes)
         dys = dy if several else [dy]
         return tuple(
             pull(at, i, *dys) if jnp.issubdtype(x.dtype, jnp.inexact) else None

@@ -8,7 +8,20 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from jaxbackprop._jaxpr import branches, is_literal, literal, main_body, opened, scan_parts, while_parts
+from jaxbackprop._jaxpr import (
+    Atom,
+    Equation,
+    Literal,
+    Program,
+    branches,
+    is_literal,
+    literal,
+    main_body,
+    opened,
+    scan_parts,
+    spec,
+    while_parts,
+)
 
 ELEMENTARY = 8
 """Multiplications in an elementary function: about what the polynomials take that compute it."""
@@ -19,7 +32,7 @@ SPECIAL = 20
 Needed = list[bool]
 
 
-def multiplications(jaxpr: Any, *, live: bool = False) -> int:
+def multiplications(jaxpr: Program, *, live: bool = False) -> int:
     """Counts a program's multiplications of floating-point numbers, from its shapes alone.
 
     - A product, quotient or remainder is 1 an entry of the result; 0 by a known power of 2, which moves the
@@ -52,7 +65,7 @@ def multiplications(jaxpr: Any, *, live: bool = False) -> int:
     return _program(jaxpr, (), wanted if live else None)
 
 
-def _program(jaxpr: Any, arguments: Sequence[float | None], wanted: Needed | None) -> int:
+def _program(jaxpr: Program, arguments: Sequence[float | None], wanted: Needed | None) -> int:
     """Counts a program, given its known arguments, and the results that matter; None counts every step."""
     program = opened(jaxpr)[0]
     steps = [(equation, None) for equation in program.eqns] if wanted is None else _needed(program, wanted)[0]
@@ -74,7 +87,7 @@ def _program(jaxpr: Any, arguments: Sequence[float | None], wanted: Needed | Non
     return total
 
 
-def _key(equation: Any, same: dict[Any, Any]) -> Any:
+def _key(equation: Equation, same: dict[Any, Any]) -> Any:
     """The same for two equations that compute the same; None where nothing is said of that."""
     if equation.primitive.name == "cond" or main_body(equation) is not None or equation.effects:
         return None
@@ -84,13 +97,13 @@ def _key(equation: Any, same: dict[Any, Any]) -> Any:
     return equation.primitive.name, tuple(operands), str(sorted(equation.params.items(), key=str))
 
 
-def _number(atom: Any) -> float | None:
+def _number(atom: Literal) -> float | None:
     """What is written into an equation, where it is one real number."""
     value = literal(atom)
     return float(value) if value.shape == () and value.dtype.kind in "biuf" else None
 
 
-def _equation(equation: Any, operands: Sequence[float | None], needed: Needed | None) -> int:
+def _equation(equation: Equation, operands: Sequence[float | None], needed: Needed | None) -> int:
     name, params = equation.primitive.name, equation.params
     if name == "scan":
         # A constant stays known through the loop; what is carried changes.
@@ -101,15 +114,14 @@ def _equation(equation: Any, operands: Sequence[float | None], needed: Needed | 
         return max(_program(branch, operands[1:], needed) for branch in branches(equation))
     if name == "while":
         return _program(while_parts(equation).body, (), None)
-    if name == "reduce":
-        return _size(equation.invars[0]) * _program(main_body(equation), (), None)
-    if name == "reduce_window":
-        taken = _size(equation.outvars[0]) * math.prod(params["window_dimensions"])
-        return taken * _program(main_body(equation), (), None)
-    body = main_body(equation)
-    if body is not None:
+    if (body := main_body(equation)) is not None:
+        if name == "reduce":
+            return _size(equation.invars[0]) * _program(body, (), None)
+        if name == "reduce_window":
+            taken = _size(equation.outvars[0]) * math.prod(params["window_dimensions"])
+            return taken * _program(body, (), None)
         return _program(body, operands, needed)
-    if not equation.outvars or not jnp.issubdtype(equation.outvars[0].aval.dtype, jnp.inexact):
+    if not equation.outvars or not jnp.issubdtype(spec(equation.outvars[0]).dtype, jnp.inexact):
         return 0
     if name in ("mul", "div", "rem"):
         factors = operands if name == "mul" else operands[1:]
@@ -122,7 +134,7 @@ def _equation(equation: Any, operands: Sequence[float | None], needed: Needed | 
 # Which equations a result depends on.
 
 
-def _needed(program: Any, wanted: Needed) -> tuple[list[tuple[Any, Needed]], Needed]:
+def _needed(program: Program, wanted: Needed) -> tuple[list[tuple[Any, Needed]], Needed]:
     """The steps that lead to the wanted results, what is needed of each; and the arguments needed."""
     variables = {v for v, want in zip(program.outvars, wanted, strict=True) if want and not is_literal(v)}
     steps = []
@@ -135,7 +147,7 @@ def _needed(program: Any, wanted: Needed) -> tuple[list[tuple[Any, Needed]], Nee
     return steps[::-1], [v in variables for v in program.invars]
 
 
-def _operands_needed(equation: Any, needed: Needed) -> Needed:
+def _operands_needed(equation: Equation, needed: Needed) -> Needed:
     name = equation.primitive.name
     if name == "scan":
         return _round(equation, needed)[1]
@@ -148,7 +160,7 @@ def _operands_needed(equation: Any, needed: Needed) -> Needed:
     return _needed(opened(body)[0], needed)[1]
 
 
-def _round(equation: Any, needed: Needed | None) -> tuple[Needed | None, Needed]:
+def _round(equation: Equation, needed: Needed | None) -> tuple[Needed | None, Needed]:
     """Of a scan: the results of its body that are needed, and its operands that are."""
     body, constants, carried, *_ = scan_parts(equation)
     if needed is None:
@@ -167,33 +179,32 @@ def _round(equation: Any, needed: Needed | None) -> tuple[Needed | None, Needed]
 # What one equation takes.
 
 
-def _size(atom: Any) -> int:
-    return math.prod(atom.aval.shape)
+def _size(atom: Atom) -> int:
+    return math.prod(spec(atom).shape)
 
 
 def _is_power_of_2(value: float | None) -> bool:
     return value is not None and abs(math.frexp(value)[0]) == 0.5
 
 
-def _integer_pow(equation: Any) -> int:
+def _integer_pow(equation: Equation) -> int:
     exponent = equation.params["y"]
     squarings = max(abs(exponent).bit_length() - 1, 0)
     products = max(abs(exponent).bit_count() - 1, 0)
     return (squarings + products + (exponent < 0)) * _size(equation.outvars[0])
 
 
-def _dot_general(equation: Any) -> int:
+def _dot_general(equation: Equation) -> int:
     contracted = equation.params["dimension_numbers"][0][0]
-    summed = math.prod(equation.invars[0].aval.shape[axis] for axis in contracted)
+    summed = math.prod(spec(equation.invars[0]).shape[axis] for axis in contracted)
     return _size(equation.outvars[0]) * summed
 
 
-def _conv_general_dilated(equation: Any) -> int:
+def _conv_general_dilated(equation: Equation) -> int:
     params = equation.params
-    specs = params["dimension_numbers"]
     x, w, y = (
-        [atom.aval.shape[axis] for axis in spec]
-        for atom, spec in zip((*equation.invars, *equation.outvars), specs, strict=True)
+        [spec(atom).shape[axis] for axis in axes]
+        for atom, axes in zip((*equation.invars, *equation.outvars), params["dimension_numbers"], strict=True)
     )
     names = ("window_strides", "padding", "lhs_dilation", "rhs_dilation")
     settings = zip(*(params[name] for name in names), strict=True)
@@ -226,22 +237,22 @@ def _pairs(outputs: int, taps: int, entries: int, stride: int, hole: int, apart:
     return count
 
 
-def _argument(equation: Any) -> int:
+def _argument(equation: Equation) -> int:
     return _size(equation.invars[0])
 
 
-def _scatter_mul(equation: Any) -> int:
+def _scatter_mul(equation: Equation) -> int:
     return _size(equation.invars[2])
 
 
-def _cholesky(equation: Any) -> int:
-    *batch, n, _ = equation.outvars[0].aval.shape
+def _cholesky(equation: Equation) -> int:
+    *batch, n, _ = spec(equation.outvars[0]).shape
     # Column j: j squares and a root on the diagonal; j products and a quotient in each entry below.
     return math.prod(batch) * sum(j + ELEMENTARY + (n - 1 - j) * (j + 1) for j in range(n))
 
 
-def _triangular_solve(equation: Any) -> int:
-    n = equation.invars[0].aval.shape[-1]
+def _triangular_solve(equation: Equation) -> int:
+    n = spec(equation.invars[0]).shape[-1]
     # Entry j: j products with those before it, and a quotient.
     each = (n - 1) / 2 if equation.params["unit_diagonal"] else (n + 1) / 2
     return int(_size(equation.outvars[0]) * each)

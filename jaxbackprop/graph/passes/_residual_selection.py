@@ -18,7 +18,7 @@ import jax.numpy as jnp
 
 from jaxbackprop import _jaxpr
 
-from .._graph import ComputationGraph
+from .._graph import ComputationGraph, Gradients
 from ._cut import smallest_cut
 from ._sweep import pull_back, taken, walk
 
@@ -72,7 +72,7 @@ class ResidualSelection:
         shapes_of_dys = [dy for dy, flows in zip(graph.results, self._flows, strict=True) if flows]
         found: list[Any] = []
 
-        def backward(leaves: Sequence[Any], dys: Sequence[Any]) -> list[Any]:
+        def backward(leaves: Sequence[Any], dys: Gradients) -> list[Any]:
             values, kept = jax.tree.unflatten(self._structure, leaves)
             given = iter(dys)
             upstream = [next(given) if flows else None for flows in self._flows]
@@ -81,7 +81,7 @@ class ResidualSelection:
             found[:] = [d is not None and a for d, a in zip(arrived, self._active, strict=True)]
             return [d for d, f in zip(arrived, found, strict=True) if f]
 
-        written = jax.make_jaxpr(backward)([_jaxpr.spec(atom.aval) for atom in leaves], shapes_of_dys)
+        written = jax.make_jaxpr(backward)([_jaxpr.spec(atom) for atom in leaves], shapes_of_dys)
         back, consts = _jaxpr.opened(written)
         self._constants = {
             **dict(zip(self._forward.constvars, forward_consts, strict=True)),
@@ -133,7 +133,7 @@ class ResidualSelection:
                 pending += repeatable[var]
         self.inputs = tuple(sorted(inputs))
         self._kept = [var for e in early for var in e.outvars if var in kept]
-        self.kept = [_jaxpr.spec(var.aval) for var in self._kept]
+        self.kept = [_jaxpr.spec(var) for var in self._kept]
         repeated = [e for e in early if again.intersection(e.outvars)]
         self._once = [e for e in repeated if same.issuperset(e.outvars)]
         self._every = [e for e in repeated if not same.issuperset(e.outvars)]
@@ -159,7 +159,7 @@ class ResidualSelection:
         self,
         inputs: Sequence[Any],
         kept: Sequence[Any],
-        dys: Sequence[Any],
+        dys: Gradients,
         once: Sequence[Any] | None = None,
     ) -> list[Any]:
         """One gradient an argument; None where none flows.
@@ -179,7 +179,7 @@ class ResidualSelection:
         _jaxpr.evaluate(self._every, known)
         given = [dy for dy, flows in zip(dys, self._flows, strict=True) if flows]
         for var, dy in zip(self._dys, given, strict=True):
-            known[var] = jnp.zeros(var.aval.shape, var.aval.dtype) if dy is None else dy
+            known[var] = jnp.zeros_like(_jaxpr.spec(var)) if dy is None else dy
         _jaxpr.evaluate(self._late, known)
         results = iter([_jaxpr.read(known, atom) for atom in self._gradients])
         return [next(results) if f else None for f in self._found]
@@ -194,4 +194,5 @@ def _variables(atoms: Iterable[Any]) -> set[Any]:
 
 def _size(var: Any) -> int:
     """Bytes; not 0 even if empty: what is not kept is not there."""
-    return max(1, math.prod(var.aval.shape) * var.aval.dtype.itemsize)
+    made = _jaxpr.spec(var)
+    return max(1, math.prod(made.shape) * made.dtype.itemsize)

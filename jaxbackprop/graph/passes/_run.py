@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from jaxbackprop._jaxpr import is_array_leaf
 
-from .._graph import ComputationGraph, Edge, NestedOperation, Node, Port
+from .._graph import ComputationGraph, Edge, Gradients, NestedOperation, Node, Port
 from ._sweep import pull_back, taken, walk
 
 
@@ -147,7 +147,7 @@ class Run:
         self._refuse_partial()
         return self.pulled_back(_upstream(self.graph, dy))
 
-    def pulled_back(self, dys: Sequence[Any]) -> Backward:
+    def pulled_back(self, dys: Gradients) -> Backward:
         """`backward`, with one upstream gradient a result, flat; None where none comes."""
         record: dict[Port, Any] = {}
         gradients = pull_back(self.graph, self.values, self.kept, dys, record)

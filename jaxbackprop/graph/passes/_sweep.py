@@ -7,15 +7,15 @@ from typing import Any
 
 import jax
 
-from .._graph import ComputationGraph, Port
+from .._graph import Arrays, ComputationGraph, Gradients, Port
 
-Values = list[tuple[Any, ...]]
+Values = list[tuple[jax.Array, ...]]
 
 
 def walk(
     graph: ComputationGraph,
-    inputs: Sequence[Any],
-    known: Mapping[int, tuple[Any, ...]] | None = None,
+    inputs: Arrays,
+    known: Mapping[int, tuple[jax.Array, ...]] | None = None,
     instead: Mapping[int, Any] | None = None,
 ) -> tuple[Values, list[Any]]:
     """The forward pass: every node's results, and what its operation keeps beside.
@@ -33,7 +33,7 @@ def walk(
     for node in graph.nodes:
         beside = None
         if node.kind == "input":
-            results: Sequence[Any] = (next(given),)
+            results: Arrays = (next(given),)
         elif node.kind == "constant":
             results = (node.value,)
         elif node.index in known:
@@ -51,25 +51,25 @@ def walk(
     return values, kept
 
 
-def results_of(graph: ComputationGraph, inputs: Sequence[Any]) -> list[Any]:
+def results_of(graph: ComputationGraph, inputs: Arrays) -> list[jax.Array]:
     """A graph's results, flat."""
     values, _ = walk(graph, inputs)
     return taken(values, graph.outputs)
 
 
-def taken(values: Sequence[Sequence[Any]], ports: Sequence[Port]) -> list[Any]:
+def taken(values: Sequence[Arrays], ports: Sequence[Port]) -> list[jax.Array]:
     """The values of ports."""
     return [values[port.node][port.output] for port in ports]
 
 
 def pull_back(
     graph: ComputationGraph,
-    values: Sequence[Sequence[Any]],
+    values: Sequence[Arrays],
     kept: Sequence[Any],
-    dys: Sequence[Any],
-    record: dict[Port, Any] | None = None,
+    dys: Gradients,
+    record: dict[Port, jax.Array] | None = None,
     instead: Mapping[int, Any] | None = None,
-) -> dict[int, Any]:
+) -> dict[int, jax.Array]:
     """The backward pass: the gradient of each argument that one flows back to, by its number.
 
     Args:
@@ -82,7 +82,7 @@ def pull_back(
     """
     instead = instead or {}
     # Every port through which a gradient flows is used once: nothing is added up but at copies.
-    gradients: dict[Port, Any] = {} if record is None else record
+    gradients: dict[Port, jax.Array] = {} if record is None else record
     for port, active, dy in zip(graph.outputs, graph.active, dys, strict=True):
         if dy is not None and active:
             gradients[port] = dy
@@ -109,7 +109,7 @@ def pull_back(
     }
 
 
-def added(gradients: Sequence[Any]) -> Any:
+def added(gradients: Gradients) -> jax.Array | None:
     """The sum of what came back from each use of a copied value; the last use came back first."""
     total = None
     for gradient in reversed(gradients):

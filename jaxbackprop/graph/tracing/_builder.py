@@ -8,8 +8,21 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
-from jaxbackprop._jaxpr import JITTED, call_body, call_name, function_file, is_literal, literal, opened, spec
+from jaxbackprop._jaxpr import (
+    JITTED,
+    Atom,
+    Equation,
+    Program,
+    call_body,
+    call_name,
+    function_file,
+    is_literal,
+    literal,
+    opened,
+    spec,
+)
 
 from .._graph import ADDER, Node, Port, Source
 from ._sources import Frame, scope_of, user_frames
@@ -39,16 +52,16 @@ class Builder:
         self._inputs: list[list[Value]] = []
         self._effects: set[int] = set()
 
-    def input(self, name: str, aval: Any, active: bool) -> Value:
-        return self._add(Node(0, name, "input", name, None, (), (spec(aval),), active=(active,)), [])[0]
+    def input(self, name: str, var: Atom, active: bool) -> Value:
+        return self._add(Node(0, name, "input", name, None, (), (spec(var),), active=(active,)), [])[0]
 
-    def constant(self, value: Any, aval: Any) -> Value:
-        node = Node(0, "constant", "constant", "constant", None, (), (spec(aval),), (), (False,), value=value)
+    def constant(self, value: ArrayLike, atom: Atom) -> Value:
+        node = Node(0, "constant", "constant", "constant", None, (), (spec(atom),), (), (False,), value=value)
         return self._add(node, [])[0]
 
     def inline(
         self,
-        jaxpr: Any,
+        jaxpr: Program,
         consts: Sequence[Any],
         args: Sequence[Value],
         scope: tuple[str, ...],
@@ -66,11 +79,11 @@ class Builder:
         known: dict[Any, Value] = dict(zip(jaxpr.invars, args, strict=True))
         constants = dict(zip(jaxpr.constvars, consts, strict=True))
 
-        def read(atom: Any) -> Value:
+        def read(atom: Atom) -> Value:
             if is_literal(atom):
-                return self.constant(literal(atom), atom.aval)
+                return self.constant(literal(atom), atom)
             if atom not in known:
-                known[atom] = self.constant(constants[atom], atom.aval)
+                known[atom] = self.constant(constants[atom], atom)
             return known[atom]
 
         for equation in jaxpr.eqns:
@@ -79,6 +92,7 @@ class Builder:
             frames = user_frames(equation, caller, function_file(jaxpr))
             if equation.primitive.name in JITTED:
                 body, name = call_body(equation), call_name(equation)
+                assert body is not None
                 results = self.inline(*opened(body), operands, (*here, name) if name else here, frames)
             else:
                 source = Source(*frames[0]) if frames else None
@@ -87,10 +101,10 @@ class Builder:
         return [read(atom) for atom in jaxpr.outvars]
 
     def _equation(
-        self, equation: Any, operands: list[Value], scope: tuple[str, ...], source: Source | None
+        self, equation: Equation, operands: list[Value], scope: tuple[str, ...], source: Source | None
     ) -> list[Value]:
         flows = tuple(value.active for value in operands)
-        made = [spec(var.aval) for var in equation.outvars]
+        made = [spec(var) for var in equation.outvars]
         what = describe(equation, flows, source, self._build)
         floats = [jnp.issubdtype(shape.dtype, jnp.inexact) for shape in made]
         active = tuple(a and f for a, f in zip(what.active, floats, strict=True))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from jaxbackprop._jaxpr import function_name, opened
+from jaxbackprop._jaxpr import Program, function_name, opened
 
 from .._graph import ComputationGraph
 from ._builder import Builder
@@ -16,7 +16,7 @@ G = TypeVar("G", bound=ComputationGraph)
 
 def build(
     kind: type[G],
-    jaxpr: Any,
+    jaxpr: Program,
     active: Sequence[bool],
     *,
     names: Sequence[str] | None = None,
@@ -37,8 +37,7 @@ def build(
     inner, consts = opened(jaxpr)
     named = names or numbered_names(len(inner.invars))
     args = [
-        builder.input(name, var.aval, flows)
-        for name, var, flows in zip(named, inner.invars, active, strict=True)
+        builder.input(name, var, flows) for name, var, flows in zip(named, inner.invars, active, strict=True)
     ]
     nodes, ends = builder.finished(builder.inline(inner, consts, args, ()), keep_all)
     return kind(name or function_name(inner) or "f", nodes, ends)

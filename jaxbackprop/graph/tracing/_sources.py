@@ -7,12 +7,13 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+
+from jaxbackprop._jaxpr import Equation
 
 Frame = tuple[str, int, str]
 
 
-def scope_of(equation: Any) -> tuple[str, ...]:
+def scope_of(equation: Equation) -> tuple[str, ...]:
     """The named scopes that an equation was traced in, outermost first."""
     stack = str(equation.source_info.name_stack)
     return tuple(part for part in stack.split("/") if part)
@@ -21,7 +22,7 @@ def scope_of(equation: Any) -> tuple[str, ...]:
 _LIBRARIES = ("jax", "jaxlib", "flax", "optax", "chex", "jaxtyping", "beartype", "contextlib", "functools")
 
 
-def _frames(equation: Any) -> list[Frame]:
+def _frames(equation: Equation) -> list[Frame]:
     """Where an equation was traced, innermost first: file, line and function."""
     traceback = equation.source_info.traceback
     if traceback is None:
@@ -33,13 +34,13 @@ def _frames(equation: Any) -> list[Frame]:
     ]
 
 
-def callers(equation: Any) -> list[str]:
+def callers(equation: Equation) -> list[str]:
     """The functions of this package that an equation was traced in, innermost first."""
     here = _library_folders()[0]
     return [function for file, _, function in _frames(equation) if file.startswith(here)]
 
 
-def user_frames(equation: Any, called: Sequence[Frame] = (), file: str = "") -> list[Frame]:
+def user_frames(equation: Equation, called: Sequence[Frame] = (), file: str = "") -> list[Frame]:
     """The lines of the user's code that an equation comes from, innermost first, outside the libraries.
 
     Args:

@@ -11,7 +11,6 @@ import numpy as np
 
 from jaxbackprop._float64 import float64_on_cpu
 from jaxbackprop._jaxpr import (
-    CALLS,
     binder,
     branches,
     call_body,
@@ -108,8 +107,7 @@ def _constant(value: Any, dtype: Any = None) -> Any:
 
 def _results(equation: Any, operands: list[Any]) -> Sequence[Any]:
     name = equation.primitive.name
-    if name in CALLS:
-        inner = call_body(equation)
+    if (inner := call_body(equation)) is not None:
         function = _APPROXIMATED.get(function_name(opened(inner)[0]))
         return _evaluate(inner, operands) if function is None else [each(function(), *operands)]
     if name in _STRUCTURES:

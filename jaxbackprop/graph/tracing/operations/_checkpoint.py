@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
+import jax
 from jax import lax
 
-from jaxbackprop._jaxpr import checkpoint_parts
+from jaxbackprop._jaxpr import Equation, checkpoint_parts
 
-from ..._graph import ComputationGraph, Source
+from ..._graph import Arrays, ComputationGraph, Gradients, Source
 from ...passes._sweep import pull_back, taken, walk
 from .._names import numbered_names
 from ._described import Build, Described
@@ -58,13 +59,13 @@ class RematOperation:
                     chosen.append(node.index)
         return tuple(chosen)
 
-    def forward(self, operands: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    def forward(self, operands: Arrays) -> tuple[list[jax.Array], list[tuple[jax.Array, ...]]]:
         values, _ = walk(self.body, operands)
         return taken(values, self.body.outputs), [values[i] for i in self._saved]
 
     def backward(
-        self, operands: Sequence[Any], results: Sequence[Any], kept: list[Any], dys: Sequence[Any]
-    ) -> list[Any]:
+        self, operands: Arrays, results: Arrays, kept: list[tuple[jax.Array, ...]], dys: Gradients
+    ) -> list[jax.Array | None]:
         inputs, saved, upstream = list(operands), kept, list(dys)
         if self.prevent_cse:
             # With the upstream gradients, or else all would be computed again at once, before it is needed.
@@ -74,25 +75,25 @@ class RematOperation:
         return [found.get(i) for i in range(len(operands))]
 
     def residuals(
-        self, operands: Sequence[Any], results: Sequence[Any], kept: list[Any], dys: Sequence[Any]
-    ) -> dict[str, Any]:
+        self, operands: Arrays, results: Arrays, kept: list[tuple[jax.Array, ...]], dys: Gradients
+    ) -> dict[str, jax.Array]:
         found = dict(zip(numbered_names(len(operands)), operands, strict=True))
         for i, values in zip(self._saved, kept, strict=True):
             found[self.body.nodes[i].name] = values[0]
         return found
 
-    def inside(self, operands: Sequence[Any], step: int | None) -> tuple[ComputationGraph, list[Any]]:
+    def inside(self, operands: Arrays, step: int | None) -> tuple[ComputationGraph, list[jax.Array]]:
         refuse_step(step)
         return self.body, list(operands)
 
     def inside_upstream(
-        self, operands: Sequence[Any], kept: Any, dys: Sequence[Any], step: int | None
-    ) -> list[Any]:
+        self, operands: Arrays, kept: Any, dys: Gradients, step: int | None
+    ) -> list[jax.Array | None]:
         return list(dys)
 
 
 def describe_checkpoint(
-    equation: Any, flows: tuple[bool, ...], source: Source | None, build: Build
+    equation: Equation, flows: tuple[bool, ...], source: Source | None, build: Build
 ) -> Described:
     body, policy, prevent_cse = checkpoint_parts(equation)
     operation = RematOperation(build(body, flows), flows, policy, prevent_cse)

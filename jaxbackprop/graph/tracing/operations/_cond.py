@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -11,10 +11,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxbackprop._jaxpr import branches
+from jaxbackprop._jaxpr import Equation, branches
 
 from ..._errors import UnsupportedPrimitive
-from ..._graph import ROUTER, ComputationGraph, Source
+from ..._graph import ROUTER, Arrays, ComputationGraph, Gradients, Source
 from ...passes._residual_selection import ResidualSelection
 from ...passes._sweep import results_of
 from ._described import Build, Described
@@ -71,7 +71,7 @@ class CondOperation:
             places.append(chosen)
         return room, places
 
-    def forward(self, operands: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    def forward(self, operands: Arrays) -> tuple[list[jax.Array], list[jax.Array]]:
         which, *rest = operands
         selections = self._selections
         if not isinstance(selections, list):
@@ -94,8 +94,8 @@ class CondOperation:
         return list(results), kept
 
     def backward(
-        self, operands: Sequence[Any], results: Sequence[Any], kept: list[Any], dys: Sequence[Any]
-    ) -> list[Any]:
+        self, operands: Arrays, results: Arrays, kept: list[jax.Array], dys: Gradients
+    ) -> list[jax.Array | None]:
         which, *rest = operands
         selections = self._selections
         if isinstance(selections, UnsupportedPrimitive):
@@ -117,18 +117,18 @@ class CondOperation:
         return [None, *lax.switch(which, backs, rest, kept, list(dys))]
 
     def residuals(
-        self, operands: Sequence[Any], results: Sequence[Any], kept: list[Any], dys: Sequence[Any]
-    ) -> dict[str, Any]:
+        self, operands: Arrays, results: Arrays, kept: list[jax.Array], dys: Gradients
+    ) -> dict[str, jax.Array]:
         return {"which": operands[0], **{f"kept {i}": value for i, value in enumerate(kept)}}
 
-    def inside(self, operands: Sequence[Any], step: int | None) -> tuple[ComputationGraph, list[Any]]:
+    def inside(self, operands: Arrays, step: int | None) -> tuple[ComputationGraph, list[jax.Array]]:
         refuse_step(step)
         which, *rest = operands
         return self.branches[min(max(int(which), 0), len(self.branches) - 1)], list(rest)
 
     def inside_upstream(
-        self, operands: Sequence[Any], kept: Any, dys: Sequence[Any], step: int | None
-    ) -> list[Any]:
+        self, operands: Arrays, kept: Any, dys: Gradients, step: int | None
+    ) -> list[jax.Array | None]:
         return list(dys)
 
 
@@ -136,7 +136,9 @@ def _runner(graph: ComputationGraph) -> Callable[..., list[Any]]:
     return lambda *operands: results_of(graph, operands)
 
 
-def describe_cond(equation: Any, flows: tuple[bool, ...], source: Source | None, build: Build) -> Described:
+def describe_cond(
+    equation: Equation, flows: tuple[bool, ...], source: Source | None, build: Build
+) -> Described:
     graphs = tuple(build(branch, flows[1:]) for branch in branches(equation))
     active = tuple(any(column) for column in zip(*(graph.active for graph in graphs), strict=True))
     operation = CondOperation(graphs, flows[1:], active)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from jaxbackprop._jaxpr import call_body, function_name, jvp_rule, opened
+from jaxbackprop._jaxpr import Equation, call_body, function_name, jvp_rule, opened, spec
 
-from ..._graph import ComputationGraph, Source
+from ..._graph import Arrays, ComputationGraph, Gradients, Source
 from ...passes._sweep import pull_back, results_of, taken, walk
 from .._names import numbered_names
 from ._described import Build, Described
@@ -42,50 +41,49 @@ class CustomJvpOperation:
     def bodies(self) -> tuple[ComputationGraph, ...]:
         return (self.plain,) if self.program is None else (self.program,)
 
-    def forward(self, operands: Sequence[Any]) -> tuple[list[Any], Any]:
+    def forward(self, operands: Arrays) -> tuple[list[jax.Array], Any]:
         if self.program is None:
             return results_of(self.plain, operands), None
         values, kept = walk(self.program, self._arguments(operands))
         primals = self.program.outputs[: len(self.has_tangent)]
         return taken(values, primals), (values, kept)
 
-    def _arguments(self, operands: Sequence[Any]) -> list[Any]:
+    def _arguments(self, operands: Arrays) -> list[Any]:
         # A linear function's gradient does not depend on where it is taken: any tangent will do.
         return [*operands, *map(jnp.zeros_like, itertools.compress(operands, self.flows))]
 
-    def _upstream(self, dys: Sequence[Any]) -> list[Any]:
+    def _upstream(self, dys: Gradients) -> list[Any]:
         return [None] * len(dys) + list(itertools.compress(dys, self.has_tangent))
 
     def backward(
-        self, operands: Sequence[Any], results: Sequence[Any], kept: Any, dys: Sequence[Any]
-    ) -> list[Any]:
+        self, operands: Arrays, results: Arrays, kept: Any, dys: Gradients
+    ) -> list[jax.Array | None]:
         assert self.program is not None
         values, beside = kept
         found = pull_back(self.program, values, beside, self._upstream(dys))
         tangents = itertools.count(len(operands))
         return [found.get(next(tangents)) if flows else None for flows in self.flows]
 
-    def residuals(
-        self, operands: Sequence[Any], results: Sequence[Any], kept: Any, dys: Sequence[Any]
-    ) -> dict[str, Any]:
+    def residuals(self, operands: Arrays, results: Arrays, kept: Any, dys: Gradients) -> dict[str, jax.Array]:
         return dict(zip(numbered_names(len(operands)), operands, strict=True))
 
-    def inside(self, operands: Sequence[Any], step: int | None) -> tuple[ComputationGraph, list[Any]]:
+    def inside(self, operands: Arrays, step: int | None) -> tuple[ComputationGraph, list[jax.Array]]:
         refuse_step(step)
         if self.program is None:
             return self.plain, list(operands)
         return self.program, self._arguments(operands)
 
     def inside_upstream(
-        self, operands: Sequence[Any], kept: Any, dys: Sequence[Any], step: int | None
-    ) -> list[Any]:
+        self, operands: Arrays, kept: Any, dys: Gradients, step: int | None
+    ) -> list[jax.Array | None]:
         return self._upstream(dys)
 
 
 def describe_custom_jvp(
-    equation: Any, flows: tuple[bool, ...], source: Source | None, build: Build
+    equation: Equation, flows: tuple[bool, ...], source: Source | None, build: Build
 ) -> Described:
     body = call_body(equation)
+    assert body is not None
     label = function_name(opened(body)[0]) or "custom_jvp"
     program, has_tangent = _tangent_program(equation, flows, build) if any(flows) else (None, ())
     operation = CustomJvpOperation(build(body, (False,) * len(flows)), program, has_tangent, flows)
@@ -94,7 +92,7 @@ def describe_custom_jvp(
 
 
 def _tangent_program(
-    equation: Any, flows: tuple[bool, ...], build: Build
+    equation: Equation, flows: tuple[bool, ...], build: Build
 ) -> tuple[ComputationGraph, tuple[bool, ...]]:
     """The program of primals and tangents that the rule stands for, and which results have a tangent."""
     rule = jvp_rule(equation)
@@ -107,8 +105,8 @@ def _tangent_program(
         return results, [t for t in pushed if t is not None]
 
     shapes = [
-        jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=getattr(aval, "weak_type", False))
-        for aval in (atom.aval for atom in equation.invars)
+        jax.ShapeDtypeStruct(at.shape, at.dtype, weak_type=getattr(atom.aval, "weak_type", False))
+        for atom, at in ((atom, spec(atom)) for atom in equation.invars)
     ]
     jaxpr = jax.make_jaxpr(push)(shapes, list(itertools.compress(shapes, flows)))
     graph = build(jaxpr, [False] * len(flows) + [True] * sum(flows))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any
 
+import jax
 import jax.numpy as jnp
 
-from jaxbackprop._jaxpr import VjpRule, call_body, function_name, opened, vjp_rule
+from jaxbackprop._jaxpr import Equation, VjpRule, call_body, function_name, opened, vjp_rule
 
-from ..._graph import ComputationGraph, Source
+from ..._graph import Arrays, ComputationGraph, Gradients, Source
 from ...passes._sweep import results_of
 from .._operators import operator_called
 from .._sources import callers
@@ -33,14 +32,14 @@ class CustomVjpOperation:
 
     bodies: tuple[ComputationGraph, ...] = ()
 
-    def forward(self, operands: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    def forward(self, operands: Arrays) -> tuple[list[jax.Array], list[jax.Array]]:
         if not any(self.flows):
             return results_of(self.plain, operands), []
         return self.rule.forward(operands)
 
     def backward(
-        self, operands: Sequence[Any], results: Sequence[Any], kept: list[Any], dys: Sequence[Any]
-    ) -> list[Any]:
+        self, operands: Arrays, results: Arrays, kept: list[jax.Array], dys: Gradients
+    ) -> list[jax.Array | None]:
         found = self.rule.backward(kept, dys)
         return [
             jnp.asarray(d).astype(node.dtype) if flows and d is not None else None
@@ -48,15 +47,16 @@ class CustomVjpOperation:
         ]
 
     def residuals(
-        self, operands: Sequence[Any], results: Sequence[Any], kept: list[Any], dys: Sequence[Any]
-    ) -> dict[str, Any]:
+        self, operands: Arrays, results: Arrays, kept: list[jax.Array], dys: Gradients
+    ) -> dict[str, jax.Array]:
         return {f"residual {i}": value for i, value in enumerate(kept)}
 
 
 def describe_custom_vjp(
-    equation: Any, flows: tuple[bool, ...], source: Source | None, build: Build
+    equation: Equation, flows: tuple[bool, ...], source: Source | None, build: Build
 ) -> Described:
     body, rule = call_body(equation), vjp_rule(equation, flows)
+    assert body is not None
     operation = CustomVjpOperation(build(body, (False,) * len(flows)), rule, flows)
     active = (any(flows),) * len(equation.outvars)
     operator = operator_called(callers(equation))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from jaxbackprop._jaxpr import CHECKPOINTED
+from jaxbackprop._jaxpr import CHECKPOINTED, Equation
 
 from ..._graph import Source
 from ._checkpoint import describe_checkpoint
@@ -29,7 +29,7 @@ _STRUCTURES: dict[str, _Describe] = {
 }
 
 
-def describe(equation: Any, flows: tuple[bool, ...], source: Source | None, build: Build) -> Described:
+def describe(equation: Equation, flows: tuple[bool, ...], source: Source | None, build: Build) -> Described:
     """What an equation becomes, and which of its results a gradient flows through.
 
     Args:

@@ -8,11 +8,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.extend.core import Primitive
 
-from jaxbackprop._jaxpr import binder, operation_name, spec
+from jaxbackprop._jaxpr import Equation, binder, operation_name, spec
 
 from ..._errors import UnsupportedPrimitive
-from ..._graph import ComputationGraph, Source
+from ..._graph import Arrays, ComputationGraph, Gradients, Source
 from ...rules import BLOCKED, RULES, Local
 from ._described import Build, Described
 
@@ -24,8 +25,8 @@ class PrimitiveOperation:
     """A primitive, with the rule of its name."""
 
     name: str
-    primitive: Any
-    bind: Callable[..., list[Any]]
+    primitive: Primitive
+    bind: Callable[..., list[jax.Array]]
     params: Mapping[str, Any]
     operands: Sequence[Shape]
     results: Sequence[Shape]
@@ -34,25 +35,23 @@ class PrimitiveOperation:
 
     bodies: tuple[ComputationGraph, ...] = ()
 
-    def forward(self, operands: Sequence[Any]) -> tuple[list[Any], None]:
+    def forward(self, operands: Arrays) -> tuple[list[jax.Array], None]:
         rule = RULES.get(self.name) if any(self.flows) else None
         if rule is not None and rule.forward is not None:
             return rule.forward(self.params, *operands), None
         return self.bind(*operands), None
 
     def backward(
-        self, operands: Sequence[Any], results: Sequence[Any], kept: None, dys: Sequence[Any]
-    ) -> list[Any]:
+        self, operands: Arrays, results: Arrays, kept: None, dys: Gradients
+    ) -> list[jax.Array | None]:
         return self._pulled(operands, results, dys)[1]
 
     def residuals(
-        self, operands: Sequence[Any], results: Sequence[Any], kept: None, dys: Sequence[Any]
-    ) -> dict[str, Any]:
+        self, operands: Arrays, results: Arrays, kept: None, dys: Gradients
+    ) -> dict[str, jax.Array]:
         return self._pulled(operands, results, dys)[0].residuals
 
-    def _pulled(
-        self, operands: Sequence[Any], results: Sequence[Any], dys: Sequence[Any]
-    ) -> tuple[Local, list[Any]]:
+    def _pulled(self, operands: Arrays, results: Arrays, dys: Gradients) -> tuple[Local, list[Any]]:
         rule = RULES.get(self.name)
         if rule is None:
             raise UnsupportedPrimitive(self.name, self.source)
@@ -65,7 +64,7 @@ class PrimitiveOperation:
 
 
 def describe_primitive(
-    equation: Any, flows: tuple[bool, ...], source: Source | None, build: Build
+    equation: Equation, flows: tuple[bool, ...], source: Source | None, build: Build
 ) -> Described:
     """A primitive by itself; one that has no rule says so on the way back."""
     name = operation_name(equation)
@@ -75,8 +74,8 @@ def describe_primitive(
         equation.primitive,
         binder(equation),
         equation.params,
-        [spec(atom.aval) for atom in equation.invars],
-        [spec(var.aval) for var in equation.outvars],
+        [spec(atom) for atom in equation.invars],
+        [spec(var) for var in equation.outvars],
         flows,
         source,
     )

@@ -11,10 +11,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxbackprop._jaxpr import scan_parts
+from jaxbackprop._jaxpr import Equation, scan_parts
 
 from ..._errors import UnsupportedPrimitive
-from ..._graph import ComputationGraph, Source
+from ..._graph import Arrays, ComputationGraph, Gradients, Source
 from ...passes._residual_selection import ResidualSelection
 from ...passes._sweep import results_of
 from ._described import Build, Described
@@ -72,7 +72,7 @@ class ScanOperation:
         end = self.consts + self.carries
         return list(values[: self.consts]), list(values[self.consts : end]), list(values[end:])
 
-    def forward(self, operands: Sequence[Any]) -> tuple[list[Any], Any]:
+    def forward(self, operands: Arrays) -> tuple[list[jax.Array], Any]:
         shared, start, along = self._parts(operands)
         selection = self._selection
 
@@ -98,12 +98,12 @@ class ScanOperation:
         return loop(start, along) if self.unroll == 1 else jax.jit(loop)(start, along)
 
     def backward(
-        self, operands: Sequence[Any], results: Sequence[Any], kept: Any, dys: Sequence[Any]
-    ) -> list[Any]:
+        self, operands: Arrays, results: Arrays, kept: Any, dys: Gradients
+    ) -> list[jax.Array | None]:
         return self._swept(operands, kept, dys)[0]
 
     def _swept(
-        self, operands: Sequence[Any], kept: Any, dys: Sequence[Any], every_step: bool = False
+        self, operands: Arrays, kept: Any, dys: Gradients, every_step: bool = False
     ) -> tuple[list[Any], Any]:
         """One gradient an operand; and, where asked for, the gradients of the carries after each step."""
         selection = self._selection
@@ -152,16 +152,14 @@ class ScanOperation:
     def _carried(self) -> list[jax.ShapeDtypeStruct]:
         return [node.outputs[0] for node in self.body.inputs[self.consts : self.consts + self.carries]]
 
-    def residuals(
-        self, operands: Sequence[Any], results: Sequence[Any], kept: Any, dys: Sequence[Any]
-    ) -> dict[str, Any]:
+    def residuals(self, operands: Arrays, results: Arrays, kept: Any, dys: Gradients) -> dict[str, jax.Array]:
         carried, computed = kept
         names = [self.body.inputs[i].name for i in self._kept_carries]
         found = {f"{name} of every step": value for name, value in zip(names, carried, strict=True)}
         found.update({f"kept {i} of every step": value for i, value in enumerate(computed)})
         return found
 
-    def inside(self, operands: Sequence[Any], step: int | None) -> tuple[ComputationGraph, list[Any]]:
+    def inside(self, operands: Arrays, step: int | None) -> tuple[ComputationGraph, list[jax.Array]]:
         at = self._number(step)
         shared, start, along = self._parts(operands)
 
@@ -172,8 +170,8 @@ class ScanOperation:
         return self.body, [*shared, *(x[at] for x in before), *(jnp.asarray(x)[at] for x in along)]
 
     def inside_upstream(
-        self, operands: Sequence[Any], kept: Any, dys: Sequence[Any], step: int | None
-    ) -> list[Any]:
+        self, operands: Arrays, kept: Any, dys: Gradients, step: int | None
+    ) -> list[jax.Array | None]:
         at = self._number(step)
         _, after = self._swept(operands, kept, dys, every_step=True)
         return [None if x is None else x[at] for x in [*after, *dys[self.carries :]]]
@@ -188,7 +186,9 @@ def _as_arrays(values: Sequence[Any]) -> list[Any]:
     return [jnp.asarray(value) for value in values]
 
 
-def describe_scan(equation: Any, flows: tuple[bool, ...], source: Source | None, build: Build) -> Described:
+def describe_scan(
+    equation: Equation, flows: tuple[bool, ...], source: Source | None, build: Build
+) -> Described:
     parts = scan_parts(equation)
     carries = range(parts.constants, parts.constants + parts.carried)
     flowing = list(flows)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
-from jaxbackprop._jaxpr import binder, while_parts
+import jax
+
+from jaxbackprop._jaxpr import Equation, binder, while_parts
 
 from ..._errors import UnsupportedPrimitive
-from ..._graph import ComputationGraph, Source
+from ..._graph import Arrays, ComputationGraph, Gradients, Source
 from ._described import Build, Described
 
 
@@ -17,16 +18,16 @@ from ._described import Build, Described
 class WhileOperation:
     """A loop whose number of steps is not known beforehand: there is no way back through it."""
 
-    bind: Callable[..., list[Any]]
+    bind: Callable[..., list[jax.Array]]
     bodies: tuple[ComputationGraph, ...]
     source: Source | None
 
-    def forward(self, operands: Sequence[Any]) -> tuple[list[Any], None]:
+    def forward(self, operands: Arrays) -> tuple[list[jax.Array], None]:
         return self.bind(*operands), None
 
     def backward(
-        self, operands: Sequence[Any], results: Sequence[Any], kept: None, dys: Sequence[Any]
-    ) -> list[Any]:
+        self, operands: Arrays, results: Arrays, kept: None, dys: Gradients
+    ) -> list[jax.Array | None]:
         raise UnsupportedPrimitive(
             "while",
             self.source,
@@ -35,12 +36,14 @@ class WhileOperation:
         )
 
     def residuals(
-        self, operands: Sequence[Any], results: Sequence[Any], kept: None, dys: Sequence[Any]
-    ) -> dict[str, Any]:
+        self, operands: Arrays, results: Arrays, kept: None, dys: Gradients
+    ) -> dict[str, jax.Array]:
         return {}
 
 
-def describe_while(equation: Any, flows: tuple[bool, ...], source: Source | None, build: Build) -> Described:
+def describe_while(
+    equation: Equation, flows: tuple[bool, ...], source: Source | None, build: Build
+) -> Described:
     loop = while_parts(equation)
     body = build(loop.body, (False,) * (len(flows) - loop.condition_constants))
     operation = WhileOperation(binder(equation), (body,), source)
