@@ -10,149 +10,173 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxbackprop.graph._graph import Graph, Node, Port
-from jaxbackprop.graph.passes._sweep import taken
-from jaxbackprop.graph.passes._sweep import walk as plain_walk
+from jaxbackprop.graph import Graph, Node, Port
+from jaxbackprop.graph.passes import taken, walk
+from jaxbackprop.graph.tracing import ScanOperation
 
-from ._findings import Finding, number
-from ._measures import Place, places
-from ._structure import uncopied
-from ._sweep import key, pull_back, walk
-from ._wanted import wanted_of
+from ._dependence import uncopied
+from ._findings import Finding, finding_at, number
+from ._measured_graph import MeasuredGraph, measured_graphs
+from ._measured_passes import measured_backward, measured_forward
+from ._measurement_plan import plan_measurements
 
+_LOG = (
+    "log of max(x, a small number); for probabilities log_softmax or logsumexp, which never leave the "
+    "logarithm; for x log x jax.scipy.special.xlogy"
+)
 _REMEDIES = {
-    "log": "log of max(x, a small number); for probabilities log_softmax or logsumexp, which never leave the "
-    "logarithm; for x log x jax.scipy.special.xlogy",
+    "log": _LOG,
+    "log1p": _LOG,
+    "log2": _LOG,
     "div": "a denominator kept away from 0, such as max(|y|, 1e-6)",
-    "sqrt": "a small number under the root (the slope at 0 is infinite); under a where, the safe "
-    "value inside too",
+    "sqrt": "a small number under the root (the slope at 0 is infinite); under a where, the safe value "
+    "inside too",
     "rsqrt": "a small number under the root, as normalisation layers have it",
     "pow": "a base kept away from 0",
     "exp": "the largest exponent subtracted first, as softmax and logsumexp do; a bound on what goes in",
-    "input": "an earlier checkpoint: these numbers came in; with parameters, a lower learning rate "
-    "and gradient "
-    "clipping before training reaches this point again; with data, a look at the file",
 }
-_OTHERWISE = "a lower learning rate, gradient clipping, smaller initial weights; float32 where it is float16"
+_REMEDY_OF_INPUT = (
+    "an earlier checkpoint: these numbers came in; with parameters, a lower learning rate and gradient "
+    "clipping before training reaches this point again; with data, a look at the file"
+)
+_OTHER_REMEDY = (
+    "a lower learning rate, gradient clipping, smaller initial weights; float32 where it is float16"
+)
+
+_Step = tuple[int, ...]
+"""A position on the axes of the loops that a graph stands in, outermost first."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class _Made:
-    """Where something that is no finite number was made.
+class _Culprit:
+    """The node that made a nan or infinity of finite numbers.
 
     Attributes:
-        node: by which node.
-        inside: in which.
-        step: of the innermost loop; None outside loops.
-        back: whether it was a gradient.
+        node: the node.
+        inside: the nodes that it stands in, outermost first.
+        step: of the innermost loop, in the order that steps are run; None outside loops.
+        backward: whether it was made in the backward pass.
     """
 
     node: Node
     inside: tuple[Node, ...]
     step: int | None
-    back: bool
+    backward: bool
 
 
-def nonfinite(graph: Graph, inputs: Sequence[Any], dys: Sequence[Any]) -> list[Finding]:
-    """Who made it; called where something that is no finite number reached the result or a gradient."""
-    wanted = wanted_of(graph, 0, every=True)
+def nonfinite(graph: Graph, inputs: Sequence[jax.Array], dys: Sequence[jax.Array | None]) -> list[Finding]:
+    """The node that made the first nan or infinity.
+
+    Args:
+        graph: a graph with a result, or a gradient of an argument, that is not finite.
+        inputs: its arguments.
+        dys: the gradients that the backward pass begins with.
+    """
+    plan = plan_measurements(graph, 0, exhaustive=True)
 
     @jax.jit
-    def run(inputs: Sequence[Any]) -> Any:
-        values, kept, ahead = walk(wanted, inputs)
-        return ahead, pull_back(wanted, values, kept, dys)[2]
+    def run(inputs: Sequence[jax.Array]) -> Any:
+        values, kept, forward = measured_forward(plan, inputs)
+        return forward, measured_backward(plan, values, kept, dys)[2]
 
-    ahead, back = run(inputs)
-    (whole, *rest) = places(wanted, ahead, back)
-    made = _made_ahead(whole, rest, None) or _made_back(whole, rest, None)
-    return [] if made is None else [_finding(graph, inputs, made, whole)]
+    forward, backward = run(inputs)
+    (whole, *programs) = measured_graphs(plan, forward, backward)
+    culprit = _forward_culprit(whole, programs, None) or _backward_culprit(whole, programs, None)
+    return [] if culprit is None else [_finding(graph, inputs, culprit, whole)]
 
 
-def _at(values: np.ndarray | None, step: tuple[int, ...] | None) -> float:
-    """A figure, in one step of a loop; the worst where it is open which."""
+def _at(values: np.ndarray | None, step: _Step | None) -> float:
+    """A figure in one step of a loop; the largest where the step is not known."""
     if values is None:
         return 0.0
     return float(np.max(values)) if step is None or values.ndim < len(step) else float(np.max(values[step]))
 
 
-def _made_ahead(
-    place: Place, rest: Sequence[Place], step: tuple[int, ...] | None, ends: Sequence[Port] | None = None
-) -> _Made | None:
-    """The first node with a result that is not finite, of finite operands, on a way to the ends."""
+# ---- the forward pass -------------------------------------------------------------------------------------
+
+
+def _forward_culprit(
+    of: MeasuredGraph, programs: Sequence[MeasuredGraph], step: _Step | None
+) -> _Culprit | None:
+    """The first node that makes a result that is not finite of finite operands, and that a result uses."""
+    graph = of.graph
 
     def size(port: Port) -> float:
-        return _at(place.value(uncopied(place.graph, port).node), step)
+        return _at(of.value(uncopied(graph, port).node), step)
 
-    graph = place.graph
-    pending = [uncopied(graph, port).node for port in (graph.outputs if ends is None else ends)]
+    pending = [uncopied(graph, port).node for port in graph.outputs]
     seen: set[int] = set()
-    makers = []
+    culprits = []
     while pending:
         node = graph.nodes[pending.pop()]
-        worst = _at(place.value(node.index), step)
+        worst = _at(of.value(node.index), step)
         if node.index in seen or np.isfinite(worst):
             continue
         seen.add(node.index)
         operands = [size(port) for port in node.inputs]
-        # An infinity may be meant (a mask before a softmax). A nan made of one is not.
+        # An infinite operand may be meant, as in a mask before a softmax. A nan that is made of one is not.
         if np.all(np.isfinite(operands)) or (np.isnan(worst) and not np.any(np.isnan(operands))):
-            makers.append(node)
+            culprits.append(node)
         pending += [
             uncopied(graph, port).node
             for port, large in zip(node.inputs, operands, strict=True)
             if not np.isfinite(large)
         ]
-    # What was written down as infinite was meant.
-    makers = [node for node in makers if node.kind != "constant"] or makers
-    if not makers:
+    # An infinity that is written in the code is meant.
+    culprits = [node for node in culprits if node.kind != "constant"] or culprits
+    if not culprits:
         return None
-    first = min(makers, key=lambda node: node.index)
-    inner = _inner(place, rest, first)
+    first = min(culprits, key=lambda node: node.index)
+    inner = _program_in(of, programs, first)
     if inner is not None:
         at = _first_step(inner, step, [inner.value(node.index) for node in inner.graph.nodes])
-        found = _made_ahead(inner, rest, at) if at is not None else None
+        found = _forward_culprit(inner, programs, at) if at is not None else None
         if found is not None and found.node.kind != "input":
             return found
-    return _Made(first, place.inside, None if step is None else _taken(place, step), False)
+    return _Culprit(first, of.inside, _step_number(of, step), backward=False)
 
 
-def _made_back(place: Place, rest: Sequence[Place], step: tuple[int, ...] | None) -> _Made | None:
-    """The first node, on the way back, that passes on a gradient that is not finite of one that is."""
-    graph = place.graph
-    for node in reversed(graph.nodes):
+# ---- the backward pass ------------------------------------------------------------------------------------
+
+
+def _backward_culprit(
+    of: MeasuredGraph, programs: Sequence[MeasuredGraph], step: _Step | None
+) -> _Culprit | None:
+    """The first node on the way back that is given a finite gradient and passes on one that is not."""
+    for node in reversed(of.graph.nodes):
         if node.kind == "copy" or not any(node.active_inputs):
             continue
-        came = [place.gradient(Port(node.index, k)) for k in range(len(node.outputs))]
+        came = [of.gradient(Port(node.index, k)) for k in range(len(node.outputs))]
         if all(c is None for c in came) or not all(np.isfinite(_at(c, step)) for c in came):
             continue
-        passed = [place.gradient(p) for p, f in zip(node.inputs, node.active_inputs, strict=True) if f]
+        passed = [of.gradient(p) for p, flows in zip(node.inputs, node.active_inputs, strict=True) if flows]
         if all(np.isfinite(_at(p, step)) for p in passed):
             continue
-        inner = _inner(place, rest, node)
-        if inner is not None and inner.back is not None:
-            figures = [np.asarray(value, np.float64) for value in inner.back["gradient"].values()]
-            at = _first_step(inner, step, figures, back=True)
-            found = _made_back(inner, rest, at) if at is not None else None
+        inner = _program_in(of, programs, node)
+        if inner is not None and inner.backward is not None:
+            figures = [np.asarray(value, np.float64) for value in inner.backward.gradient.values()]
+            at = _first_step(inner, step, figures, backward=True)
+            found = _backward_culprit(inner, programs, at) if at is not None else None
             if found is not None:
                 return found
-        return _Made(node, place.inside, None if step is None else _taken(place, step), True)
+        return _Culprit(node, of.inside, _step_number(of, step), backward=True)
     return None
 
 
-def _inner(place: Place, rest: Sequence[Place], node: Node) -> Place | None:
-    return next((inner for inner in rest if inner.inside == (*place.inside, node)), None)
+# ---- programs and steps -----------------------------------------------------------------------------------
+
+
+def _program_in(of: MeasuredGraph, programs: Sequence[MeasuredGraph], node: Node) -> MeasuredGraph | None:
+    return next((inner for inner in programs if inner.inside == (*of.inside, node)), None)
 
 
 def _first_step(
-    place: Place,
-    outer: tuple[int, ...] | None,
-    figures: Sequence[np.ndarray | None],
-    back: bool = False,
-) -> tuple[int, ...] | None:
-    """The first step of the innermost loop in which something is not finite."""
-    if not place.in_loop:
+    of: MeasuredGraph, outer: _Step | None, figures: Sequence[np.ndarray | None], backward: bool = False
+) -> _Step | None:
+    """The step of the innermost loop in which something first is not finite; None where all is finite."""
+    if not of.in_loop:
         return outer or ()
-    depth = len(place.reverse)
+    depth = len(of.reverse)
     bad: np.ndarray | None = None
     for values in figures:
         if values is not None and values.ndim >= depth:
@@ -162,41 +186,45 @@ def _first_step(
             bad = own if bad is None else bad | own
     if bad is None or not bad.any():
         return None
-    order = np.flatnonzero(bad)
-    last = place.reverse[-1] != back
-    return (*(outer or ()), int(order[-1] if last else order[0]))
+    positions = np.flatnonzero(bad)
+    from_the_end = of.reverse[-1] != backward
+    return (*(outer or ()), int(positions[-1] if from_the_end else positions[0]))
 
 
-def _taken(place: Place, step: tuple[int, ...]) -> int | None:
-    """The number of a step in the order that they are taken."""
-    if not step or not place.in_loop:
+def _step_number(of: MeasuredGraph, step: _Step | None) -> int | None:
+    """The number of a step in the order that steps are run; None outside loops."""
+    if not step or not of.in_loop:
         return None
-    length = getattr(place.inside[-1].operation, "length", 0)
-    return length - 1 - step[-1] if place.reverse[-1] else step[-1]
+    scan = of.inside[-1].operation
+    length = scan.length if isinstance(scan, ScanOperation) else 0
+    return length - 1 - step[-1] if of.reverse[-1] else step[-1]
 
 
-def _finding(graph: Graph, inputs: Sequence[Any], made: _Made, whole: Place) -> Finding:
-    node = made.node
-    count, said = (1.0, "") if made.inside else _counted(graph, inputs, node, whole, made.back)
-    where = "" if made.step is None else f", in step {made.step} of {made.inside[-1].name},"
+# ---- the finding ------------------------------------------------------------------------------------------
+
+
+def _finding(graph: Graph, inputs: Sequence[jax.Array], culprit: _Culprit, whole: MeasuredGraph) -> Finding:
+    node = culprit.node
+    figure, said = 1.0, ""
+    if not culprit.inside:
+        value, operands = _value_and_operands(graph, inputs, node)
+        figure, said = (1.0, _smallest_operand(operands)) if culprit.backward else _counted(value, operands)
+    where = "" if culprit.step is None else f", in step {culprit.step} of {culprit.inside[-1].name},"
     first = _first_nan(whole)
     if node.kind == "input":
         message = f"{said or 'nan or infinity'} among the numbers that came in"
-    elif made.back:
+    elif culprit.backward:
         message = f"its gradient{where} is not finite, though the gradient that came to it is{said}"
     else:
-        message = f"it makes{where or ''} {said or 'nan or infinity of finite numbers'}"
-    if first is not None and not made.back and first is not node and node.kind != "input":
-        message += f"; the first nan is made of it by {first.name}"
-    name = "/".join([*(n.name for n in made.inside), node.name])
-    label = "input" if node.kind == "input" else node.label
-    remedy = _REMEDIES.get(label, _REMEDIES["log"] if label in ("log1p", "log2") else _OTHERWISE)
-    outer = made.inside[0] if made.inside else node
-    return Finding("nonfinite", node, name, node.source, count, "entries", message, remedy, (node,), (outer,))
+        message = f"it makes{where} {said or 'nan or infinity of finite numbers'}"
+        if first is not None and first is not node:
+            message += f"; the first nan is made of it by {first.name}"
+    remedy = _REMEDY_OF_INPUT if node.kind == "input" else _REMEDIES.get(node.label, _OTHER_REMEDY)
+    return finding_at(node, culprit.inside, "nonfinite", figure, "entries", message, remedy)
 
 
-def _first_nan(whole: Place) -> Node | None:
-    """The first node of all whose result holds a nan."""
+def _first_nan(whole: MeasuredGraph) -> Node | None:
+    """The first node whose result holds a nan."""
     for node in whole.graph.nodes:
         values = whole.value(node.index)
         if values is not None and node.kind != "constant" and np.any(np.isnan(values)):
@@ -204,21 +232,29 @@ def _first_nan(whole: Place) -> Node | None:
     return None
 
 
-def _counted(graph: Graph, inputs: Sequence[Any], node: Node, whole: Place, back: bool) -> tuple[float, str]:
-    """How many entries of a node's result, or of its gradient's operands, are to blame, in words."""
+def _value_and_operands(
+    graph: Graph, inputs: Sequence[jax.Array], node: Node
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """A node's first result and its floating-point operands."""
 
     @jax.jit
-    def run(inputs: Sequence[Any]) -> Any:
-        values, _ = plain_walk(graph, inputs)
+    def run(inputs: Sequence[jax.Array]) -> Any:
+        values, _ = walk(graph, inputs)
         return values[node.index][0], [
             x for x in taken(values, node.inputs) if jnp.issubdtype(x.dtype, jnp.inexact)
         ]
 
     value, operands = jax.device_get(run(inputs))
-    value = np.asarray(value)
-    if back:
-        lowest = [float(np.min(np.abs(np.asarray(x, np.float64)))) for x in operands if np.size(x)]
-        return 1.0, f": the smallest number that goes in is {number(min(lowest))}" if lowest else ""
+    return np.asarray(value), operands
+
+
+def _smallest_operand(operands: Sequence[np.ndarray]) -> str:
+    lowest = [float(np.min(np.abs(np.asarray(x, np.float64)))) for x in operands if np.size(x)]
+    return f": the smallest number that goes in is {number(min(lowest))}" if lowest else ""
+
+
+def _counted(value: np.ndarray, operands: Sequence[np.ndarray]) -> tuple[float, str]:
+    """How many entries of a result are not finite, and a phrase about them and what they were made of."""
     value = value.astype(np.float64) if value.dtype.kind != "c" else value
     wrong = ~np.isfinite(value)
     kinds = [
@@ -239,10 +275,3 @@ def _counted(graph: Graph, inputs: Sequence[Any], node: Node, whole: Place, back
                 f" of {number(low)}" if low == high else f" of numbers from {number(low)} to {number(high)}"
             )
     return float(wrong.sum()), said
-
-
-def is_finite(ahead: Any, back: Any, ends: Sequence[Port], inputs: Sequence[int]) -> bool:
-    """Whether the results and the gradients of the arguments are finite."""
-    values = [ahead["size"][port.node] for port in ends if port.node in ahead["size"]]
-    gradients = [back["gradient"][key(Port(i, 0))] for i in inputs if key(Port(i, 0)) in back["gradient"]]
-    return all(np.all(np.isfinite(np.asarray(x))) for x in (*values, *gradients))

@@ -1,82 +1,76 @@
-"""The picture of a report: norms by depth and by time step, saturated and dead units."""
+"""The plots of a report: norms by depth and by time step, saturated and dead units."""
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ._findings import number
-from ._measures import NodeHealth
+from ._findings import Finding, number
+from ._node_health import NodeHealth
+from ._recurrence import Recurrence
 from ._thresholds import threshold
 
 if TYPE_CHECKING:
-    from ._report import Report
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _BLUE, _RED, _GREY, _ORANGE = "#3b6ea8", "#c0504d", "#9a9a9a", "#d98a2b"
 _BARS_AT_MOST = 24
 _LABELS_AT_MOST = 24
+_LEAST_SHOWN = 0.005
+_TITLE_SIZE = 10.5
 
 
-def draw(report: Report, path: str | os.PathLike[str] | None = None) -> Any:
-    """Draws activation and gradient norms by depth, the gradient by time step, and bars of idle units.
-
-    Nodes that a finding names are red. Panels for which nothing was measured are left out.
+def draw(
+    name: str,
+    findings: Sequence[Finding],
+    nodes: Sequence[NodeHealth],
+    sequences: Sequence[Recurrence],
+) -> Figure:
+    """The plots of a report; see `Report.plot`.
 
     Args:
-        report: what to draw.
-        path: file to write, in the format of its ending (png, svg, pdf); None writes none.
-
-    Returns:
-        matplotlib's figure.
-
-    Raises:
-        ValueError: where matplotlib knows no format of that ending.
-        OSError: where the file cannot be written.
+        name: of the function.
+        findings: the most serious first; their nodes are red.
+        nodes: what was measured of each.
+        sequences: the recurrences.
     """
-    # Figure and canvas by hand: pyplot would keep global state, and pick a backend that wants a display.
+    # pyplot would keep global state and choose a backend that needs a display.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    ill = {id(node) for finding in report.findings for node in finding.nodes}
-    layers = [h for h in report.nodes if h.role != "parameter" and h.activation_norm is not None]
-    outside = [h for h in layers if h.activation_norm_by_step is None]
-    layers = outside or layers
-    idle = [h for h in report.nodes if h.saturated is not None or h.dead is not None]
-    worst = [h for h in sorted(idle, key=lambda h: -_idle(h)) if _idle(h) >= 0.005][:_BARS_AT_MOST]
-    shown = [h for h in idle if any(h is each for each in worst)]
-    looped = [h for h in report.nodes if h.role == "activation" and h.activation_norm_by_step is not None]
-    timed = bool(report.sequences or looped)
-    panels = ["depth"] * bool(layers) + ["time"] * timed + ["idle"] * bool(idle)
-    if not panels:
-        panels = ["depth"]
-    heights = {"depth": 3.4, "time": 2.8, "idle": 1.0 + 0.24 * len(shown)}
-    figure = Figure(figsize=(8.2, sum(heights[p] for p in panels) + 0.5), dpi=120, layout="constrained")
+    red = {id(node) for finding in findings for node in finding.nodes}
+    layers = [h for h in nodes if h.role != "parameter" and h.activation_norm is not None]
+    layers = [h for h in layers if h.activation_norm_by_step is None] or layers
+    looped = [h for h in nodes if h.role == "activation" and h.activation_norm_by_step is not None]
+    idle = [h for h in nodes if h.saturated is not None or h.dead is not None]
+    worst = [h for h in sorted(idle, key=lambda h: -_idle(h)) if _idle(h) >= _LEAST_SHOWN][:_BARS_AT_MOST]
+    bars = [h for h in idle if any(h is each for each in worst)]
+    panels: list[tuple[float, Callable[[Axes], None]]] = []
+    if layers or not (sequences or looped or idle):
+        panels.append((3.4, lambda axes: _depth(axes, layers, red)))
+    if sequences or looped:
+        panels.append((2.8, lambda axes: _time(axes, sequences, looped)))
+    if idle:
+        panels.append((1.0 + 0.24 * len(bars), lambda axes: _bars(axes, bars, len(idle), red)))
+    heights = [height for height, _ in panels]
+    figure = Figure(figsize=(8.2, sum(heights) + 0.5), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
-    grid = figure.subplots(len(panels), 1, squeeze=False, height_ratios=[heights[p] for p in panels])[:, 0]
-    for name, axes in zip(panels, grid, strict=True):
-        if name == "depth":
-            _depth(axes, layers, ill)
-        elif name == "time":
-            _time(axes, report, looped)
-        else:
-            _bars(axes, shown, len(idle), ill)
-        axes.title.set_fontsize(10.5)
-        axes.set_title(axes.get_title(), loc="left", fontsize=10.5)
-        if axes.get_title(loc="center"):
-            axes.set_title("", loc="center")
+    grid = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for (_, draw_panel), axes in zip(panels, grid, strict=True):
+        draw_panel(axes)
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_axisbelow(True)
-    verdict = "healthy" if report.healthy else f"{report.findings[0].kind}: {report.findings[0].name}"
-    figure.suptitle(f"{report.name}: {verdict}", fontsize=11.5, x=0.01, ha="left")
-    if path is not None:
-        save(figure, path)
+    verdict = f"{findings[0].kind}: {findings[0].name}" if findings else "healthy"
+    figure.suptitle(f"{name}: {verdict}", fontsize=11.5, x=0.01, ha="left")
     return figure
 
 
-def save(figure: Any, path: str | os.PathLike[str]) -> None:
+def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Writes a figure, whole or not at all."""
     target = Path(path).absolute()
     beside = target.with_name(f".{target.name}.{os.getpid()}{target.suffix}")
@@ -87,8 +81,8 @@ def save(figure: Any, path: str | os.PathLike[str]) -> None:
         beside.unlink(missing_ok=True)
 
 
-def _depth(axes: Any, layers: Sequence[NodeHealth], ill: set[int]) -> None:
-    """Norms in the order of the computation; what is 0 or no number lies on the floor."""
+def _depth(axes: Axes, layers: Sequence[NodeHealth], red: set[int]) -> None:
+    """Norms in the order of the computation; 0, nan and missing ones are drawn at the bottom."""
     at = range(len(layers))
     series = (
         ("activation", [h.activation_norm for h in layers], _GREY, "s"),
@@ -101,11 +95,11 @@ def _depth(axes: Any, layers: Sequence[NodeHealth], ill: set[int]) -> None:
         axes.plot(at, heights, color=colour, marker=marker, markersize=4, linewidth=1.2, label=label)
         missing = [i for i, v in zip(at, values, strict=True) if not (v and math.isfinite(v) and v > 0)]
         axes.plot(missing, [floor] * len(missing), "x", color=_ORANGE, markersize=6, zorder=5)
-        red = [i for i in at if id(layers[i].node) in ill]
-        axes.plot(red, [heights[i] for i in red], marker, color=_RED, markersize=7, zorder=6)
+        found = [i for i in at if id(layers[i].node) in red]
+        axes.plot(found, [heights[i] for i in found], marker, color=_RED, markersize=7, zorder=6)
     axes.set_yscale("log")
     axes.set_ylabel("norm over the batch")
-    axes.set_title("by depth: from the input (left) to the loss (red: a finding; cross: 0, nan or none)")
+    axes.set_title("by depth: from the input (left) to the loss (red: a finding; cross: 0, nan or none)", loc="left", fontsize=_TITLE_SIZE)
     axes.grid(axis="y", color="#e3e3e3", linewidth=0.8)
     axes.legend(frameon=False, ncols=2, fontsize=8.5)
     every = max(1, math.ceil(len(layers) / _LABELS_AT_MOST))
@@ -113,9 +107,9 @@ def _depth(axes: Any, layers: Sequence[NodeHealth], ill: set[int]) -> None:
     axes.set_xticks(ticks, [_short(layers[i].name) for i in ticks], rotation=60, ha="right", fontsize=7.5)
 
 
-def _time(axes: Any, report: Report, looped: Sequence[NodeHealth]) -> None:
-    """The gradient of what is carried, behind each step, and the size of the activations there."""
-    for sequence, colour in zip(report.sequences, (_BLUE, _ORANGE, _GREY, _RED) * 9, strict=False):
+def _time(axes: Axes, sequences: Sequence[Recurrence], looped: Sequence[NodeHealth]) -> None:
+    """The gradient of the carried state after each step, and the norms of activations in loops."""
+    for sequence, colour in zip(sequences, itertools.cycle((_BLUE, _ORANGE, _GREY, _RED)), strict=False):
         steps = [i for i, norm in enumerate(sequence.norms) if norm > 0 and math.isfinite(norm)]
         label = f"{_short(sequence.name)} ({sequence.carry}): × {number(sequence.rate)} a step"
         norms = [sequence.norms[i] for i in steps]
@@ -130,14 +124,14 @@ def _time(axes: Any, report: Report, looped: Sequence[NodeHealth]) -> None:
     axes.set_yscale("log")
     axes.set_xlabel("step (the gradient goes from right to left)", fontsize=9)
     axes.set_ylabel("norm over the batch")
-    axes.set_title("by time step: the gradient of the carried state, and values in the loop (broken lines)")
+    axes.set_title("by time step: the gradient of the carried state, and values in the loop (broken lines)", loc="left", fontsize=_TITLE_SIZE)
     axes.grid(color="#e3e3e3", linewidth=0.8)
     axes.legend(frameon=False, fontsize=8)
 
 
-def _bars(axes: Any, shown: Sequence[NodeHealth], count: int, ill: set[int]) -> None:
-    """Shares of saturated units and of dead units."""
-    colours = [_RED if id(h.node) in ill else _GREY if h.dead is None else _BLUE for h in shown]
+def _bars(axes: Axes, shown: Sequence[NodeHealth], count: int, red: set[int]) -> None:
+    """Shares of saturated and of dead units."""
+    colours = [_RED if id(h.node) in red else _GREY if h.dead is None else _BLUE for h in shown]
     rows = range(len(shown))
     if not shown:
         axes.annotate("no unit is saturated or dead", (0.5, 0.5), xycoords="axes fraction", ha="center")
@@ -156,7 +150,7 @@ def _bars(axes: Any, shown: Sequence[NodeHealth], count: int, ill: set[int]) -> 
     axes.axvline(100 * threshold("dead share"), color=_BLUE, linewidth=0.8, linestyle=":")
     said = f"{len(shown)} of {count} layers have any, " if 0 < len(shown) < count else ""
     said = f"the {len(shown)} worst of {count}, " if len(shown) == _BARS_AT_MOST < count else said
-    axes.set_title(f"idle units: {said}red where a finding; dotted: the bounds (saturated, dead)")
+    axes.set_title(f"idle units: {said}red where a finding; dotted: the bounds (saturated, dead)", loc="left", fontsize=_TITLE_SIZE)
     axes.grid(axis="x", color="#e3e3e3", linewidth=0.8)
 
 

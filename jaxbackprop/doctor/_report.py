@@ -1,23 +1,25 @@
-"""What the doctor found, and how it says so."""
+"""The report: findings and measurements, as text, JSON and tables."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import math
+import os
 from typing import TYPE_CHECKING, Any, Literal
 
 import jax
 
-from jaxbackprop.graph._graph import Graph, Node
+from jaxbackprop.graph import Graph, Node
 
 from ._findings import Finding, number, percent
-from ._measures import NodeHealth
-from ._sequences import Recurrence
+from ._node_health import NodeHealth
+from ._recurrence import Recurrence
 from ._thresholds import THRESHOLDS
 from ._upstream import upstream
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from rich.console import RenderableType
 
 Severity = Literal["healthy", "finding"]
@@ -26,13 +28,13 @@ _ROWS_AT_MOST = 60
 
 @dataclasses.dataclass(frozen=True)
 class Diagnosis:
-    """What is known of a node.
+    """The findings and measurements of a node.
 
     Attributes:
-        node: which.
-        severity: "finding" where a finding names it or something inside it; else "healthy".
-        findings: those.
-        measures: what was measured of it and of what is inside it; empty where nothing was.
+        node: the node.
+        severity: "finding" where a finding names it or a node inside it; else "healthy".
+        findings: of the node and of what is inside it.
+        measures: of the node and of what is inside it; empty where nothing was measured.
     """
 
     node: Node
@@ -43,15 +45,15 @@ class Diagnosis:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Report:
-    """How a model is, at one point and on one batch.
+    """The health of a model's gradient, at one point and on one batch.
 
     Attributes:
-        name: of the function.
+        name: the function's.
         graph: its computation graph.
         findings: what is wrong, most serious first; empty where nothing is.
         nodes: what was measured of every parameter, layer and activation, in the order of the computation.
         sequences: the growth of the gradient along each recurrent sequence.
-        notes: what is remarkable but may well be meant.
+        notes: observations that need not be faults.
         value: the function's result, where it is one number.
     """
 
@@ -73,10 +75,10 @@ class Report:
         return not self.findings
 
     def of(self, node: Node | int | str) -> Diagnosis:
-        """What is known of a node.
+        """The findings and measurements of a node.
 
         Args:
-            node: of the graph, or its index or name (the same in every trace of the function).
+            node: a node of the graph or of another trace of the function, or its index or name.
 
         Raises:
             KeyError: where the graph has no such node.
@@ -90,11 +92,11 @@ class Report:
 
     @property
     def severities(self) -> dict[str, Severity]:
-        """For the name of every node of the graph, whether a finding concerns it."""
+        """By the name of every node of the graph, whether there is a finding at it."""
         return {node.name: self.of(node).severity for node in self.graph.nodes}
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as JSON holds it: nan and infinities as text."""
+        """The report as JSON holds it, nan and infinities as text."""
         found: dict[str, Any] = _plain(
             {
                 "name": self.name,
@@ -113,18 +115,27 @@ class Report:
         """The report as strict JSON."""
         return json.dumps(self.to_dict(), allow_nan=False) + "\n"
 
-    def plot(self, path: Any = None) -> Any:
-        """A picture: norms by depth and by time step, saturated and dead units; see `draw`.
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
+        """Plots norms by depth and by time step, and shares of saturated and dead units.
+
+        Nodes that a finding names are red. Plots for which nothing was measured are left out.
 
         Args:
-            path: file to write, in the format of its ending; None writes none.
+            path: file to write, in the format of its ending (png, svg, pdf); None writes none.
 
         Returns:
-            matplotlib's figure.
-        """
-        from ._plot import draw
+            The figure.
 
-        return draw(self, path)
+        Raises:
+            ValueError: where matplotlib knows no format of that ending.
+            OSError: where the file cannot be written.
+        """
+        from ._plot import draw, save
+
+        figure = draw(self.name, self.findings, self.nodes, self.sequences)
+        if path is not None:
+            save(figure, path)
+        return figure
 
     @property
     def _verdict(self) -> str:
