@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from jaxbackprop.graph import Graph, Node, Port
+from jaxbackprop.graph import ComputationGraph, Node, Port
 from jaxbackprop.graph.tracing import PrimitiveOperation
 
 from ._dependence import origin, uncopied
@@ -25,9 +25,7 @@ _BY_NAME: dict[str, Kind] = {
     "relu6": "relu",
 }
 # A sigmoid or tanh in the scope of one of these is a part of it, not an activation of its own.
-_COMPOSITES = frozenset(
-    "silu swish gelu mish softplus log_sigmoid logaddexp hard_swish hard_silu".split()
-)
+_COMPOSITES = frozenset("silu swish gelu mish softplus log_sigmoid logaddexp hard_swish hard_silu".split())
 _ELEMENTWISE = frozenset(
     "add add_any sub mul div max min neg convert_element_type copy select_n custom_jvp_call "
     "custom_vjp_call clamp abs exp tanh logistic square sqrt rsqrt integer_pow reduce_precision".split()
@@ -64,7 +62,7 @@ class Activation:
     operand: Port
 
 
-def activations_of(graph: Graph, layers: Mapping[int, Layer]) -> dict[int, Activation]:
+def activations_of(graph: ComputationGraph, layers: Mapping[int, Layer]) -> dict[int, Activation]:
     """The activations that a gradient flows through, by the node's index."""
     users = _users(graph)
     found = {}
@@ -83,7 +81,7 @@ def activations_of(graph: Graph, layers: Mapping[int, Layer]) -> dict[int, Activ
 # ---- what a node computes ---------------------------------------------------------------------------------
 
 
-def _kind(graph: Graph, node: Node) -> tuple[Kind | None, float]:
+def _kind(graph: ComputationGraph, node: Node) -> tuple[Kind | None, float]:
     """The kind of activation, and the bound of a hardtanh; None where it is no activation."""
     if node.label in _BY_NAME:
         return _BY_NAME[node.label], 1.0
@@ -97,7 +95,7 @@ def _kind(graph: Graph, node: Node) -> tuple[Kind | None, float]:
     return (None, 1.0) if bound is None else ("hardtanh", bound)
 
 
-def _constant(graph: Graph, port: Port) -> float | None:
+def _constant(graph: ComputationGraph, port: Port) -> float | None:
     """The number that a value is everywhere, if it is a constant."""
     node = _maker(graph, port)
     if node.kind != "constant" or np.size(node.value) != 1:
@@ -105,16 +103,16 @@ def _constant(graph: Graph, port: Port) -> float | None:
     return float(np.asarray(node.value, np.float64).reshape(()))
 
 
-def _position_of(graph: Graph, node: Node, number: float) -> int | None:
+def _position_of(graph: ComputationGraph, node: Node, number: float) -> int | None:
     """The position of the operand that is this number everywhere."""
     return next((i for i, port in enumerate(node.inputs) if _constant(graph, port) == number), None)
 
 
-def _maker(graph: Graph, port: Port) -> Node:
+def _maker(graph: ComputationGraph, port: Port) -> Node:
     return graph.nodes[origin(graph, port).node]
 
 
-def _is_logistic(graph: Graph, node: Node) -> bool:
+def _is_logistic(graph: ComputationGraph, node: Node) -> bool:
     """Whether a quotient is 1 / (1 + exp(...))."""
     below = _maker(graph, node.inputs[1])
     if _constant(graph, node.inputs[0]) != 1.0 or below.primitive != "add":
@@ -123,7 +121,7 @@ def _is_logistic(graph: Graph, node: Node) -> bool:
     return one is not None and _maker(graph, below.inputs[1 - one]).primitive == "exp"
 
 
-def _selected(graph: Graph, node: Node) -> Kind | None:
+def _selected(graph: ComputationGraph, node: Node) -> Kind | None:
     """The activation that a select_n is: where(x > 0, x, 0), or the outer one of jax.nn.hard_tanh."""
     if "hard_tanh" in node.scope:
         # where(x > 1, 1, where(x < -1, -1, x))
@@ -140,7 +138,7 @@ def _selected(graph: Graph, node: Node) -> Kind | None:
     return None
 
 
-def _clip_bound(graph: Graph, node: Node) -> float | None:
+def _clip_bound(graph: ComputationGraph, node: Node) -> float | None:
     """The c of min(c, max(-c, x)), max(-c, min(c, x)) or clamp(-c, x, c)."""
     if node.primitive == "clamp":
         low, high = _constant(graph, node.inputs[0]), _constant(graph, node.inputs[2])
@@ -160,7 +158,7 @@ def _clip_bound(graph: Graph, node: Node) -> float | None:
 # ---- its argument, its units and its uses -----------------------------------------------------------------
 
 
-def _operand(graph: Graph, node: Node) -> Port:
+def _operand(graph: ComputationGraph, node: Node) -> Port:
     """Where the argument of an activation was made; one that is written out has several steps."""
     while True:
         varying = [p for p in node.inputs if graph.nodes[p.node].outputs[p.output].shape == node.shape]
@@ -175,7 +173,7 @@ def _operand(graph: Graph, node: Node) -> Port:
         node = below
 
 
-def _units(graph: Graph, node: Node, layers: Mapping[int, Layer]) -> tuple[tuple[int, ...], bool]:
+def _units(graph: ComputationGraph, node: Node, layers: Mapping[int, Layer]) -> tuple[tuple[int, ...], bool]:
     """The axes of units, followed back to the layer that made them; the last axis where none is found."""
     last, order = (len(node.shape) - 1,), list(range(len(node.shape)))
     at = node
@@ -197,7 +195,7 @@ def _units(graph: Graph, node: Node, layers: Mapping[int, Layer]) -> tuple[tuple
     return last, True
 
 
-def _users(graph: Graph) -> dict[int, list[Node]]:
+def _users(graph: ComputationGraph) -> dict[int, list[Node]]:
     """The nodes that use each node's results, looking through copies."""
     found: dict[int, list[Node]] = {}
     for node in graph.nodes:
@@ -207,13 +205,13 @@ def _users(graph: Graph) -> dict[int, list[Node]]:
     return found
 
 
-def _is_part_of_gelu(graph: Graph, node: Node, users: Mapping[int, list[Node]]) -> bool:
+def _is_part_of_gelu(graph: ComputationGraph, node: Node, users: Mapping[int, list[Node]]) -> bool:
     """Whether every use of it is 1 + y, as of the tanh in gelu."""
     uses = users.get(node.index, [])
     return bool(uses) and all(u.primitive == "add" and _position_of(graph, u, 1.0) is not None for u in uses)
 
 
-def _is_gate(graph: Graph, node: Node, users: Mapping[int, list[Node]]) -> bool:
+def _is_gate(graph: ComputationGraph, node: Node, users: Mapping[int, list[Node]]) -> bool:
     """Whether every use multiplies it by a computed value, perhaps after 1 - y or a slice."""
     pending, seen = [node], 0
     while pending and seen < _GATE_USES_AT_MOST:

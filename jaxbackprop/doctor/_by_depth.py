@@ -107,8 +107,7 @@ def _compounds(values: Sequence[float]) -> bool:
     logs = np.log10(values)
     steps = np.abs(np.diff(logs))
     return bool(
-        len(steps) >= threshold("levels")
-        and steps.max() <= threshold("one step") * abs(logs[-1] - logs[0])
+        len(steps) >= threshold("levels") and steps.max() <= threshold("one step") * abs(logs[-1] - logs[0])
     )
 
 

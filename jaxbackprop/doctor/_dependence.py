@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jaxbackprop.graph import Graph, Port
+from jaxbackprop.graph import ComputationGraph, Port
 
 # Primitives that leave the numbers as they are, elsewhere or in another shape or dtype.
 _MOVES = frozenset(
@@ -13,13 +13,13 @@ _MOVES = frozenset(
 )
 
 
-def uncopied(graph: Graph, port: Port) -> Port:
+def uncopied(graph: ComputationGraph, port: Port) -> Port:
     """Where a value was made, before the copy node that hands it on."""
     node = graph.nodes[port.node]
     return node.inputs[0] if node.kind == "copy" else port
 
 
-def origin(graph: Graph, port: Port) -> Port:
+def origin(graph: ComputationGraph, port: Port) -> Port:
     """Where a value was made, before it was copied, moved or reshaped."""
     while True:
         node = graph.nodes[port.node]
@@ -29,7 +29,7 @@ def origin(graph: Graph, port: Port) -> Port:
             return port
 
 
-def dependencies(graph: Graph, inputs: Sequence[int] | None = None) -> list[int]:
+def dependencies(graph: ComputationGraph, inputs: Sequence[int] | None = None) -> list[int]:
     """For each node the set of arguments that it depends on: bit i of a number stands for argument i.
 
     Args:
@@ -46,7 +46,7 @@ def dependencies(graph: Graph, inputs: Sequence[int] | None = None) -> list[int]
     return found
 
 
-def needed(graph: Graph) -> set[int]:
+def needed(graph: ComputationGraph) -> set[int]:
     """The nodes that the results depend on."""
     found = {port.node for port in graph.outputs}
     for node in reversed(graph.nodes):

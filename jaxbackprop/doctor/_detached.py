@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import jax.numpy as jnp
 
-from jaxbackprop.graph import Graph, Node, Port
+from jaxbackprop.graph import ComputationGraph, Node, Port
 
 from ._dependence import dependencies, needed
 from ._findings import Finding, names_of
@@ -38,9 +38,7 @@ def detached(whole: MeasuredGraph, parameters: Sequence[int], sure: bool) -> lis
     depends_on = dependencies(graph)
     bits = {node.index: 1 << k for k, node in enumerate(graph.inputs)}
     lost = sum(bits[node.index] for node in cut_off)
-    cuts = (
-        node for node in graph.nodes if node.index in used and _cuts(graph, node, depends_on, lost, sure)
-    )
+    cuts = (node for node in graph.nodes if node.index in used and _cuts(graph, node, depends_on, lost, sure))
     node = next(cuts, None)
     if node is None:
         return []
@@ -56,8 +54,8 @@ def detached(whole: MeasuredGraph, parameters: Sequence[int], sure: bool) -> lis
     return [Finding("detached", node, node.name, node.source, count, unit, message, _REMEDY, nodes, nodes)]
 
 
-def _cuts(graph: Graph, node: Node, depends_on: Sequence[int], lost: int, sure: bool) -> bool:
-    """Whether an operand has a gradient to pass to the parameters that were cut off, and the node has none."""
+def _cuts(graph: ComputationGraph, node: Node, depends_on: Sequence[int], lost: int, sure: bool) -> bool:
+    """Whether a gradient would flow on from an operand to lost parameters, and stops at the node."""
     if node.kind != "operation" or any(node.active):
         return False
     if not any(graph.nodes[p.node].active[p.output] and depends_on[p.node] & lost for p in node.inputs):

@@ -7,7 +7,7 @@ import functools
 import inspect
 from collections.abc import Sequence
 
-from jaxbackprop.graph import Graph, Node
+from jaxbackprop.graph import ComputationGraph, Node
 from jaxbackprop.graph.tracing import PrimitiveOperation
 from jaxbackprop.ops.catalogue import CATALOGUE
 
@@ -31,7 +31,7 @@ class Layer:
     sure: bool = True
 
 
-def layers_of(graph: Graph, depends_on: Sequence[int], parameters: int) -> dict[int, Layer]:
+def layers_of(graph: ComputationGraph, depends_on: Sequence[int], parameters: int) -> dict[int, Layer]:
     """The layers, by the node's index.
 
     Args:
@@ -44,8 +44,8 @@ def layers_of(graph: Graph, depends_on: Sequence[int], parameters: int) -> dict[
         layer = None
         if node.primitive in ("dot_general", "conv_general_dilated"):
             layer = _product(graph, node, depends_on, parameters)
-        elif node.primitive == "custom_vjp_call" and node.label in _operators():
-            layer = Layer(node, _operators()[node.label], 0)
+        elif node.operator in _operators():
+            layer = Layer(node, _operators()[node.operator], 0)
         if layer is not None:
             found[node.index] = layer
     # An operand that holds weights in one product holds them in all.
@@ -67,7 +67,7 @@ def _operators() -> dict[str, int]:
     }
 
 
-def _product(graph: Graph, node: Node, depends_on: Sequence[int], parameters: int) -> Layer | None:
+def _product(graph: ComputationGraph, node: Node, depends_on: Sequence[int], parameters: int) -> Layer | None:
     """The layer that a product is, if one operand depends on parameters alone."""
     ports = node.inputs[:2]
     able = [not depends_on[port.node] & ~parameters for port in ports]

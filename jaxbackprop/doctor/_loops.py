@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import numpy as np
 
-from jaxbackprop.graph import Graph, Node, Port
+from jaxbackprop.graph import ComputationGraph, Node, Port
 from jaxbackprop.graph.tracing import ScanOperation
 
 from ._dependence import origin
@@ -48,9 +48,7 @@ def loop_recurrences(body: MeasuredGraph) -> list[Recurrence]:
             fed = is_fed(added[:-1], total[:-1])
             norms = tuple(total.tolist())
             found.append(
-                Recurrence(
-                    node, path(node, inside), name, grown, norms, fed, gated, layered, body.inside[0]
-                )
+                Recurrence(node, path(node, inside), name, grown, norms, fed, gated, layered, body.inside[0])
             )
     return found
 
@@ -64,7 +62,7 @@ def _is_layered(body: MeasuredGraph, scan: ScanOperation) -> bool:
     )
 
 
-def _is_store(graph: Graph, scan: ScanOperation, carry: int) -> bool:
+def _is_store(graph: ComputationGraph, scan: ScanOperation, carry: int) -> bool:
     """Whether each step only writes its part into what is carried, so that no step reads another's."""
     port = graph.outputs[carry]
     while True:
@@ -83,7 +81,9 @@ def _is_gated(body: MeasuredGraph, scan: ScanOperation) -> bool:
     return any(_multiplies(graph, node, carried, sigmoids) for node in graph.nodes)
 
 
-def _multiplies(graph: Graph, node: Node, carried: Collection[int], sigmoids: Collection[int]) -> bool:
+def _multiplies(
+    graph: ComputationGraph, node: Node, carried: Collection[int], sigmoids: Collection[int]
+) -> bool:
     """Whether a node is a product of something carried and a sigmoid."""
     if node.primitive != "mul" and node.operator != "multiply":
         return False
@@ -94,7 +94,7 @@ def _multiplies(graph: Graph, node: Node, carried: Collection[int], sigmoids: Co
     )
 
 
-def _is_made_of(graph: Graph, port: Port, sigmoids: Collection[int]) -> bool:
+def _is_made_of(graph: ComputationGraph, port: Port, sigmoids: Collection[int]) -> bool:
     """Whether a value is a sigmoid's, perhaps 1 minus it, or a part of it."""
     pending, seen = [port], 0
     while pending and seen < _FOLLOWED_AT_MOST:

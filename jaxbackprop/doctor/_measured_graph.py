@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import jax
 import numpy as np
 
-from jaxbackprop.graph import Graph, Node, Port
+from jaxbackprop.graph import ComputationGraph, Node, Port
 
 from ._dependence import origin, uncopied
 from ._figures import BackwardFigures, ForwardFigures, port_key
@@ -39,7 +39,7 @@ class MeasuredGraph:
     levels: Mapping[int, int]
 
     @property
-    def graph(self) -> Graph:
+    def graph(self) -> ComputationGraph:
         """The graph."""
         return self.plan.graph
 

@@ -60,9 +60,7 @@ def measured_backward(
     programs = {i: _MeasuredProgram(program) for i, program in plan.inner.items()}
     of_inputs = pull_back(plan.graph, values, kept, dys, gradients, programs)
     figures = BackwardFigures(
-        gradient={
-            port_key(port): size(plan, (gradients[port],)) for port in plan.ports if port in gradients
-        },
+        gradient={port_key(port): size(plan, (gradients[port],)) for port in plan.ports if port in gradients},
         inner={i: p.backward_figures for i, p in programs.items() if p.backward_figures is not None},
         carries={},
     )
@@ -70,7 +68,7 @@ def measured_backward(
 
 
 class _MeasuredProgram:
-    """Replaces the operation of a node with a program inside; holds the figures of the pass that called it."""
+    """Replaces the operation of a node with a program inside; holds the figures of the last pass."""
 
     def __init__(self, program: InnerProgram) -> None:
         self._program = program
@@ -90,7 +88,8 @@ class _MeasuredProgram:
     ) -> list[Any]:
         plan, scan = self._program.plan, self._program.scan
         if scan is None:
-            of_inputs, _, self.backward_figures = measured_backward(plan, *kept, dys)
+            values, beside = kept
+            of_inputs, _, self.backward_figures = measured_backward(plan, values, beside, dys)
             return [of_inputs.get(i) for i in range(len(operands))]
         downstream, self.backward_figures = _loop_backward(self._program, scan, operands, kept, dys)
         return downstream

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import jax
 import jax.numpy as jnp
 
-from jaxbackprop.graph import Graph, Node, Port
+from jaxbackprop.graph import ComputationGraph, Node, Port
 from jaxbackprop.graph.tracing import (
     CustomJvpOperation,
     CustomVjpOperation,
@@ -58,7 +58,7 @@ class MeasurementPlan:
             and ports are a selection, measured by their norms.
     """
 
-    graph: Graph
+    graph: ComputationGraph
     layers: Mapping[int, Layer]
     activations: Mapping[int, Activation]
     values: frozenset[int]
@@ -68,7 +68,7 @@ class MeasurementPlan:
 
 
 def plan_measurements(
-    graph: Graph, parameters: int, inputs: Sequence[int] | None = None, exhaustive: bool = False
+    graph: ComputationGraph, parameters: int, inputs: Sequence[int] | None = None, exhaustive: bool = False
 ) -> MeasurementPlan:
     """What to measure in a graph.
 
@@ -108,12 +108,12 @@ def plan_measurements(
     return MeasurementPlan(graph, layers, activations, frozenset(values), frozenset(ports), inner)
 
 
-def _all_values(graph: Graph) -> frozenset[int]:
+def _all_values(graph: ComputationGraph) -> frozenset[int]:
     nodes = (node for node in graph.nodes if node.kind != "copy")
     return frozenset(node.index for node in nodes if any(map(_is_floating, node.outputs)))
 
 
-def _all_ports(graph: Graph) -> frozenset[Port]:
+def _all_ports(graph: ComputationGraph) -> frozenset[Port]:
     return frozenset(
         Port(node.index, k) for node in graph.nodes for k, active in enumerate(node.active) if active
     )

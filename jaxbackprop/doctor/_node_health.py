@@ -135,9 +135,7 @@ def _role(of: MeasuredGraph, node: Node) -> Role | None:
     return "function" if node.primitive == "custom_vjp_call" else None
 
 
-def _node_health(
-    of: MeasuredGraph, node: Node, role: Role, update_ratios: Mapping[int, float]
-) -> NodeHealth:
+def _node_health(of: MeasuredGraph, node: Node, role: Role, update_ratios: Mapping[int, float]) -> NodeHealth:
     activation = of.plan.activations.get(node.index)
     saturated = of.forward.saturated.get(node.index)
     dead, units = _dead(of, node)

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxbackprop.graph import Graph, Node, Port
+from jaxbackprop.graph import ComputationGraph, Node, Port
 from jaxbackprop.graph.passes import taken, walk
 from jaxbackprop.graph.tracing import ScanOperation
 
@@ -64,7 +64,9 @@ class _Culprit:
     backward: bool
 
 
-def nonfinite(graph: Graph, inputs: Sequence[jax.Array], dys: Sequence[jax.Array | None]) -> list[Finding]:
+def nonfinite(
+    graph: ComputationGraph, inputs: Sequence[jax.Array], dys: Sequence[jax.Array | None]
+) -> list[Finding]:
     """The node that made the first nan or infinity.
 
     Args:
@@ -203,7 +205,9 @@ def _step_number(of: MeasuredGraph, step: _Step | None) -> int | None:
 # ---- the finding ------------------------------------------------------------------------------------------
 
 
-def _finding(graph: Graph, inputs: Sequence[jax.Array], culprit: _Culprit, whole: MeasuredGraph) -> Finding:
+def _finding(
+    graph: ComputationGraph, inputs: Sequence[jax.Array], culprit: _Culprit, whole: MeasuredGraph
+) -> Finding:
     node = culprit.node
     figure, said = 1.0, ""
     if not culprit.inside:
@@ -233,7 +237,7 @@ def _first_nan(whole: MeasuredGraph) -> Node | None:
 
 
 def _value_and_operands(
-    graph: Graph, inputs: Sequence[jax.Array], node: Node
+    graph: ComputationGraph, inputs: Sequence[jax.Array], node: Node
 ) -> tuple[np.ndarray, list[np.ndarray]]:
     """A node's first result and its floating-point operands."""
 

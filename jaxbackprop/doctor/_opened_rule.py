@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from jaxbackprop.graph import Graph
+from jaxbackprop.graph import ComputationGraph
 from jaxbackprop.graph.passes import results_of
 from jaxbackprop.graph.rules import RULES
 from jaxbackprop.graph.tracing import (
@@ -18,7 +18,7 @@ from jaxbackprop.graph.tracing import (
 )
 
 
-def opened_rule(operation: CustomVjpOperation | CustomJvpOperation, name: str) -> Graph | None:
+def opened_rule(operation: CustomVjpOperation | CustomJvpOperation, name: str) -> ComputationGraph | None:
     """The forward program of a function with its own rule, as a graph that gradients flow through.
 
     The rule gives gradients only at the program's ends. In the opened graph they come from the rules of the
@@ -38,11 +38,11 @@ def opened_rule(operation: CustomVjpOperation | CustomJvpOperation, name: str) -
         return results_of(operation.plain, operands)
 
     shapes = [node.outputs[0] for node in operation.plain.inputs]
-    graph = build(Graph, jax.make_jaxpr(run)(*shapes), operation.flows, name=name)
+    graph = build(ComputationGraph, jax.make_jaxpr(run)(*shapes), operation.flows, name=name)
     return graph if _has_every_rule(graph) else None
 
 
-def _has_loop(graph: Graph) -> bool:
+def _has_loop(graph: ComputationGraph) -> bool:
     """Whether there is a loop in a graph, or in a function with its own rule in it."""
     return any(
         isinstance(node.operation, ScanOperation) or _has_loop(node.operation.plain)
@@ -51,7 +51,7 @@ def _has_loop(graph: Graph) -> bool:
     )
 
 
-def _has_every_rule(graph: Graph) -> bool:
+def _has_every_rule(graph: ComputationGraph) -> bool:
     """Whether every operation that a gradient passes has a rule."""
     return all(
         (not isinstance(node.operation, PrimitiveOperation) or node.operation.name in RULES)

@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 
 from jaxbackprop._jaxpr import is_array_leaf
-from jaxbackprop.graph import Graph
+from jaxbackprop.graph import ComputationGraph
 
 
-def parameter_inputs(graph: Graph, argnums: Sequence[int] | None) -> list[int]:
+def parameter_inputs(graph: ComputationGraph, argnums: Sequence[int] | None) -> list[int]:
     """The nodes of the inputs that are parameters, ascending.
 
     Args:
@@ -38,7 +38,7 @@ def is_container(argument: Any) -> bool:
     return not jax.tree_util.all_leaves([argument])
 
 
-def input_values(graph: Graph) -> list[jax.Array]:
+def input_values(graph: ComputationGraph) -> list[jax.Array]:
     """The values that a graph was traced with, one an input."""
     return [
         leaf if isinstance(leaf, jax.Array) else jnp.asarray(leaf, node.dtype)

@@ -22,7 +22,6 @@ _BLUE, _RED, _GREY, _ORANGE = "#3b6ea8", "#c0504d", "#9a9a9a", "#d98a2b"
 _BARS_AT_MOST = 24
 _LABELS_AT_MOST = 24
 _LEAST_SHOWN = 0.005
-_TITLE_SIZE = 10.5
 
 
 def draw(
@@ -99,7 +98,7 @@ def _depth(axes: Axes, layers: Sequence[NodeHealth], red: set[int]) -> None:
         axes.plot(found, [heights[i] for i in found], marker, color=_RED, markersize=7, zorder=6)
     axes.set_yscale("log")
     axes.set_ylabel("norm over the batch")
-    axes.set_title("by depth: from the input (left) to the loss (red: a finding; cross: 0, nan or none)", loc="left", fontsize=_TITLE_SIZE)
+    _set_title(axes, "by depth: from the input (left) to the loss (red: a finding; cross: 0, nan or none)")
     axes.grid(axis="y", color="#e3e3e3", linewidth=0.8)
     axes.legend(frameon=False, ncols=2, fontsize=8.5)
     every = max(1, math.ceil(len(layers) / _LABELS_AT_MOST))
@@ -124,7 +123,7 @@ def _time(axes: Axes, sequences: Sequence[Recurrence], looped: Sequence[NodeHeal
     axes.set_yscale("log")
     axes.set_xlabel("step (the gradient goes from right to left)", fontsize=9)
     axes.set_ylabel("norm over the batch")
-    axes.set_title("by time step: the gradient of the carried state, and values in the loop (broken lines)", loc="left", fontsize=_TITLE_SIZE)
+    _set_title(axes, "by time step: the gradient of the carried state, and values in the loop (broken lines)")
     axes.grid(color="#e3e3e3", linewidth=0.8)
     axes.legend(frameon=False, fontsize=8)
 
@@ -150,8 +149,12 @@ def _bars(axes: Axes, shown: Sequence[NodeHealth], count: int, red: set[int]) ->
     axes.axvline(100 * threshold("dead share"), color=_BLUE, linewidth=0.8, linestyle=":")
     said = f"{len(shown)} of {count} layers have any, " if 0 < len(shown) < count else ""
     said = f"the {len(shown)} worst of {count}, " if len(shown) == _BARS_AT_MOST < count else said
-    axes.set_title(f"idle units: {said}red where a finding; dotted: the bounds (saturated, dead)", loc="left", fontsize=_TITLE_SIZE)
+    _set_title(axes, f"idle units: {said}red where a finding; dotted: the bounds (saturated, dead)")
     axes.grid(axis="x", color="#e3e3e3", linewidth=0.8)
+
+
+def _set_title(axes: Axes, text: str) -> None:
+    axes.set_title(text, loc="left", fontsize=10.5)
 
 
 def _idle(health: NodeHealth) -> float:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from jaxbackprop.graph import Graph
+from jaxbackprop.graph import ComputationGraph
 
 
-def upstream(graph: Graph) -> list[jax.Array | None]:
+def upstream(graph: ComputationGraph) -> list[jax.Array | None]:
     """One gradient a result: 1 for a loss, which is the first result and one number; else 1 for every float.
 
     Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from .._graph import Graph
+from .._graph import ComputationGraph
 from ..passes import Backward, Run
 from ._drawing import Box, Line, drawing
 
@@ -19,7 +19,7 @@ _STYLES = {
 }
 
 
-def to_dot(graph: Graph, run: Run | Backward | None = None) -> str:
+def to_dot(graph: ComputationGraph, run: Run | Backward | None = None) -> str:
     """A graph in Graphviz's language, with the labels of `to_svg`.
 
     Args:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from .._graph import Graph, Node, Port
+from .._graph import ComputationGraph, Node, Port
 from ..passes import Backward, Run
 from ._edge_values import Passes
 from ._folding import Group, fold
@@ -84,7 +84,7 @@ class Drawing:
     gradients: bool
 
 
-def drawing(graph: Graph, run: Run | Backward | None = None) -> Drawing:
+def drawing(graph: ComputationGraph, run: Run | Backward | None = None) -> Drawing:
     """The boxes and lines of a graph.
 
     Args:
@@ -132,7 +132,7 @@ def drawing(graph: Graph, run: Run | Backward | None = None) -> Drawing:
     )
 
 
-def _box(graph: Graph, group: Group) -> Box:
+def _box(graph: ComputationGraph, group: Group) -> Box:
     nodes = [graph.nodes[index] for index in group.nodes]
     if len(nodes) > 1:
         count = f"{len(nodes):,} {'inputs' if all(n.kind == 'input' for n in nodes) else 'nodes'}"
@@ -179,7 +179,7 @@ class _Strand:
     active: bool
 
 
-def _along(graph: Graph, passes: Passes) -> list[_Strand]:
+def _along(graph: ComputationGraph, passes: Passes) -> list[_Strand]:
     """The value along each edge."""
     found = []
     for edge in graph.edges:
@@ -193,7 +193,7 @@ def _along(graph: Graph, passes: Passes) -> list[_Strand]:
     return found
 
 
-def _to_outputs(graph: Graph, names: Sequence[str], passes: Passes) -> list[_Strand]:
+def _to_outputs(graph: ComputationGraph, names: Sequence[str], passes: Passes) -> list[_Strand]:
     """The value that each result takes."""
     found = []
     for position, (port, name) in enumerate(zip(graph.outputs, names, strict=True)):
@@ -204,7 +204,9 @@ def _to_outputs(graph: Graph, names: Sequence[str], passes: Passes) -> list[_Str
     return found
 
 
-def _strand(graph: Graph, port: Port, ends: str, value: Any, gradient: Any, active: bool) -> _Strand:
+def _strand(
+    graph: ComputationGraph, port: Port, ends: str, value: Any, gradient: Any, active: bool
+) -> _Strand:
     made = graph.nodes[port.node].outputs[port.output]
     shape = tuple(made.shape)
     return _Strand(
@@ -244,7 +246,7 @@ def _bundle(source: int, target: int, strands: Sequence[_Strand]) -> Line:
     return Line(source, target, f"{count:,} values", "", "", tuple(said), active)
 
 
-def _notes(graph: Graph, groups: Sequence[Group]) -> list[str]:
+def _notes(graph: ComputationGraph, groups: Sequence[Group]) -> list[str]:
     notes = []
     left_out = sum(len(group.nodes) for group in groups if len(group.nodes) > 1 and group.name is None)
     if left_out:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from .._graph import Edge, Graph
+from .._graph import ComputationGraph, Edge
 from ..passes import Backward, Run
 
 
@@ -22,7 +22,7 @@ class Passes:
     back: Backward | None = None
 
     @classmethod
-    def of(cls, graph: Graph, run: Run | Backward | None) -> Passes:
+    def of(cls, graph: ComputationGraph, run: Run | Backward | None) -> Passes:
         """The passes that a run consists of.
 
         Args:

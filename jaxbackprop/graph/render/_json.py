@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .._graph import Edge, Graph, Node
+from .._graph import ComputationGraph, Edge, Node
 from ..passes import Backward, Run
 from ._edge_values import Passes
 from ._node_text import output_names
@@ -18,7 +18,7 @@ from ._value_text import concrete
 _ENTRIES_AT_MOST = 1000
 
 
-def to_json(graph: Graph, run: Run | Backward | None = None) -> str:
+def to_json(graph: ComputationGraph, run: Run | Backward | None = None) -> str:
     """A graph and its numbers as strict JSON.
 
     The document is an object with
@@ -52,7 +52,7 @@ def to_json(graph: Graph, run: Run | Backward | None = None) -> str:
     return json.dumps(_graph(graph, Passes.of(graph, run)), allow_nan=False, ensure_ascii=True) + "\n"
 
 
-def _graph(graph: Graph, passes: Passes) -> dict[str, Any]:
+def _graph(graph: ComputationGraph, passes: Passes) -> dict[str, Any]:
     return {
         "name": graph.name,
         "nodes": [_node(node) for node in graph.nodes],
@@ -100,7 +100,7 @@ def _edge(edge: Edge, passes: Passes) -> dict[str, Any]:
     }
 
 
-def _output(graph: Graph, position: int, name: str, passes: Passes) -> dict[str, Any]:
+def _output(graph: ComputationGraph, position: int, name: str, passes: Passes) -> dict[str, Any]:
     port, made = graph.outputs[position], graph.results[position]
     return {
         "name": name,

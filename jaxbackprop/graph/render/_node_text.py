@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from .._graph import Graph, Node
+from .._graph import ComputationGraph, Node
 from ._text import listed
 from ._value_text import numbers_text, shape_text
 
@@ -65,7 +65,7 @@ def details(node: Node) -> tuple[str, ...]:
     return tuple(said)
 
 
-def output_names(graph: Graph) -> list[str]:
+def output_names(graph: ComputationGraph) -> list[str]:
     """A name for each result: "output", or with its path, "output['loss']"."""
     count = len(graph.outputs)
     paths = _output_paths(graph.structure, count)

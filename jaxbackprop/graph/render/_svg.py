@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Iterable, Sequence
 
-from .._graph import Graph
+from .._graph import ComputationGraph
 from ..passes import Backward, Run
 from ._drawing import Box, Drawing, Line, drawing
 from ._layout import Layout, Point, Room, Size, layout
@@ -20,7 +20,7 @@ _ROUND_UP_TO, _ROUND_LINES, _PORT_ROW = 36.0, 3, 12.0
 _NAME_LENGTH = 80
 
 
-def to_svg(graph: Graph, run: Run | Backward | None = None) -> str:
+def to_svg(graph: ComputationGraph, run: Run | Backward | None = None) -> str:
     """A picture of a graph, from left to right in topological order.
 
     Each operation is a circle or a rounded box with its symbol or name; its gate, which says what it does to

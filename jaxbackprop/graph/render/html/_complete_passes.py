@@ -10,14 +10,14 @@ import jax.numpy as jnp
 from jaxbackprop._jaxpr import is_array_leaf
 
 from ..._errors import UnsupportedPrimitive
-from ..._graph import Graph
+from ..._graph import ComputationGraph
 from ...passes import Backward, Run, forward
 from .._edge_values import Passes
 from .._text import error_text
 
 
 def complete_passes(
-    graph: Graph, run: Run | Backward | None, dys: Sequence[jax.Array | None] | None = None
+    graph: ComputationGraph, run: Run | Backward | None, dys: Sequence[jax.Array | None] | None = None
 ) -> tuple[Passes, str]:
     """Both passes as far as they can be run, and a remark on them.
 
@@ -48,7 +48,9 @@ def complete_passes(
     return _with_backward(graph, passes.run, dys)
 
 
-def _with_backward(graph: Graph, run: Run, dys: Sequence[jax.Array | None] | None) -> tuple[Passes, str]:
+def _with_backward(
+    graph: ComputationGraph, run: Run, dys: Sequence[jax.Array | None] | None
+) -> tuple[Passes, str]:
     if not any(graph.active):
         remark = "No result depends on a floating-point argument by a gradient: nothing flows back."
         return Passes(run), remark

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..._graph import Graph, Node
+from ..._graph import ComputationGraph, Node
 from .._text import shortened
 from ._health import HealthFinding, HealthReport
 from ._labels import code, html_text, where
@@ -19,7 +19,7 @@ _TEXT_LENGTH, _NAME_LENGTH = 600, 80
 _LISTED, _ALSO_AT_MOST = 3, 6
 
 
-def fitting(graph: Graph, health: HealthReport | None) -> HealthReport | None:
+def fitting(graph: ComputationGraph, health: HealthReport | None) -> HealthReport | None:
     """The report, if it is of this graph or of another trace of the same function at the same shapes.
 
     Raises:
@@ -91,7 +91,7 @@ def first_step(report: HealthReport | None, steps: Sequence[Step]) -> int:
     return _step(worst, marked[0], _step_numbers(steps)) if marked else 0
 
 
-def finding_list(report: HealthReport | None, graph: Graph, steps: Sequence[Step]) -> str:
+def finding_list(report: HealthReport | None, graph: ComputationGraph, steps: Sequence[Step]) -> str:
     """The findings as HTML, most serious first, each with links to the steps of its nodes."""
     if report is None:
         return ""
@@ -140,7 +140,9 @@ def _step(finding: HealthFinding, index: int, numbers: _StepNumbers) -> int:
     return numbers.get((backward, index)) or numbers[False, index]
 
 
-def _item(n: int, finding: HealthFinding, marked: Sequence[int], graph: Graph, numbers: _StepNumbers) -> str:
+def _item(
+    n: int, finding: HealthFinding, marked: Sequence[int], graph: ComputationGraph, numbers: _StepNumbers
+) -> str:
     look = _look(finding)
     place = where(finding.source)
     at = f' <span class="where">{html_text(place)}</span>' if place else ""

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..._graph import Graph, Node, Port
+from ..._graph import ComputationGraph, Node, Port
 from .._layout import Room, layout
 from .._node_text import symbol
 from .._style import LABEL, NUMBERS, SMALL
@@ -68,7 +68,7 @@ class _Box:
 class FoldLayout:
     """The boxes and lines of every level: the graph's outermost, and the inside of each scope."""
 
-    def __init__(self, graph: Graph, texts: dict[str, dict[Port, str]], labels: Labels) -> None:
+    def __init__(self, graph: ComputationGraph, texts: dict[str, dict[Port, str]], labels: Labels) -> None:
         """Assigns nodes and scopes to levels.
 
         Args:

@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 import jax
 
-from ..._graph import Graph, Node, Source
+from ..._graph import ComputationGraph, Node, Source
 
 
 class HealthFinding(Protocol):
@@ -49,7 +49,7 @@ class HealthReport(Protocol):
     """
 
     @property
-    def graph(self) -> Graph: ...
+    def graph(self) -> ComputationGraph: ...
     @property
     def findings(self) -> Sequence[HealthFinding]: ...
     def upstream(self) -> Sequence[jax.Array | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from functools import cached_property
 
-from ..._graph import Graph, Node, Port, Source
+from ..._graph import ComputationGraph, Node, Port, Source
 from .._node_text import output_names, symbol
 from .._text import shortened, xml_text
 
@@ -42,7 +42,7 @@ class Labels:
         results: a name for each of its results.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: ComputationGraph) -> None:
         self.graph = graph
         self.results = output_names(graph)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 
-from ..._graph import Graph, Node, Port
+from ..._graph import ComputationGraph, Node, Port
 from ...passes import Backward
 from .._edge_values import Passes
 from .._node_text import symbol
@@ -35,7 +35,11 @@ class Step:
 
 
 def narrated_steps(
-    graph: Graph, passes: Passes, values: ValueTable, labels: Labels, verdicts: Mapping[int, Verdict]
+    graph: ComputationGraph,
+    passes: Passes,
+    values: ValueTable,
+    labels: Labels,
+    verdicts: Mapping[int, Verdict],
 ) -> list[Step]:
     """All steps: the forward pass in topological order, then the backward pass in the reverse."""
     paragraphs = _Paragraphs(graph, values, labels, verdicts)
@@ -55,7 +59,7 @@ class _Paragraphs:
     """Writes the paragraph of each step."""
 
     def __init__(
-        self, graph: Graph, values: ValueTable, labels: Labels, verdicts: Mapping[int, Verdict]
+        self, graph: ComputationGraph, values: ValueTable, labels: Labels, verdicts: Mapping[int, Verdict]
     ) -> None:
         self._graph, self._values, self._labels, self._verdicts = graph, values, labels, verdicts
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..._graph import Graph
+from ..._graph import ComputationGraph
 from ._labels import html_text
 from ._page import page
 
@@ -10,7 +10,7 @@ _NODES_AT_MOST, _LENGTH_AT_MOST = 300, 1_000_000
 _HEIGHT = 760
 
 
-def in_notebook(graph: Graph) -> str | None:
+def in_notebook(graph: ComputationGraph) -> str | None:
     """The page in a frame that may run scripts and has no other permission.
 
     Returns:

@@ -13,7 +13,7 @@ from typing import Any
 
 from jaxbackprop._version import __version__
 
-from ..._graph import Graph, Node, Port
+from ..._graph import ComputationGraph, Node, Port
 from ...passes import Backward, Run
 from .._edge_values import Passes
 from .._node_text import symbol
@@ -36,7 +36,7 @@ _LONG = 400
 
 
 def page(
-    graph: Graph,
+    graph: ComputationGraph,
     run: Run | Backward | None = None,
     *,
     check: bool = True,
@@ -150,14 +150,14 @@ def _first_wrong(steps: Sequence[Step], wrong: Mapping[int, Verdict]) -> int:
 # ---- text -------------------------------------------------------------------------------------------------
 
 
-def _lede(graph: Graph, passes: Passes) -> str:
+def _lede(graph: ComputationGraph, passes: Passes) -> str:
     count = f"{len(graph.nodes):,} node{'s' * (len(graph.nodes) != 1)}"
     backward = "" if passes.back is None else ", then its gradients in the reverse order"
     known = "" if passes.run is None else " What is not computed yet stays blank."
     return f"{count}, computed one after another in topological order{backward}.{known}"
 
 
-def _alerts(graph: Graph, wrong: Mapping[int, Verdict], first: int, remark: str) -> str:
+def _alerts(graph: ComputationGraph, wrong: Mapping[int, Verdict], first: int, remark: str) -> str:
     said = []
     opens = f' The page opens at <a href="#step-{first}">step {first}</a>, where the backward pass meets it.'
     for index in sorted(wrong, reverse=True) if first else wrong:

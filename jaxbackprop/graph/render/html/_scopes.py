@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 
-from ..._graph import Graph, Node, Port
+from ..._graph import ComputationGraph, Node, Port
 from .._folding import Group, argument_of, fold_scopes
 
 _ITEMS_AT_MOST = 80
@@ -33,7 +33,7 @@ class Scope:
                 yield item
 
 
-def scopes(graph: Graph) -> Scope:
+def scopes(graph: ComputationGraph) -> Scope:
     """The tree of a graph's scopes; no level has more than 80 boxes.
 
     The scopes of one level, each taken as one box, form no cycle.
@@ -41,7 +41,7 @@ def scopes(graph: Graph) -> Scope:
     return _limited(Scope(graph.name, _items(graph, range(len(graph.nodes)), 0)), graph)
 
 
-def _items(graph: Graph, inside: Sequence[int], depth: int) -> tuple[int | Scope, ...]:
+def _items(graph: ComputationGraph, inside: Sequence[int], depth: int) -> tuple[int | Scope, ...]:
     """The boxes of nodes whose first `depth` scopes are the same."""
     if all(len(graph.nodes[index].scope) <= depth for index in inside):
         return tuple(inside)
@@ -55,7 +55,7 @@ def _items(graph: Graph, inside: Sequence[int], depth: int) -> tuple[int | Scope
     return tuple(items)
 
 
-def _groups(graph: Graph, inside: Sequence[int], depth: int) -> list[Group]:
+def _groups(graph: ComputationGraph, inside: Sequence[int], depth: int) -> list[Group]:
     """The nodes grouped by their next scope; a group holds positions in `inside`."""
     place = {index: i for i, index in enumerate(inside)}
     nodes: list[Node] = []
@@ -76,7 +76,7 @@ def _merged(scope: Scope) -> Scope:
     return scope
 
 
-def _limited(scope: Scope, graph: Graph) -> Scope:
+def _limited(scope: Scope, graph: ComputationGraph) -> Scope:
     """The scope with at most 80 boxes at each level."""
     items = [_limited(item, graph) if isinstance(item, Scope) else item for item in scope.items]
     if len(items) > _ITEMS_AT_MOST:
@@ -84,7 +84,7 @@ def _limited(scope: Scope, graph: Graph) -> Scope:
     return Scope(scope.name, tuple(_in_parts(items)))
 
 
-def _by_argument(items: Sequence[int | Scope], graph: Graph) -> list[int | Scope]:
+def _by_argument(items: Sequence[int | Scope], graph: ComputationGraph) -> list[int | Scope]:
     """The leaves of each argument as one box, before the others, since they depend on nothing."""
     leaves: dict[str, list[int | Scope]] = {}
     rest: list[int | Scope] = []

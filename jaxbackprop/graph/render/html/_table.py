@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..._graph import Graph, Node, Port
+from ..._graph import ComputationGraph, Node, Port
 from .._node_text import symbol
 from .._text import shortened
 from .._value_text import shape_text
@@ -14,7 +14,7 @@ _FORMULA_LENGTH, _FROM_AT_MOST = 200, 8
 _OPEN_UP_TO = 300
 
 
-def table(graph: Graph, values: ValueTable, labels: Labels) -> str:
+def table(graph: ComputationGraph, values: ValueTable, labels: Labels) -> str:
     """One row a node; an unknown value or gradient is blank. A long table is closed at first."""
     rows = "".join(_row(node, values, labels) for node in graph.nodes)
     heads = "".join(f'<th scope="col">{name}</th>' for name in _COLUMNS)

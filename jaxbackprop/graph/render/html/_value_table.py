@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..._graph import Graph, Node, Port
+from ..._graph import ComputationGraph, Node, Port
 from ...passes import Backward
 from .._edge_values import Passes
 from .._value_text import numbers_text
@@ -20,7 +20,7 @@ class ValueTable:
         texts: under "value" and "gradient", each port's numbers as short text.
     """
 
-    def __init__(self, graph: Graph, passes: Passes) -> None:
+    def __init__(self, graph: ComputationGraph, passes: Passes) -> None:
         """Collects the values.
 
         Args:

@@ -8,7 +8,7 @@ from typing import Any
 
 from jaxbackprop.check import Report, check_pair
 
-from ..._graph import Graph, Node
+from ..._graph import ComputationGraph, Node
 from ...passes import Run, results_of
 from ...tracing import CustomVjpOperation, ScanOperation
 
@@ -33,7 +33,7 @@ class Verdict:
 _Judged = dict[Hashable, "Verdict | None"]
 
 
-def verdicts(graph: Graph, run: Run) -> dict[int, Verdict]:
+def verdicts(graph: ComputationGraph, run: Run) -> dict[int, Verdict]:
     """The nodes whose hand-written rules the harness finds wrong, by index.
 
     Each rule is checked at the values that its node had in the run; a rule that is called several times with
@@ -43,7 +43,7 @@ def verdicts(graph: Graph, run: Run) -> dict[int, Verdict]:
     return _verdicts(graph, run, {})
 
 
-def _verdicts(graph: Graph, run: Run, judged: _Judged) -> dict[int, Verdict]:
+def _verdicts(graph: ComputationGraph, run: Run, judged: _Judged) -> dict[int, Verdict]:
     found = {}
     for node in graph.nodes:
         verdict = _verdict(node, run, judged)

@@ -6,14 +6,14 @@ import os
 
 from jaxbackprop._output import refuse_unwritable, write_text
 
-from ..._graph import Graph
+from ..._graph import ComputationGraph
 from ...passes import Backward, Run
 from ._health import HealthReport
 from ._page import page
 
 
 def to_html(
-    graph: Graph,
+    graph: ComputationGraph,
     path: str | os.PathLike[str] | None = None,
     run: Run | Backward | None = None,
     *,
