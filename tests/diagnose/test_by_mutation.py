@@ -10,7 +10,7 @@ from jax import lax
 
 from jaxbackprop._float64 import float64_on_cpu
 from jaxbackprop.diagnose import Evidence, Mistake, Sample
-from jaxbackprop.diagnose.by_mutation import _search, mutations
+from jaxbackprop.diagnose.by_mutation import _search, ranked, search
 from jaxbackprop.diagnose.by_mutation._evaluator import Edit, Meaning
 from jaxbackprop.diagnose.by_mutation._interpreter import DoesNotFit, flatten
 from jaxbackprop.diagnose.by_mutation._numpy_rules import quiet
@@ -221,7 +221,7 @@ CASES = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_mistake_is_among_the_first_three(name):
-    found = mutations(CASES[name]())
+    found = ranked(search(CASES[name]()))
     label = name.split(",")[0]
     equal = {label, {"missing term": "path forgotten", "path forgotten": "missing term"}.get(label)}
     assert equal & {s.label for s in found[:3]}, [(s.label, s.message) for s in found[:5]]
@@ -229,14 +229,14 @@ def test_the_mistake_is_among_the_first_three(name):
 
 @pytest.mark.parametrize("name", ["missing factor", "unnormalised", "wrong mask"])
 def test_each_label_stands_once_and_the_cheapest_first(name):
-    found = mutations(CASES[name]())
+    found = ranked(search(CASES[name]()))
     assert len({s.label for s in found}) == len(found) > 1
     assert [s.cost for s in found] == sorted(s.cost for s in found)
     assert {s.stage for s in found} <= {"rule", "autodiff"}
 
 
 def test_the_sentence_names_the_argument_and_what_is_there():
-    found = mutations(CASES["missing transpose"]())
+    found = ranked(search(CASES["missing transpose"]()))
     first = next(s for s in found if s.label == "missing transpose")
     assert first.message.startswith("dx: ")
     assert "W" in first.message
@@ -246,7 +246,7 @@ def test_the_sentence_names_the_argument_and_what_is_there():
 def test_without_programs_nothing_is_said():
     given = CASES["missing factor"]()
     bare = Evidence(given.names, given.slots, given.wrong, given.samples, given.rule, given.truth)
-    assert mutations(bare) == []
+    assert search(bare) == []
 
 
 def test_a_program_that_cannot_be_traced_says_nothing():
@@ -258,7 +258,7 @@ def test_a_program_that_cannot_be_traced_says_nothing():
     strange = Evidence(
         given.names, given.slots, given.wrong, given.samples, given.rule, given.truth, branching, branching
     )
-    assert mutations(strange) == []
+    assert search(strange) == []
 
 
 def test_a_program_that_does_something_else_is_not_believed():
@@ -268,17 +268,17 @@ def test_a_program_that_does_something_else_is_not_believed():
         return tuple(2 * g for g in given.truth_program(leaves, dy))
 
     strange = Evidence(given.names, given.slots, given.wrong, given.samples, given.rule, given.truth, other)
-    assert mutations(strange) == []
+    assert search(strange) == []
 
 
 def test_what_no_edit_explains_is_not_explained():
     odd = changed(jnp.tanh, lambda x, y, dy: ((jnp.sin(3 * x) + 0.3 * x**5 - jnp.cosh(y)) * dy,), normal(5))
-    assert mutations(odd) == []
+    assert search(odd) == []
 
 
 def test_what_found_a_suspicion_is_a_mutation_of_the_table():
     names = {mutation.name for group in ROUNDS for mutation in group.mutations}
-    assert {s.found_by for s in mutations(CASES["missing factor"]())} <= names
+    assert {s.found_by for s in search(CASES["missing factor"]())} <= names
 
 
 @pytest.mark.parametrize(
@@ -312,7 +312,7 @@ def test_an_error_in_an_edit_is_not_hidden(monkeypatch):
     broken = Mutation("broken", edits_with_an_error, 1.0, (Mistake.SIGN,))
     monkeypatch.setattr(_search, "ROUNDS", (Round(1.0, (broken,)),))
     with pytest.raises(AttributeError, match="no_such_attribute"):
-        mutations(CASES["missing factor"]())
+        search(CASES["missing factor"]())
 
 
 def edits_of_another_shape(context):
@@ -323,7 +323,7 @@ def edits_of_another_shape(context):
 def test_a_mutant_whose_shapes_do_not_fit_explains_nothing(monkeypatch):
     longer = Mutation("longer", edits_of_another_shape, 1.0, (Mistake.SIGN,))
     monkeypatch.setattr(_search, "ROUNDS", (Round(1.0, (longer,)),))
-    assert mutations(CASES["missing factor"]()) == []
+    assert search(CASES["missing factor"]()) == []
 
 
 def loops(x, n):

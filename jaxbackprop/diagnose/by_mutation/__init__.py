@@ -3,4 +3,5 @@
 An edit of the rule makes it right, or the same edit makes autodiff wrong in the same way.
 """
 
-from ._search import mutations as mutations
+from ._search import ranked as ranked
+from ._search import search as search

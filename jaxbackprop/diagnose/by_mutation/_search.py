@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -35,37 +35,44 @@ _SIMPLE = 1.12
 _ANSWERS = {"rule": ("got", "want"), "autodiff": ("want", "got")}
 
 
-def mutations(evidence: Evidence, *, budget_s: float = 2.0) -> list[Suspicion]:
-    """The mistakes that one edit of a program explains.
+def search(evidence: Evidence, *, budget_s: float = 2.0) -> list[Suspicion]:
+    """Looks for the mistakes that one edit of a program explains.
 
     Args:
         evidence: a wrong rule at several points, and the programs behind it.
         budget_s: seconds after which the search stops with what it has.
 
     Returns:
-        One suspicion a label, likeliest first; none where no edit explains the evidence, or where neither
-        program can be traced.
+        All suspicions, by one mutation after another; none where no edit explains the evidence, or where
+        neither program can be traced.
     """
     clock = _Clock()
-    found: dict[Mistake, Suspicion] = {}
+    found: list[Suspicion] = []
     with float64_on_cpu(), quiet():
         contexts = _contexts(evidence)
         for n, round_ in enumerate(ROUNDS):
-            if round_.last_resort and any(s.cost < _SIMPLE for s in found.values()):
+            if round_.last_resort and any(s.cost < _SIMPLE for s in found):
                 continue
             for m, (stage, context) in enumerate(contexts.items()):
                 later = sum(r.share for r in ROUNDS[n + 1 :]) * len(contexts)
                 waiting = later + round_.share * (len(contexts) - m)
                 now = clock.spent()
                 stop = now + (budget_s - now) * min(1.0, 1.5 * round_.share / waiting)
-                for suspicion in _suspicions(context, stage, round_.mutations, clock, stop):
-                    known = found.get(suspicion.label)
-                    if known is None or suspicion.cost < known.cost:
-                        found[suspicion.label] = suspicion
+                found += _suspicions(context, stage, round_.mutations, clock, stop)
     if contexts and all(not np.any(s.got[i]) for s in evidence.samples for i in evidence.wrong):
-        meaning = Meaning("zero everywhere", labels=(Mistake.DETACHED,))
-        found[Mistake.DETACHED] = next(_named(evidence, "rule", "zero", 0.5, meaning))
-    return sorted(found.values(), key=lambda s: (round(s.cost, 3), s.stage != "rule"))
+        found = [s for s in found if s.label is not Mistake.DETACHED]
+        found += _named(evidence, "rule", "zero", 0.5, Meaning("zero everywhere", labels=(Mistake.DETACHED,)))
+    return found
+
+
+def ranked(found: Iterable[Suspicion]) -> list[Suspicion]:
+    """One suspicion a label, the likeliest first, of what `search` answers."""
+    best: dict[Mistake, Suspicion] = {}
+    for suspicion in found:
+        known = best.get(suspicion.label)
+        if known is None or suspicion.cost < known.cost:
+            best[suspicion.label] = suspicion
+    return sorted(best.values(), key=lambda s: (round(s.cost, 3), s.stage != "rule"))
 
 
 class _Clock:

@@ -15,7 +15,7 @@ from ._probe import Probe
 
 
 def lost(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Suspicion]:
-    """Each contribution is right or zero: which are lost?"""
+    """Each contribution is right or zero."""
     if any(np.any(p.wrong & p.got_support) for p in pairs):
         return
     first = pairs[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,8 @@ from ._probe import Probe
 _MOST_ENTRIES = 4096
 
 
-def suspicions(evidence: Evidence, *, budget_s: float = 1.5) -> list[Suspicion]:
-    """What the numbers of a wrong rule look like.
+def search(evidence: Evidence, *, budget_s: float = 1.5) -> list[Suspicion]:
+    """Asks the detectors what the numbers of a wrong rule look like.
 
     The rule and the right gradient are black boxes that can be asked anywhere.
 
@@ -29,20 +29,38 @@ def suspicions(evidence: Evidence, *, budget_s: float = 1.5) -> list[Suspicion]:
         budget_s: seconds after which no further detector is asked.
 
     Returns:
-        Suspicions, the likeliest first, with at most one for a mistake and a leaf. Empty where nothing fits.
+        All that is suspected, by one detector after another. Empty where nothing fits.
     """
     probe = Probe(evidence)
     if not probe.samples or not probe.wrong:
         return []
     # Ratios of zeros and logarithms of negative numbers are how some patterns are seen not to fit.
     with np.errstate(all="ignore"):
-        found = list(_Search(probe, time.perf_counter() + budget_s).suspicions())
+        return list(_Search(probe, time.perf_counter() + budget_s).suspicions())
+
+
+def ranked(found: Iterable[Suspicion], leaves: int) -> list[Suspicion]:
+    """The likeliest first, with at most one for a mistake and a leaf.
+
+    Args:
+        found: what `search` answers.
+        leaves: how many are wrong. A mistake that explains more of them comes before others.
+    """
     best: dict[tuple[Mistake, int | None], Suspicion] = {}
     for suspicion in found:
         key = suspicion.label, suspicion.leaf
         if key not in best or suspicion.cost < best[key].cost:
             best[key] = suspicion
-    return _ranked(list(best.values()), len(evidence.wrong))
+    costs: dict[Mistake, list[float]] = defaultdict(list)
+    for suspicion in best.values():
+        costs[suspicion.label].append(suspicion.cost)
+
+    def doubt(suspicion: Suspicion) -> tuple[float, float]:
+        seen = costs[suspicion.label]
+        mean = (sum(seen) + (leaves - len(seen))) / max(leaves, 1)
+        return 0.6 * min(seen) + 0.4 * mean, suspicion.cost
+
+    return sorted(best.values(), key=doubt)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,17 +106,3 @@ class _Search:
 
     def _late(self) -> bool:
         return time.perf_counter() > self.deadline
-
-
-def _ranked(found: list[Suspicion], leaves: int) -> list[Suspicion]:
-    """By cost; a mistake that explains more of the wrong leaves comes before others."""
-    costs: dict[Mistake, list[float]] = defaultdict(list)
-    for suspicion in found:
-        costs[suspicion.label].append(suspicion.cost)
-
-    def key(suspicion: Suspicion) -> tuple[float, float]:
-        seen = costs[suspicion.label]
-        mean = (sum(seen) + (leaves - len(seen))) / max(leaves, 1)
-        return 0.6 * min(seen) + 0.4 * mean, suspicion.cost
-
-    return sorted(found, key=key)

@@ -1,12 +1,9 @@
-"""Naming a mistake from the numbers alone: small rules in NumPy, each wrong in one way."""
+"""Small rules in NumPy, right and wrong in one way each, and the evidence against them."""
 
 import numpy as np
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from jaxbackprop.diagnose import Evidence, Sample
-from jaxbackprop.diagnose.by_values import suspicions
+from jaxbackprop.diagnose.by_values import ranked, search
 
 
 def evidence(f, right, rule, *leaves, names=None, fixed=(), points=4):
@@ -38,15 +35,17 @@ def evidence(f, right, rule, *leaves, names=None, fixed=(), points=4):
     return Evidence(names, slots, wrong, tuple(samples), ask[rule], ask[right])
 
 
+def suspicions(case):
+    """What the numbers of a case look like, likeliest first."""
+    return ranked(search(case), len(case.wrong))
+
+
 def labels(found):
     return list(dict.fromkeys(s.label for s in found))
 
 
 def normal(*shape, seed=0):
     return np.random.default_rng([seed, *shape]).normal(size=shape)
-
-
-# ---- y = x Wᵀ + b -----------------------------------------------------------------------------------------
 
 
 def linear(x, W, b):
@@ -80,80 +79,6 @@ LINEAR = {
     "partly wrong": lambda x, W, b, dy: (dy @ W, (dy.T @ x) * (np.arange(4) < 3), dy.sum(0)),
     "small constant": lambda x, W, b, dy: (dy @ W, 1.001 * dy.T @ x, dy.sum(0)),
 }
-
-
-@pytest.mark.parametrize("label", LINEAR)
-def test_a_mistake_in_a_linear_layer_is_named_first(label):
-    assert labels(suspicions(linear_evidence(LINEAR[label])))[0] == label
-
-
-def test_only_the_wrong_leaf_is_suspected():
-    found = suspicions(linear_evidence(LINEAR["transposed result"]))
-    assert {s.leaf for s in found} == {1}
-    assert found[0].message == "dW is the transpose of what it should be"
-    assert all(s.stage == "numbers" for s in found)
-
-
-def test_a_message_names_the_place():
-    message = suspicions(linear_evidence(LINEAR["partly wrong"]))[0].message
-    assert message == "dW is wrong in the last column only"
-
-
-def test_a_right_rule_is_not_suspected():
-    assert suspicions(linear_evidence(linear_vjp)) == []
-
-
-def test_a_label_is_suspected_once_for_each_leaf():
-    def rule(x, W, b, dy):
-        return dy @ W.T + x, dy.T @ x[::-1] * 2, dy[0]
-
-    found = suspicions(linear_evidence(rule))
-    assert len({(s.label, s.leaf) for s in found}) == len(found)
-    assert {s.leaf for s in found} == {0, 1, 2}
-
-
-@given(st.floats(0.05, 20).filter(lambda c: abs(c - 1) > 0.05), st.sampled_from([1, -1]))
-def test_any_factor_is_told(c, sign):
-    def rule(x, W, b, dy):
-        return dy @ W, sign * c * dy.T @ x, dy.sum(0)
-
-    first = suspicions(linear_evidence(rule))[0]
-    assert (first.label, first.leaf) == ("constant factor", 1)
-    assert f"{sign * c:.4g} times" in first.message
-
-
-@pytest.mark.parametrize(
-    ("factor", "origin"),
-    [
-        (1 / 3, "1/3 = 1/x.shape[0]"),
-        (-3.0, "-3 = -x.shape[0]"),
-        (2.0, "is 2 times what it should be"),
-        (0.75, "4 = x.shape[1]"),
-    ],
-)
-def test_the_origin_of_a_factor_is_guessed(factor, origin):
-    def rule(x, W, b, dy):
-        return dy @ W, factor * dy.T @ x, dy.sum(0)
-
-    assert origin in suspicions(linear_evidence(rule, n=3))[0].message
-
-
-def test_a_factor_that_is_an_argument_is_named():
-    found = suspicions(
-        evidence(
-            lambda x, keep: x * keep,
-            lambda x, keep, dy: (dy * keep, (dy * x).sum()),
-            lambda x, keep, dy: (dy * keep * keep, (dy * x).sum()),
-            normal(5),
-            np.asarray(0.8),
-            names=("dx", "dkeep"),
-        )
-    )
-    assert found[0].label == "constant factor"
-    assert "keep times" in found[0].message
-
-
-# ---- other operators --------------------------------------------------------------------------------------
 
 
 def softmax(z):
@@ -219,6 +144,40 @@ def normalise_vjp(x, dy):
 
 def normalise(x):
     return x / np.linalg.norm(x, axis=-1, keepdims=True)
+
+
+def recurrence(W, h0, xs):
+    hs = []
+    for x in xs:
+        h0 = np.tanh(W @ h0 + x)
+        hs.append(h0)
+    return np.stack(hs)
+
+
+def recurrence_vjp(W, h0, xs, dy, *, state="before", through=True, transpose=True, first=True):
+    hs = recurrence(W, h0, xs)
+    before = np.concatenate([h0[None], hs[:-1]])
+    if not first:
+        dy = np.concatenate([0 * dy[:1], dy[1:]])
+    dh, dW, dxs = np.zeros_like(h0), np.zeros_like(W), np.zeros_like(xs)
+    for t in range(len(xs))[::-1]:
+        dz = (dh * through + dy[t]) * (1 - hs[t] ** 2)
+        dW = dW + np.outer(dz, hs[t] if state == "after" else before[t])
+        dh, dxs[t] = (W.T if transpose else W) @ dz, dz
+    return dW, dh, dxs
+
+
+def recurrence_evidence(**changed):
+    """Against a recurrence, wrong in what differs from the defaults of `recurrence_vjp`."""
+    return evidence(
+        recurrence,
+        recurrence_vjp,
+        lambda *args: recurrence_vjp(*args, **changed),
+        0.7 * normal(3, 3),
+        normal(3),
+        normal(4, 3, seed=1),
+        names=("dW", "dh0", "dxs"),
+    )
 
 
 Z, LABELS, IDS = normal(3, 4), np.array([2, 0, 3]), np.array([3, 1, 1, 0])
@@ -326,100 +285,3 @@ MISTAKES = {
         MASK,
     ),
 }
-
-
-@pytest.mark.parametrize("label", MISTAKES)
-def test_a_mistake_in_an_operator_is_named_first(label):
-    assert labels(suspicions(evidence(*MISTAKES[label])))[0] == label
-
-
-def test_a_place_that_moves_with_the_numbers_is_said_by_the_argument():
-    found = suspicions(evidence(np.abs, lambda x, dy: (np.sign(x) * dy,), lambda x, dy: (dy,), normal(9)))
-    assert {"wrong mask", "partly wrong"} <= set(labels(found)[:3])
-    assert found[0].message == "dx is wrong where x < 0"
-
-
-def recurrence(W, h0, xs):
-    hs = []
-    for x in xs:
-        h0 = np.tanh(W @ h0 + x)
-        hs.append(h0)
-    return np.stack(hs)
-
-
-def recurrence_vjp(W, h0, xs, dy, *, state="before", through=True, transpose=True):
-    hs = recurrence(W, h0, xs)
-    before = np.concatenate([h0[None], hs[:-1]])
-    dh, dW, dxs = np.zeros_like(h0), np.zeros_like(W), np.zeros_like(xs)
-    for t in range(len(xs))[::-1]:
-        dz = (dh * through + dy[t]) * (1 - hs[t] ** 2)
-        dW = dW + np.outer(dz, hs[t] if state == "after" else before[t])
-        dh, dxs[t] = (W.T if transpose else W) @ dz, dz
-    return dW, dh, dxs
-
-
-@pytest.mark.parametrize(
-    ("label", "changed"),
-    [
-        ("time shift", {"state": "after"}),
-        ("path forgotten", {"through": False}),
-        ("missing transpose", {"transpose": False}),
-    ],
-)
-def test_a_mistake_in_a_recurrence_is_among_the_first_three(label, changed):
-    found = suspicions(
-        evidence(
-            recurrence,
-            recurrence_vjp,
-            lambda *args: recurrence_vjp(*args, **changed),
-            0.7 * normal(3, 3),
-            normal(3),
-            normal(4, 3, seed=1),
-        )
-    )
-    equal = {"path forgotten": {"path forgotten", "missing term"}}.get(label, {label})
-    assert equal & set(labels(found)[:3])
-
-
-# ---- strange input ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("shape", [(), (0,), (1,), (3, 0), (1, 1), (2, 1, 3)])
-@pytest.mark.parametrize(
-    "rule", [lambda x, dy: (2 * dy + x,), lambda x, dy: (dy * np.inf,), lambda x, dy: (dy * dy,)]
-)
-def test_strange_shapes_and_values_do_not_raise(shape, rule):
-    found = suspicions(evidence(np.sin, lambda x, dy: (np.cos(x) * dy,), rule, normal(*shape)))
-    assert all(s.leaf == 0 for s in found)
-
-
-def test_a_rule_that_refuses_other_points_is_judged_by_its_samples():
-    case = evidence(np.sin, lambda x, dy: (np.cos(x) * dy,), lambda x, dy: (-np.cos(x) * dy,), normal(4))
-
-    def refuses(leaves, dy):
-        raise RuntimeError("not here")
-
-    refused = Evidence(case.names, case.slots, case.wrong, case.samples, refuses, refuses)
-    assert suspicions(refused)[0].label == "sign"
-
-
-def test_one_sample_out_of_line_does_not_hide_a_pattern():
-    def rule(x, dy):
-        return (2 * np.cos(x) * dy if x[0] < 100 else np.cos(x),)
-
-    case = evidence(np.sin, lambda x, dy: (np.cos(x) * dy,), rule, normal(4), points=6)
-    last = case.samples[-1]
-    far = (last.leaves[0] + 200,)
-    got, want = case.rule(far, last.dy), case.truth(far, last.dy)
-    samples = (*case.samples[:-1], Sample(far, last.dy, last.y, got, want, last.noise))
-    found = suspicions(Evidence(case.names, case.slots, case.wrong, samples, case.rule, case.truth))
-    assert found[0].label == "constant factor"
-
-
-@given(st.sampled_from(sorted(LINEAR)), st.integers(2, 5))
-def test_the_right_label_is_among_the_first_three_for_any_batch(label, n):
-    if label in ("wrong axis", "order reversed", "off by one"):
-        n = 4
-    found = suspicions(linear_evidence(LINEAR[label], n))
-    assert label in labels(found)[:3]
-    assert all(0 <= s.cost <= 1 for s in found)

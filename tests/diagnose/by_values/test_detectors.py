@@ -1,0 +1,191 @@
+"""The table of detectors: each finds its mistake in an example, and names only the mistakes in its row."""
+
+import numpy as np
+import pytest
+
+from jaxbackprop.diagnose import Mistake
+from jaxbackprop.diagnose.by_values import DETECTORS, search
+from tests.diagnose.by_values.rules import (
+    LINEAR,
+    MISTAKES,
+    evidence,
+    linear,
+    linear_evidence,
+    linear_vjp,
+    max_vjp,
+    normal,
+    recurrence_evidence,
+)
+
+WEIGHTS = normal(4, 4, seed=1)
+TIES = np.array([[1.0, 3.0, 3.0], [2.0, 0.5, 1.0], [0.0, 0.2, -1.0]])
+ROWS = normal(3, 4)
+
+
+def ties_vjp(x, dy):
+    winners = x == x.max(-1, keepdims=True)
+    return (winners / winners.sum(-1, keepdims=True) * dy[:, None],)
+
+
+def dense_tanh(slope):
+    return lambda w, dy: (ROWS.T @ (slope(ROWS @ w) * dy),)
+
+
+# For each detector evidence in which it finds a mistake.
+EXAMPLES = {
+    "zero_everywhere": (linear_evidence(LINEAR["detached"]), Mistake.DETACHED),
+    "one_or_two": (
+        evidence(
+            linear,
+            linear_vjp,
+            lambda x, W, b, dy: (
+                dy @ W,
+                (dy.T @ x) * (1 + 2 * (np.arange(256).reshape(16, 16) == 50)),
+                dy.sum(0),
+            ),
+            normal(3, 16),
+            normal(16, 16),
+            normal(16),
+        ),
+        Mistake.PARTLY_WRONG,
+    ),
+    "not_linear": (linear_evidence(LINEAR["upstream squared"]), Mistake.UPSTREAM_SQUARED),
+    "one_factor": (linear_evidence(LINEAR["sign"]), Mistake.SIGN),
+    "small_error": (linear_evidence(LINEAR["small constant"]), Mistake.SMALL_CONSTANT),
+    "known_factor": (evidence(*MISTAKES["missing factor"]), Mistake.MISSING_FACTOR),
+    "unnormalised_rows": (evidence(*MISTAKES["unnormalised"]), Mistake.UNNORMALISED),
+    "transposed": (linear_evidence(LINEAR["transposed result"]), Mistake.TRANSPOSED_RESULT),
+    "reversed_order": (linear_evidence(LINEAR["order reversed"]), Mistake.ORDER_REVERSED),
+    "shifted_by_one": (
+        evidence(
+            np.sin, lambda x, dy: (np.cos(x) * dy,), lambda x, dy: (np.roll(np.cos(x) * dy, 1),), normal(5)
+        ),
+        Mistake.OFF_BY_ONE,
+    ),
+    "summed": (linear_evidence(LINEAR["extra sum"]), Mistake.EXTRA_SUM),
+    "another_arguments": (evidence(*MISTAKES["arguments swapped"]), Mistake.ARGUMENTS_SWAPPED),
+    "at_repeated_indices": (evidence(*MISTAKES["set instead of add"]), Mistake.SET_NOT_ADD),
+    "where_zero_is_due": (evidence(*MISTAKES["padding"]), Mistake.PADDING),
+    "always_the_same": (linear_evidence(LINEAR["partly wrong"]), Mistake.PARTLY_WRONG),
+    "beyond_a_value": (
+        evidence(np.abs, lambda x, dy: (np.sign(x) * dy,), lambda x, dy: (dy,), normal(9)),
+        Mistake.WRONG_MASK,
+    ),
+    "some": (linear_evidence(LINEAR["partly wrong"]), Mistake.PARTLY_WRONG),
+    "constant_along_an_axis": (
+        evidence(
+            lambda x: x - x.mean(-1, keepdims=True),
+            lambda x, dy: (dy - dy.mean(-1, keepdims=True),),
+            lambda x, dy: (dy,),
+            normal(3, 4),
+        ),
+        Mistake.MISSING_TERM,
+    ),
+    "label_smoothing": (evidence(*MISTAKES["smoothing forgotten"]), Mistake.SMOOTHING_FORGOTTEN),
+    "linear_in_an_argument": (
+        evidence(
+            lambda x, t: x * x / 2 - x * (0.9 * t + 0.05),
+            lambda x, t, dy: ((x - 0.9 * t - 0.05) * dy, -0.9 * x * dy),
+            lambda x, t, dy: ((x - t) * dy, -0.9 * x * dy),
+            normal(5),
+            normal(5, seed=1),
+        ),
+        Mistake.SMOOTHING_FORGOTTEN,
+    ),
+    "reversed_axes": (
+        evidence(
+            np.cumsum, lambda x, dy: (dy[::-1].cumsum()[::-1],), lambda x, dy: (dy.cumsum(),), normal(5)
+        ),
+        Mistake.ORDER_REVERSED,
+    ),
+    "exchanged_axes": (linear_evidence(LINEAR["missing transpose"]), Mistake.MISSING_TRANSPOSE),
+    "transposed_factor": (linear_evidence(LINEAR["missing transpose"]), Mistake.MISSING_TRANSPOSE),
+    "lost": (evidence(*MISTAKES["diagonal only"]), Mistake.DIAGONAL_ONLY),
+    "one_slice_counts": (
+        evidence(
+            lambda b: ROWS * b,
+            lambda b, dy: ((dy * ROWS).sum(0),),
+            lambda b, dy: (2 * dy[-1] * ROWS[-1],),
+            normal(4),
+        ),
+        Mistake.MISSING_SUM,
+    ),
+    "moved": (evidence(*MISTAKES["wrong winner"]), Mistake.WRONG_WINNER),
+    "shared": (
+        evidence(
+            lambda x: x.max(-1),
+            max_vjp,
+            lambda x, dy: (np.broadcast_to(dy[:, None] / 5, x.shape),),
+            normal(4, 5),
+        ),
+        Mistake.WRONG_WINNER,
+    ),
+    "not_due": (evidence(*MISTAKES["wrong mask"]), Mistake.WRONG_MASK),
+    "share_of_winners": (
+        evidence(
+            lambda x: x.max(-1),
+            ties_vjp,
+            lambda x, dy: ((x == x.max(-1, keepdims=True)) * dy[:, None],),
+            TIES,
+            fixed=(0,),
+        ),
+        Mistake.WRONG_WINNER,
+    ),
+    "wrong_signs": (linear_evidence(LINEAR["sign"]), Mistake.SIGN),
+    "another_slope": (evidence(*MISTAKES["wrong derivative formula"]), Mistake.WRONG_DERIVATIVE),
+    "factor_of_lines": (
+        evidence(
+            lambda w: np.tanh(ROWS @ w),
+            dense_tanh(lambda z: 1 - np.tanh(z) ** 2),
+            dense_tanh(np.ones_like),
+            normal(4),
+        ),
+        Mistake.MISSING_FACTOR,
+    ),
+    "factor_of_upstream": (
+        evidence(
+            lambda w: np.tanh(ROWS @ w),
+            dense_tanh(lambda z: 1 - np.tanh(z) ** 2),
+            dense_tanh(np.ones_like),
+            normal(4),
+        ),
+        Mistake.WRONG_DERIVATIVE,
+    ),
+    "coupled_axes": (linear_evidence(LINEAR["extra sum"]), Mistake.EXTRA_SUM),
+    "coupled_by_exponentials": (evidence(*MISTAKES["unnormalised"]), Mistake.UNNORMALISED),
+    "simple_difference": (evidence(*MISTAKES["path forgotten"]), Mistake.PATH_FORGOTTEN),
+    "first_step": (recurrence_evidence(first=False), Mistake.TIME_SHIFT),
+    "through_time": (recurrence_evidence(through=False), Mistake.PATH_FORGOTTEN),
+    "result_for_state": (recurrence_evidence(state="after"), Mistake.TIME_SHIFT),
+    "by_prior": (linear_evidence(LINEAR["wrong axis"]), Mistake.MISSING_TERM),
+    "truth_at_changed_input": (evidence(*MISTAKES["output for input"]), Mistake.OUTPUT_FOR_INPUT),
+    "rule_at_changed_input": (evidence(*MISTAKES["stale residual"]), Mistake.STALE_RESIDUAL),
+    "mixed_examples": (evidence(*MISTAKES["batch of one"]), Mistake.BATCH_OF_ONE),
+}
+
+
+def test_every_detector_has_an_example_and_a_name_of_its_own():
+    assert sorted(EXAMPLES) == sorted(detector.name for detector in DETECTORS)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_detector_finds_its_mistake(name):
+    case, mistake = EXAMPLES[name]
+    assert mistake in {s.label for s in search(case) if s.found_by == name}
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_detectors_name_the_mistakes_in_their_rows(example):
+    rows = {detector.name: detector for detector in DETECTORS}
+    case = EXAMPLES[example][0]
+    for suspicion in search(case):
+        assert suspicion.label in rows[suspicion.found_by].mistakes
+        assert suspicion.leaf in case.wrong
+        assert suspicion.message.startswith(f"{case.names[suspicion.leaf]} ")
+        assert 0 <= suspicion.cost <= 1
+
+
+def test_every_detector_says_what_it_looks_for():
+    for detector in DETECTORS:
+        assert detector.purpose.endswith(".")
+        assert detector.mistakes

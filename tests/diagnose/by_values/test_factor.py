@@ -1,0 +1,49 @@
+"""One factor everywhere, and where it may come from."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.diagnose.by_values.rules import evidence, linear_evidence, normal, suspicions
+
+
+@given(st.floats(0.05, 20).filter(lambda c: abs(c - 1) > 0.05), st.sampled_from([1, -1]))
+def test_any_factor_is_told(c, sign):
+    def rule(x, W, b, dy):
+        return dy @ W, sign * c * dy.T @ x, dy.sum(0)
+
+    first = suspicions(linear_evidence(rule))[0]
+    assert (first.label, first.leaf) == ("constant factor", 1)
+    assert f"{sign * c:.4g} times" in first.message
+
+
+@pytest.mark.parametrize(
+    ("factor", "origin"),
+    [
+        (1 / 3, "1/3 = 1/x.shape[0]"),
+        (-3.0, "-3 = -x.shape[0]"),
+        (2.0, "is 2 times what it should be"),
+        (0.75, "4 = x.shape[1]"),
+    ],
+)
+def test_the_origin_of_a_factor_is_guessed(factor, origin):
+    def rule(x, W, b, dy):
+        return dy @ W, factor * dy.T @ x, dy.sum(0)
+
+    assert origin in suspicions(linear_evidence(rule, n=3))[0].message
+
+
+def test_a_factor_that_is_an_argument_is_named():
+    found = suspicions(
+        evidence(
+            lambda x, keep: x * keep,
+            lambda x, keep, dy: (dy * keep, (dy * x).sum()),
+            lambda x, keep, dy: (dy * keep * keep, (dy * x).sum()),
+            normal(5),
+            np.asarray(0.8),
+            names=("dx", "dkeep"),
+        )
+    )
+    assert found[0].label == "constant factor"
+    assert "keep times" in found[0].message
