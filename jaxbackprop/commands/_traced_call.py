@@ -8,15 +8,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
 from jaxbackprop._imports import importable_from_here
-from jaxbackprop._specs import map_leaves
 from jaxbackprop.graph import Graph, trace
 from jaxbackprop.graph.tracing import positional_names
 
-from .targets import draw, read_call, resolve
+from .targets import as_jax, draw, read_call, resolve
 
 
 @contextlib.contextmanager
@@ -54,7 +51,7 @@ def trace_call(f: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, 
     Raises:
         Exception: whatever JAX raises where f cannot be traced; what f raises is in the graph's `error`.
     """
-    given = [_of_jax(value) for value in (*args, *kwargs.values())]
+    given = [as_jax(value) for value in (*args, *kwargs.values())]
     inputs = [i for i, value in enumerate(given) if _is_input(value)]
     if not kwargs and len(inputs) == len(args):
         return trace(f, *given)
@@ -70,10 +67,6 @@ def trace_call(f: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, 
     parameters = [inspect.Parameter(names[i], inspect.Parameter.POSITIONAL_OR_KEYWORD) for i in inputs]
     called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return trace(called, *(given[i] for i in inputs))
-
-
-def _of_jax(value: Any) -> Any:
-    return map_leaves(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, value)
 
 
 def _is_input(value: Any) -> bool:

@@ -1,9 +1,11 @@
 """What commands name: functions as "package.module:name", modules of them, and what they are called with."""
 
 from ._calls import Call as Call
+from ._calls import as_jax as as_jax
 from ._calls import draw as draw
 from ._calls import read_call as read_call
-from ._discovery import Target as Target
+from ._discovery import Skipped as Skipped
 from ._discovery import discover as discover
-from ._discovery import resolve as resolve
-from ._discovery import resolve_function as resolve_function
+from ._target import Target as Target
+from ._target import resolve as resolve
+from ._target import resolve_function as resolve_function

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxbackprop._errors import CannotRun
@@ -67,6 +68,11 @@ def draw(call: Call, *, seed: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
         else:
             named[argument.name] = value
     return tuple(positional), named
+
+
+def as_jax(value: Any) -> Any:
+    """A container with arrays of JAX in place of NumPy's."""
+    return map_leaves(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, value)
 
 
 def attribute(owner: Any, path: str) -> Any:
