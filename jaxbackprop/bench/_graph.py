@@ -141,7 +141,7 @@ def compare(function: Function, scale: Any = "bench", *, seconds: float = _SECON
 
 
 def _alternating(
-    ours: Callable[[], Any], peer: Callable[[], Any], seconds: float
+    ours: Callable[[], object], peer: Callable[[], object], seconds: float
 ) -> list[tuple[float, float]]:
     """Seconds of a call of each, in pairs one right after the other; who comes first takes turns."""
     for run in (ours, peer):
@@ -159,7 +159,7 @@ def _alternating(
     return pairs
 
 
-def _seconds(run: Callable[[], Any], calls: int) -> float:
+def _seconds(run: Callable[[], object], calls: int) -> float:
     began = time.perf_counter()
     for _ in range(calls):
         jax.block_until_ready(run())

@@ -162,7 +162,7 @@ def torch_peers(given: Sequence[jax.Array], say: Callable[[str], None]) -> list[
     labels = labels.long()
 
     def peer(name: str, loss: Callable[[], Any]) -> Peer:
-        def call() -> Any:
+        def call() -> tuple[Any, Any]:
             x.grad = W.grad = None
             loss().backward()
             return x.grad, W.grad

@@ -29,7 +29,7 @@ class Peer:
     """
 
     name: str
-    call: Callable[[], Any]
+    call: Callable[[], object]
     bar: float | None = None
 
 
@@ -116,11 +116,11 @@ class Curve:
                 raise ValueError(f"{name} has {len(values)} values but x has {len(self.x)}")
 
 
-def waiting(program: Callable[..., Any], given: Sequence[Any]) -> Callable[[], Any]:
+def waiting(program: Callable[..., object], given: Sequence[object]) -> Callable[[], object]:
     """What a `Peer` calls to run a compiled program of JAX to its end; it has run once already."""
     import jax
 
-    def call() -> Any:
+    def call() -> object:
         return jax.block_until_ready(program(*given))
 
     call()
@@ -177,7 +177,7 @@ def side_by_side(
     return rows
 
 
-def _rounds(calls: Sequence[Callable[[], Any]], seconds: float) -> list[list[float]]:
+def _rounds(calls: Sequence[Callable[[], object]], seconds: float) -> list[list[float]]:
     """Seconds of a call of each, a list a round."""
     once = [min(_seconds(call, 1), _seconds(call, 1)) for call in calls]
     repeats = [max(1, math.ceil(_SAMPLE_SECONDS / max(time, 1e-7))) for time in once]
@@ -198,7 +198,7 @@ def _rounds(calls: Sequence[Callable[[], Any]], seconds: float) -> list[list[flo
     return rounds
 
 
-def _seconds(call: Callable[[], Any], repeats: int) -> float:
+def _seconds(call: Callable[[], object], repeats: int) -> float:
     began = time.perf_counter()
     for _ in range(repeats):
         call()

@@ -6,8 +6,9 @@ import dataclasses
 import io
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -19,9 +20,6 @@ from jaxbackprop.train import Config
 from ._bootstrap import f1_of, paired_bootstrap
 from ._crf import crf_baseline
 from ._report import CannotBench
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 def ner(config: Config, *, seeds: int, console: Console) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
+from jax import Array, lax
 
 from jaxbackprop import ops
 
@@ -42,7 +42,7 @@ _LAST_OF_ALL, _LAST_SCAN, _RECOMPUTING = (
     "ours, √T",
 )
 
-Gradients = Callable[..., tuple[jax.Array, ...]]
+Gradients = Callable[..., tuple[Array, ...]]
 
 
 def rnn(limits: Limits, say: Callable[[str], None]) -> list[Row]:
@@ -152,7 +152,7 @@ def curves(limits: Limits, say: Callable[[str], None]) -> list[Curve]:
 # ---- who does it ------------------------------------------------------------------------------------------
 
 
-def arguments(steps: int, sequences: int, units: int) -> tuple[jax.Array, ...]:
+def arguments(steps: int, sequences: int, units: int) -> tuple[Array, ...]:
     """Inputs, both weights, bias, first state, and the cotangent of all states."""
     rng = np.random.default_rng(0)
     scale = 1 / units**0.5
@@ -163,32 +163,32 @@ def arguments(steps: int, sequences: int, units: int) -> tuple[jax.Array, ...]:
     return tuple(jnp.asarray(a, jnp.float32) for a in drawn)
 
 
-def gradients_of(states: Callable[..., jax.Array]) -> Gradients:
+def gradients_of(states: Callable[..., Array]) -> Gradients:
     """Gradients of `arguments` but the last, through a function from those to all states."""
 
-    def gradients(*given: Any) -> tuple[jax.Array, ...]:
+    def gradients(*given: Array) -> tuple[Array, ...]:
         *args, dy = given
         return jax.vjp(states, *args)[1](dy)
 
     return gradients
 
 
-def scan_states(x: Any, W_x: Any, W_h: Any, b: Any, h0: Any, *, unroll: int = 1) -> jax.Array:
+def scan_states(x: Array, W_x: Array, W_h: Array, b: Array, h0: Array, *, unroll: int = 1) -> Array:
     """The states (B, T, m) for inputs (B, T, n), by a scan."""
     return jnp.swapaxes(time_first_states(jnp.swapaxes(x, 0, 1), W_x, W_h, b, h0, unroll=unroll), 0, 1)
 
 
-def time_first_states(x: Any, W_x: Any, W_h: Any, b: Any, h0: Any, *, unroll: int = 1) -> jax.Array:
+def time_first_states(x: Array, W_x: Array, W_h: Array, b: Array, h0: Array, *, unroll: int = 1) -> Array:
     """The states (T, B, m) for inputs (T, B, n), as a scan is written."""
 
-    def step(h: jax.Array, x_t: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def step(h: Array, x_t: Array) -> tuple[Array, Array]:
         h = jnp.tanh(x_t @ W_x.T + h @ W_h.T + b[None])
         return h, h
 
     return lax.scan(step, h0, x, unroll=unroll)[1]
 
 
-def torch_call(turned: Sequence[jax.Array], device: str) -> Callable[[], Any]:
+def torch_call(turned: Sequence[Array], device: str) -> Callable[[], tuple[Any, ...]]:
     """The same by torch's layer, from arguments with time first."""
     import torch
 
@@ -206,7 +206,7 @@ def torch_call(turned: Sequence[jax.Array], device: str) -> Callable[[], Any]:
     x.requires_grad_()
     wrt = (x, layer.weight_ih_l0, layer.weight_hh_l0, layer.bias_ih_l0, h0)
 
-    def call() -> Any:
+    def call() -> tuple[Any, ...]:
         return torch.autograd.grad(layer(x, h0)[0], wrt, dy)
 
     return to_its_end(call, device)
@@ -214,7 +214,7 @@ def torch_call(turned: Sequence[jax.Array], device: str) -> Callable[[], Any]:
 
 def last_state_bytes(steps: int, sequences: int, units: int, name: str) -> int | None:
     """Temporary memory of all gradients of the last state; nothing is run."""
-    of_all: dict[str, Callable[..., jax.Array]] = {
+    of_all: dict[str, Callable[..., Array]] = {
         _LAST_OF_ALL: functools.partial(ops.rnn, return_sequences=False),
         _RECOMPUTING: functools.partial(ops.rnn, return_sequences=False, checkpoint="sqrt"),
         _LAST_SCAN: lambda *args: scan_states(*args)[:, -1],
@@ -224,7 +224,7 @@ def last_state_bytes(steps: int, sequences: int, units: int, name: str) -> int |
     return temporary_bytes(_compiled(gradients_of(of_all[name]), given))
 
 
-def _best_unrolled(given: Sequence[jax.Array]) -> tuple[int, jax.stages.Compiled]:
+def _best_unrolled(given: Sequence[Array]) -> tuple[int, jax.stages.Compiled]:
     """The number of steps a round of the fastest scan, and that scan, compiled."""
     scans = {
         unroll: _compiled(gradients_of(functools.partial(scan_states, unroll=unroll)), given)

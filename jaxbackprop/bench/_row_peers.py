@@ -29,9 +29,10 @@ _BY_ROWS: _Made = {"sgd": rows.sgd, "adagrad": rows.adagrad, "adam": rows.lazy_a
 _RATE = 0.01
 _BATCHES = 16
 
-Carry = tuple[Any, ...]
-# What jax.jit gives: (carry, ids, labels) -> (carry, loss).
-Step = Any
+# Parameters, table and the optimizer's state.
+Carry = tuple[dict[str, jax.Array], jax.Array, optax.OptState]
+# (carry, ids, labels) -> (carry, loss).
+Step = jax.stages.Wrapped
 
 
 def batches(size: int, batch: int) -> tuple[np.ndarray, np.ndarray]:
@@ -115,7 +116,9 @@ def start(optimizer: optax.GradientTransformation, size: int) -> Carry:
     return params, words, jax.jit(optimizer.init)((params, words))
 
 
-def abstract(optimizer: optax.GradientTransformation, size: int, batch: int) -> tuple[Any, Any, Any]:
+def abstract(
+    optimizer: optax.GradientTransformation, size: int, batch: int
+) -> tuple[Carry, jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
     """The shapes of a step's arguments, for looking at its program without running it."""
     carry = jax.eval_shape(partial(start, optimizer, size))
     ids = jax.ShapeDtypeStruct((batch, WINDOW), jnp.int32)

@@ -11,7 +11,6 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from ._machine import Limits
 from ._measure import Row
@@ -109,12 +108,13 @@ def until_trained(flags: Sequence[str], folder: Path, environment: dict[str, str
 def end_after_a_step() -> None:
     """In the fresh process, before the command runs: has the training loop end it after the first step."""
     import jax
+    import numpy as np
 
     from jaxbackprop import data
 
     indices_of = data.batch_indices
 
-    def batch_indices(seed: int, step: int, **sizes: Any) -> Any:
+    def batch_indices(seed: int, step: int, **sizes: int) -> np.ndarray:
         if step:
             # What the first step computes may still be on its way.
             jax.block_until_ready([x for x in jax.live_arrays() if not x.is_deleted()])

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Any
+from typing import TypeVar
 
 from ._machine import SIDE
 
+T = TypeVar("T")
 _REPEATS = 10
 
 
@@ -34,11 +35,11 @@ def torch_device(say: Callable[[str], None]) -> str | None:
     return None
 
 
-def to_its_end(call: Callable[[], Any], device: str) -> Callable[[], Any]:
+def to_its_end(call: Callable[[], T], device: str) -> Callable[[], T]:
     """The call, and then what it started on the device has ended; it has run once already."""
     import torch
 
-    def synchronized() -> Any:
+    def synchronized() -> T:
         result = call()
         torch.cuda.synchronize()
         return result

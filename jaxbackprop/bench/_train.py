@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -59,7 +59,7 @@ class PlainWindowNER(nnx.Module):
         self.dropout = nnx.Dropout(dropout)
         self.output = nnx.Linear(hidden, num_tags, rngs=rngs)
 
-    def __call__(self, batch: Any, *, key: jax.Array | None = None) -> jax.Array:
+    def __call__(self, batch: Mapping[str, jax.Array], *, key: jax.Array | None = None) -> jax.Array:
         """Logits (B, C) of windows of ids (B, 2m + 1); see `WindowNER`."""
         pieces = []
         for name in ("words", "shapes", "prefixes", "suffixes"):
@@ -71,7 +71,9 @@ class PlainWindowNER(nnx.Module):
         return self.output(self.dropout(h, deterministic=key is None, rngs=key))
 
 
-def plain_loss(model: Any, batch: Any, l2: float, *, key: jax.Array | None = None) -> jax.Array:
+def plain_loss(
+    model: PlainWindowNER, batch: Mapping[str, jax.Array], l2: float, *, key: jax.Array | None = None
+) -> jax.Array:
     """The loss of `window_ner_loss` by optax and jax.numpy."""
     losses = optax.softmax_cross_entropy_with_integer_labels(model(batch, key=key), batch["labels"])
     kernels = model.hidden.kernel[...], model.output.kernel[...]
@@ -135,8 +137,8 @@ class Stepper:
         rows = None
         if row_optimizer is not None:
             rows = RowUpdates(row_optimizer, {("words", "embedding"): "words"}, model.words.padding_id)
-        self._state: Any = init_state(params, optimizer, rows=rows)
-        self._constants: Any = constants
+        self._state = init_state(params, optimizer, rows=rows)
+        self._constants = constants
         step = make_step(graphdef, loss, optimizer, jax.random.key(0), rows=rows)
         self._data = {name: jnp.asarray(rows) for name, rows in _examples().items()}
         self._indices = np.random.default_rng(1).permutation(_EXAMPLES)[:batch].astype(np.int32)

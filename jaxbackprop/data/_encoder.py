@@ -303,6 +303,6 @@ def _at_least(least: int, counts: Counter[str]) -> tuple[str, ...]:
     return tuple(entry for entry, count in counts.items() if count >= least)
 
 
-def _brief(value: Any) -> str:
+def _brief(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 40 else text[:40] + "..."

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -108,7 +107,7 @@ def _read_glove(matrix_path: Path, words_path: Path) -> tuple[dict[str, int], np
     except ModuleNotFoundError:
         raise MissingExtra("pyarrow", _PURPOSE) from None
     try:
-        matrix: Any = np.load(matrix_path, mmap_mode="r", allow_pickle=False)
+        matrix: object = np.load(matrix_path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{matrix_path}: expected a NumPy array, got: {_one_line(error)}") from error
     try:
@@ -136,7 +135,7 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def _describe(loaded: Any) -> str:
+def _describe(loaded: object) -> str:
     if isinstance(loaded, np.ndarray):
         return f"{loaded.dtype} of shape {loaded.shape}"
     return type(loaded).__name__

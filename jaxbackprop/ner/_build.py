@@ -28,22 +28,29 @@ def build_model(
     Returns:
         The classifier. The same seed gives the same parameters.
     """
-    sizes: dict[str, Any] = {
-        "num_words": encoder.num_words,
-        "word_dim": word_dim,
-        "num_shapes": encoder.num_shapes,
-        "num_prefixes": encoder.num_prefixes,
-        "num_suffixes": encoder.num_suffixes,
-        "num_tags": len(encoder.tags),
-    }
-    names = ("shape_dim", "affix_dim", "window", "hidden", "activation", "dropout", "input_dropout")
-    settings: dict[str, Any] = {name: getattr(config, name) for name in names}
 
     @nnx.jit  # one program, rather than one for the shape of every parameter
     def build(key: jax.Array, table: jax.Array | None) -> WindowNER:
+        given: dict[str, Any] = {}
         if table is not None:
-            settings["word_init"] = lambda key, shape, dtype: table.astype(dtype)
-        return WindowNER(**sizes, **settings, rngs=nnx.Rngs(key))
+            given["word_init"] = lambda key, shape, dtype: table.astype(dtype)
+        return WindowNER(
+            num_words=encoder.num_words,
+            word_dim=word_dim,
+            num_shapes=encoder.num_shapes,
+            num_prefixes=encoder.num_prefixes,
+            num_suffixes=encoder.num_suffixes,
+            num_tags=len(encoder.tags),
+            shape_dim=config.shape_dim,
+            affix_dim=config.affix_dim,
+            window=config.window,
+            hidden=config.hidden,
+            activation=config.activation,
+            dropout=config.dropout,
+            input_dropout=config.input_dropout,
+            rngs=nnx.Rngs(key),
+            **given,
+        )
 
     return build(jax.random.key(config.seed), None if table is None else jnp.asarray(table))
 

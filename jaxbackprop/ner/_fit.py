@@ -29,7 +29,9 @@ from jaxbackprop.train import (
 
 from ._build import as_batch, tag_sentences, trainable
 
-Loss = Callable[[WindowNER, Mapping[str, Any], jax.Array], jax.Array]
+Loss = Callable[[WindowNER, Mapping[str, jax.Array], jax.Array], jax.Array]
+# An epoch's metrics by name.
+Record = dict[str, float]
 # Called before the first step with the model, its loss, the first batch and that step's key.
 AtStart = Callable[[WindowNER, Loss, dict[str, np.ndarray], jax.Array], None]
 
@@ -42,7 +44,7 @@ class Outcome:
     """What training came to.
 
     Attributes:
-        records: metrics, one dict an epoch.
+        records: of all epochs, in order.
         best: the record of the epoch with the best development F1.
         model: as it was after that epoch.
         learning_rate: the epochs (fractional) at which the rate was evaluated, and its values.
@@ -50,8 +52,8 @@ class Outcome:
         interruption: what ended training early, or None.
     """
 
-    records: list[dict[str, Any]]
-    best: dict[str, Any]
+    records: list[Record]
+    best: Record
     model: WindowNER
     learning_rate: tuple[np.ndarray, np.ndarray]
     seconds: float
@@ -91,7 +93,7 @@ def fit_tagger(
     if row_optimizer is not None:
         by_rows = RowUpdates(row_optimizer, {("words", "embedding"): "words"}, model.words.padding_id)
 
-    def loss(model: WindowNER, batch: Mapping[str, Any], key: jax.Array) -> jax.Array:
+    def loss(model: WindowNER, batch: Mapping[str, jax.Array], key: jax.Array) -> jax.Array:
         return window_ner_loss(model, batch, config.l2, key=key)
 
     if at_start is not None:
@@ -99,8 +101,8 @@ def fit_tagger(
         batch = {name: entries[rows] for name, entries in as_batch(windows).items()}
         at_start(model, loss, batch, jax.random.fold_in(jax.random.key(config.seed), 0))
 
-    records: list[dict[str, Any]] = []
-    best: tuple[dict[str, Any], dict[str, Any]] | None = None
+    records: list[Record] = []
+    best: tuple[Record, dict[str, Any]] | None = None
     interruption: BaseException | None = None
     began = time.perf_counter()
     with Progress(console, epoch_end(config.epochs, count, batch_size)) as progress:
@@ -122,7 +124,7 @@ def fit_tagger(
             for epoch, current in epochs:
                 predicted = tag_sentences(current, encoder, dev, decode=config.decode)
                 scores = score([sentence.tags for sentence in corpus.dev], predicted)
-                record = {
+                record: Record = {
                     **dataclasses.asdict(epoch),
                     "dev_precision": scores.micro.precision,
                     "dev_recall": scores.micro.recall,

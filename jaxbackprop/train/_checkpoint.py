@@ -15,7 +15,10 @@ import numpy as np
 
 from ._run import CHECKPOINT, RunError
 
+# Nested dicts of arrays.
 Arrays = dict[str, Any]
+# The shape and the dtype of an array.
+Described = tuple[tuple[int, ...], str]
 
 
 def save_parameters(folder: Path, parameters: Arrays) -> None:
@@ -69,7 +72,7 @@ def load_parameters(folder: Path, expected: Arrays) -> Arrays:
         raise RunError(f"{folder / CHECKPOINT} is not a readable checkpoint: {reason}") from None
 
 
-def _named(tree: Arrays) -> dict[str, tuple[tuple[int, ...], str]]:
+def _named(tree: Arrays) -> dict[str, Described]:
     leaves = jax.tree_util.tree_leaves_with_path(tree, is_leaf=lambda node: hasattr(node, "shape"))
     return {
         "/".join(str(getattr(entry, "key", entry)) for entry in path): (
@@ -80,7 +83,7 @@ def _named(tree: Arrays) -> dict[str, tuple[tuple[int, ...], str]]:
     }
 
 
-def _compare(folder: Path, stored: dict[str, Any], expected: dict[str, Any]) -> None:
+def _compare(folder: Path, stored: dict[str, Described], expected: dict[str, Described]) -> None:
     for name in sorted(stored.keys() | expected.keys()):
         if stored.get(name) != expected.get(name):
             raise RunError(
@@ -89,5 +92,5 @@ def _compare(folder: Path, stored: dict[str, Any], expected: dict[str, Any]) -> 
             )
 
 
-def _describe(array: tuple[tuple[int, ...], str] | None) -> str:
+def _describe(array: Described | None) -> str:
     return "absent" if array is None else f"{array[1]} of shape {array[0]}"

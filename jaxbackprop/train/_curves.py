@@ -13,7 +13,7 @@ _BLUE, _RED, _GREY, _GREEN = "#3b6ea8", "#c0504d", "#9a9a9a", "#4f8f5b"
 
 def draw_curves(
     path: Path,
-    records: Sequence[Mapping[str, Any]],
+    records: Sequence[Mapping[str, float]],
     learning_rate: tuple[np.ndarray, np.ndarray],
 ) -> None:
     """Draws a PNG of three panels over one axis of epochs.

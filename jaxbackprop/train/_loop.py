@@ -12,14 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from jaxbackprop.data import batch_indices
 
 from ._optimizers import Schedule
-from ._rows import RowUpdates
+from ._rows import Batch, RowUpdates
 
-Batch = dict[str, Array]
 Model = TypeVar("Model", bound=nnx.Module)
 Loss = Callable[[Any, Batch, jax.Array], Float[Array, ""]]
 _READ_EVERY = 100
@@ -36,21 +36,23 @@ class TrainState(NamedTuple):
         step: updates made so far, int32.
         params: the trained parameters, as nnx.split gives them.
         average: running average of the parameters, or None where none is kept.
-        opt_state: optax's state for those parameters.
+        opt_state: the optimizer's state for those parameters.
         loss_sum: sum of the losses since it was last read, float32.
     """
 
     step: Int[Array, ""]
-    params: Any
-    average: Any
-    opt_state: Any
+    params: nnx.State
+    average: nnx.State | None
+    opt_state: optax.OptState
     loss_sum: Float[Array, ""]
 
 
 class Step(Protocol):
-    """One update: (state, constants, data, indices) -> state; the state passed in is used up."""
+    """One update; the state passed in is used up."""
 
-    def __call__(self, state: TrainState, constants: Any, data: Batch, indices: Any) -> TrainState:
+    def __call__(
+        self, state: TrainState, constants: nnx.State, data: Batch, indices: ArrayLike
+    ) -> TrainState:
         """Makes one update."""
         ...
 
@@ -73,7 +75,7 @@ class Epoch:
 
 
 def init_state(
-    params: Any,
+    params: nnx.State,
     optimizer: optax.GradientTransformation,
     *,
     average: float = 0.0,
@@ -82,7 +84,7 @@ def init_state(
     """The state before the first step; see `make_step` for the arguments. Copies the parameters."""
 
     @jax.jit  # one program, rather than one for the shape of every parameter
-    def init(params: Any) -> TrainState:
+    def init(params: nnx.State) -> TrainState:
         return TrainState(
             step=jnp.zeros((), jnp.int32),
             params=jax.tree.map(jnp.copy, params),
@@ -98,7 +100,7 @@ def init_state(
 
 
 def make_step(
-    graphdef: Any,
+    graphdef: nnx.GraphDef[Any],
     loss: Loss,
     optimizer: optax.GradientTransformation,
     key: jax.Array,
@@ -128,11 +130,11 @@ def make_step(
         example; ``indices`` picks the rows of the batch.
     """
 
-    def step(state: TrainState, constants: Any, data: Batch, indices: Array) -> TrainState:
+    def step(state: TrainState, constants: nnx.State, data: Batch, indices: Array) -> TrainState:
         batch = {name: examples[indices] for name, examples in data.items()}
         step_key = jax.random.fold_in(key, state.step)
 
-        def objective(params: Any, batch: Batch) -> Array:
+        def objective(params: nnx.State, batch: Batch) -> Array:
             return loss(nnx.merge(graphdef, params, constants), batch, step_key)
 
         if rows is not None:
@@ -167,7 +169,7 @@ def fit(
     epochs: int,
     seed: int,
     average: float = 0.0,
-    trainable: Any = nnx.Param,
+    trainable: nnx.filterlib.Filter = nnx.Param,
     rows: RowUpdates | None = None,
     on_steps: Callable[[int, float, float], None] | None = None,
 ) -> Iterator[tuple[Epoch, Model]]:

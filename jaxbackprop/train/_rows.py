@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import optax
@@ -52,7 +51,7 @@ class RowUpdates:
         tables = {path: flat.pop(path)[...] for path in self.lookups}
         return nnx.from_flat_state(flat), tables
 
-    def join(self, params: nnx.State, others: nnx.State, tables: Mapping[Path, Any]) -> nnx.State:
+    def join(self, params: nnx.State, others: nnx.State, tables: Mapping[Path, Array]) -> nnx.State:
         """The state that `split` took apart, with these values."""
         flat = dict(nnx.to_flat_state(params)) | dict(nnx.to_flat_state(others))
         return nnx.from_flat_state(flat | {path: flat[path].replace(table) for path, table in tables.items()})
@@ -62,9 +61,9 @@ class RowUpdates:
         optimizer: optax.GradientTransformation,
         objective: Callable[[nnx.State, Batch], Float[Array, ""]],
         params: nnx.State,
-        opt_state: Any,
+        opt_state: optax.OptState,
         batch: Batch,
-    ) -> tuple[Float[Array, ""], nnx.State, Any]:
+    ) -> tuple[Float[Array, ""], nnx.State, optax.OptState]:
         """One update.
 
         Args:

@@ -7,9 +7,9 @@ import dataclasses
 import inspect
 import pkgutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
@@ -99,7 +99,7 @@ def _is_defined_in(module: ModuleType, value: object) -> bool:
     return custom_vjp_of(value) is not None and not any(other is value for other in elsewhere)
 
 
-def _rules_behind(value: object) -> frozenset[str]:
+def _rules_behind(value: Callable[..., Any]) -> frozenset[str]:
     """Names of the backward rules of the custom_vjp functions that an annotated function calls."""
     if not (inspect.isfunction(value) or hasattr(value, "lower")):
         return frozenset()
