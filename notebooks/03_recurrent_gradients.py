@@ -37,7 +37,7 @@ from IPython.display import Image, display
 from PIL import Image as Picture
 
 from jaxbackprop import ops
-from jaxbackprop.graph import health
+from jaxbackprop.doctor import health
 from reference.initialization import he_normal
 from reference.numerical import central_difference
 from reference.rnn import bare_rnn, bare_rnn_vjp, rnn, rnn_vjp
@@ -274,7 +274,7 @@ print(f"largest difference {np.abs(deltas - slopes * g[1:]).max():.0e}")
 np.testing.assert_allclose(deltas, slopes * g[1:], atol=1e-12)
 
 # %% [markdown]
-# You need not write the loop to see this in a network of your own. `jaxbackprop.graph.health` takes any
+# You need not write the loop to see this in a network of your own. `jaxbackprop.doctor.health` takes any
 # function of JAX arrays, walks its computation graph forward and back, and measures on the way; along a loop
 # it is the growth of the gradient a step. What is ill is a finding, with its place, the figure and a remedy.
 

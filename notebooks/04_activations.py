@@ -35,7 +35,7 @@ from matplotlib.collections import LineCollection
 from PIL import Image as Picture
 
 from jaxbackprop import ops
-from jaxbackprop.graph import health
+from jaxbackprop.doctor import health
 from reference import activations as on_paper
 from reference.initialization import he_variance, xavier_variance
 
@@ -375,7 +375,7 @@ print(f"relu: the slope is 1 for {min(ones):.1%} to {max(ones):.1%} of the units
 # vanishes for all that, because the best slope is 1/4. With large weights most tanh units are saturated, and
 # the gradient explodes for all that, carried by the few that are not.
 #
-# `jaxbackprop.graph.health` makes this examination on any function of JAX arrays: it walks the computation
+# `jaxbackprop.doctor.health` makes this examination on any function of JAX arrays: it walks the computation
 # graph forward and back and measures every layer on the way.
 
 
