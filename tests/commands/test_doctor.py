@@ -7,7 +7,7 @@ import pytest
 
 from jaxbackprop import ner
 from jaxbackprop.commands import main
-from tests.graph.render.test_html import Read
+from tests.graph.render.html.pages import Read
 from tests.ner.test_train import quiet, settings, write_corpus
 
 MODELS = """

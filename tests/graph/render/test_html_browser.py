@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from jaxbackprop.graph import trace
-from tests.doctor.test_html import AILING
 from tests.graph.render import axe, chromium
-from tests.graph.render.test_html import HOSTILE, layered, long, renamed, right, slide, wrong
+from tests.graph.render.html.pages import HOSTILE, layered, long, renamed, right, slide, wrong
+from tests.graph.render.html.test_findings import AILING
 
 PATH = chromium.find()
 pytestmark = [

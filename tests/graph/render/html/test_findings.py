@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from jaxbackprop.doctor import health
 from jaxbackprop.graph import Backward, trace
 from tests.doctor.models import batch, mlp
-from tests.graph.render.test_html import ANY_TEXT, HOSTILE, Read, contrast, skeleton, slide
+from tests.graph.render.html.pages import ANY_TEXT, HOSTILE, Read, contrast, skeleton, slide
 
 X = jax.random.normal(jax.random.key(0), (8, 6))
 
