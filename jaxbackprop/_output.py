@@ -9,8 +9,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ._errors import first_line as first_line
-
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from jaxbackprop._output import first_line
+from jaxbackprop._errors import first_line
 
 from ._attempt import attempt
 from ._comparison import Comparison, compare

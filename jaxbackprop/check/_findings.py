@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jaxbackprop._output import first_line
+from jaxbackprop._errors import first_line
 
 from ._comparison import Violation
 from ._report import Finding

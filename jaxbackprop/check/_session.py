@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxbackprop._errors import first_line
 from jaxbackprop._float64 import Arrays, to_numpy64
-from jaxbackprop._output import first_line
 
 from ._attempt import UNTRACEABLE, Outcome, attempt
 from ._differences import Differences

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxbackprop._output import first_line
+from jaxbackprop._errors import first_line
 
 from ._attempt import UNTRACEABLE, attempt
 from ._evaluator import Evaluator, Point, autodiff_pull

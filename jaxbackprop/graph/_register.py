@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxbackprop._output import first_line
+from jaxbackprop._errors import first_line
 from jaxbackprop.check import CannotCheck, Report, check_pair
 
 from .rules import BLOCKED, RULES, Local, Rule

@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxbackprop._errors import first_line
 from jaxbackprop._float64 import float64_on_cpu
-from jaxbackprop._output import first_line
 from jaxbackprop._sharding import Like
 from jaxbackprop.check import Evaluator, Layout, Point
 from jaxbackprop.graph import Graph, trace

@@ -6,8 +6,8 @@ import functools
 
 import numpy as np
 
+from jaxbackprop._errors import first_line
 from jaxbackprop._float64 import Arrays
-from jaxbackprop._output import first_line
 
 from .._attempt import attempt
 from .._comparison import Comparison

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jaxbackprop._output import first_line
+from jaxbackprop._errors import first_line
 
 from .._attempt import attempt
 from .._record import Observations, Record

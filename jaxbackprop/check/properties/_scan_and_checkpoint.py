@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxbackprop._errors import first_line
 from jaxbackprop._float64 import to_numpy64
-from jaxbackprop._output import first_line
 
 from .._attempt import attempt
 from .._record import Observations, Record

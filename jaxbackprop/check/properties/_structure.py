@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from jaxbackprop._output import first_line
+from jaxbackprop._errors import first_line
 from jaxbackprop.diagnose import Mistake
 
 from .._findings import finding, raised

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxbackprop._output import first_line
+from jaxbackprop._errors import first_line
 from jaxbackprop.diagnose import Mistake
 
 from .._attempt import attempt

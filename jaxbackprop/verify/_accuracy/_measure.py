@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxbackprop._output import first_line
+from jaxbackprop._errors import first_line
 from jaxbackprop.check import Answer, Evaluator, Layout, Point
 from jaxbackprop.ops.catalogue import Case, Operator, operators
 
