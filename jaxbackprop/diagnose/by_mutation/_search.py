@@ -8,13 +8,13 @@ mistake is the edit. An edit explains only if it does so at every sample and for
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from jaxbackprop._float64 import float64_on_cpu
 
+from .._clock import Clock
 from .._evidence import Evidence, Suspicion
 from ..mistakes import Mistake
 from ._context import Context
@@ -46,7 +46,7 @@ def search(evidence: Evidence, *, budget_s: float = 2.0) -> list[Suspicion]:
         All suspicions, by one mutation after another; none where no edit explains the evidence, or where
         neither program can be traced.
     """
-    clock = _Clock()
+    clock = Clock()
     found: list[Suspicion] = []
     with float64_on_cpu(), quiet():
         contexts = _contexts(evidence)
@@ -73,17 +73,6 @@ def ranked(found: Iterable[Suspicion]) -> list[Suspicion]:
         if known is None or suspicion.cost < known.cost:
             best[suspicion.label] = suspicion
     return sorted(best.values(), key=lambda s: (round(s.cost, 3), s.stage != "rule"))
-
-
-class _Clock:
-    """Seconds of this thread's work, or half of those on the wall where others take the machine."""
-
-    def __init__(self) -> None:
-        self._work, self._wall = time.thread_time(), time.perf_counter()
-
-    def spent(self) -> float:
-        """Since the clock was made."""
-        return max(time.thread_time() - self._work, 0.5 * (time.perf_counter() - self._wall))
 
 
 def _contexts(evidence: Evidence) -> dict[str, Context]:
@@ -121,7 +110,7 @@ def _programs(evidence: Evidence) -> dict[str, MutantEvaluator]:
 
 
 def _suspicions(
-    context: Context, stage: str, mutations: tuple[Mutation, ...], clock: _Clock, stop: float
+    context: Context, stage: str, mutations: tuple[Mutation, ...], clock: Clock, stop: float
 ) -> Iterator[Suspicion]:
     """What the edits of one round explain, until the time is up."""
     program = context.program

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
+from .._clock import Clock
 from .._evidence import Evidence, Suspicion
 from ..mistakes import Mistake
 from ._detectors import DETECTORS, Reads
@@ -36,7 +37,7 @@ def search(evidence: Evidence, *, budget_s: float = 1.5) -> list[Suspicion]:
         return []
     # Ratios of zeros and logarithms of negative numbers are how some patterns are seen not to fit.
     with np.errstate(all="ignore"):
-        return list(_Search(probe, time.perf_counter() + budget_s).suspicions())
+        return list(_Search(probe, Clock(), budget_s).suspicions())
 
 
 def ranked(found: Iterable[Suspicion], leaves: int) -> list[Suspicion]:
@@ -65,10 +66,11 @@ def ranked(found: Iterable[Suspicion], leaves: int) -> list[Suspicion]:
 
 @dataclasses.dataclass(frozen=True)
 class _Search:
-    """All detectors in their order, until a moment of `time.perf_counter`."""
+    """All detectors in their order, until the time is up."""
 
     probe: Probe
-    deadline: float
+    clock: Clock
+    budget_s: float
 
     def suspicions(self) -> Iterator[Suspicion]:
         """What all detectors find."""
@@ -76,33 +78,27 @@ class _Search:
         for leaf in self.probe.wrong:
             if not any(self.probe.wrong_at(s, leaf) for s in self.probe.samples):
                 continue
-            first = self._first(leaf)
+            first = next(filter(None, self._answers(Reads.FIRST, leaf)), [])
             yield from first
             if not first:
                 unexplained.append(leaf)
         for leaf in unexplained:
-            yield from self._asked(Reads.VALUES, leaf)
+            yield from chain.from_iterable(self._answers(Reads.VALUES, leaf))
             small = np.size(self.probe.samples[0].want[leaf]) <= _MOST_ENTRIES
             pairs = self.probe.pairs(leaf) if small and not self._late() else []
             if pairs:
-                yield from self._asked(Reads.JACOBIANS, leaf, pairs)
-            yield from self._asked(Reads.LAST, leaf, at_any_time=True)
+                yield from chain.from_iterable(self._answers(Reads.JACOBIANS, leaf, pairs))
+            yield from chain.from_iterable(self._answers(Reads.LAST, leaf))
         if unexplained:
-            yield from (s for s in self._asked(Reads.EVERYTHING) if s.leaf in unexplained)
+            for answer in self._answers(Reads.EVERYTHING):
+                yield from (s for s in answer if s.leaf in unexplained)
 
-    def _first(self, leaf: int) -> list[Suspicion]:
-        found: list[Suspicion] = []
-        for suspicion in self._asked(Reads.FIRST, leaf):
-            if found and suspicion.found_by != found[0].found_by:
-                break
-            found.append(suspicion)
-        return found
-
-    def _asked(self, reads: Reads, *args: Any, at_any_time: bool = False) -> Iterator[Suspicion]:
+    def _answers(self, reads: Reads, *args: Any) -> Iterator[list[Suspicion]]:
+        """What each detector of a kind finds; but for the last, while there is time."""
         for detector in DETECTORS:
-            if detector.reads is reads and (at_any_time or not self._late()):
-                for suspicion in detector.find(self.probe, *args):
-                    yield dataclasses.replace(suspicion, found_by=detector.name)
+            if detector.reads is reads and (reads is Reads.LAST or not self._late()):
+                found = detector.find(self.probe, *args)
+                yield [dataclasses.replace(s, found_by=detector.name) for s in found]
 
     def _late(self) -> bool:
-        return time.perf_counter() > self.deadline
+        return self.clock.spent() > self.budget_s
