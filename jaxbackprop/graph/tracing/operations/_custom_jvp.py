@@ -98,7 +98,7 @@ def _tangent_program(
     rule = jvp_rule(equation)
     has_tangent: list[bool] = []
 
-    def push(primals: list[Any], tangents: list[Any]) -> tuple[list[Any], list[Any]]:
+    def run(primals: list[Any], tangents: list[Any]) -> tuple[list[Any], list[Any]]:
         given = iter(tangents)
         results, pushed = rule(primals, [next(given) if f else None for f in flows])
         has_tangent[:] = [t is not None for t in pushed]
@@ -108,6 +108,6 @@ def _tangent_program(
         jax.ShapeDtypeStruct(at.shape, at.dtype, weak_type=getattr(atom.aval, "weak_type", False))
         for atom, at in ((atom, spec(atom)) for atom in equation.invars)
     ]
-    jaxpr = jax.make_jaxpr(push)(shapes, list(itertools.compress(shapes, flows)))
+    jaxpr = jax.make_jaxpr(run)(shapes, list(itertools.compress(shapes, flows)))
     graph = build(jaxpr, [False] * len(flows) + [True] * sum(flows))
     return graph, tuple(has_tangent)
