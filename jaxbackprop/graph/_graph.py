@@ -270,6 +270,3 @@ class ComputationGraph:
     def __repr__(self) -> str:
         failed = f", ends in {type(self.error).__name__}" if self.error else ""
         return f"{type(self).__name__}({self.name}: {len(self.nodes)} nodes, {len(self.edges)} edges{failed})"
-
-
-Graph = ComputationGraph
