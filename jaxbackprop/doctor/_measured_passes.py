@@ -8,7 +8,7 @@ again from the carries before it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -32,12 +32,14 @@ from ._figures import (
 )
 from ._measurement_plan import InnerProgram, MeasurementPlan
 
-Values = Sequence[Sequence[Any]]
+T = TypeVar("T")
+Arrays = Sequence[jax.Array]
+Gradients = Sequence[jax.Array | None]
 
 
 def measured_forward(
-    plan: MeasurementPlan, inputs: Sequence[Any]
-) -> tuple[list[tuple[Any, ...]], list[Any], ForwardFigures]:
+    plan: MeasurementPlan, inputs: Arrays
+) -> tuple[Sequence[Arrays], list[Any], ForwardFigures]:
     """The forward pass: every node's results, what its operation keeps for the way back, and the figures."""
     programs = {i: _MeasuredProgram(program) for i, program in plan.inner.items()}
     values, kept = walk(plan.graph, inputs, instead=programs)
@@ -53,10 +55,10 @@ def measured_forward(
 
 
 def measured_backward(
-    plan: MeasurementPlan, values: Values, kept: Sequence[Any], dys: Sequence[Any]
-) -> tuple[dict[int, Any], dict[Port, Any], BackwardFigures]:
+    plan: MeasurementPlan, values: Sequence[Arrays], kept: Sequence[Any], dys: Gradients
+) -> tuple[dict[int, jax.Array], dict[Port, jax.Array], BackwardFigures]:
     """The backward pass: the gradient of each input, by its number; of each port; and the figures."""
-    gradients: dict[Port, Any] = {}
+    gradients: dict[Port, jax.Array] = {}
     programs = {i: _MeasuredProgram(program) for i, program in plan.inner.items()}
     of_inputs = pull_back(plan.graph, values, kept, dys, gradients, programs)
     figures = BackwardFigures(
@@ -75,7 +77,7 @@ class _MeasuredProgram:
         self.forward_figures: ForwardFigures | None = None
         self.backward_figures: BackwardFigures | None = None
 
-    def forward(self, operands: Sequence[Any]) -> tuple[list[Any], Any]:
+    def forward(self, operands: Arrays) -> tuple[list[jax.Array], Any]:
         plan, scan = self._program.plan, self._program.scan
         if scan is None:
             values, kept, self.forward_figures = measured_forward(plan, operands)
@@ -84,8 +86,8 @@ class _MeasuredProgram:
         return results, before
 
     def backward(
-        self, operands: Sequence[Any], results: Sequence[Any], kept: Any, dys: Sequence[Any]
-    ) -> list[Any]:
+        self, operands: Arrays, results: Arrays, kept: Any, dys: Gradients
+    ) -> list[jax.Array | None]:
         plan, scan = self._program.plan, self._program.scan
         if scan is None:
             values, beside = kept
@@ -96,12 +98,12 @@ class _MeasuredProgram:
 
 
 def _loop_forward(
-    plan: MeasurementPlan, scan: ScanOperation, operands: Sequence[Any]
-) -> tuple[list[Any], list[Any], ForwardFigures]:
+    plan: MeasurementPlan, scan: ScanOperation, operands: Arrays
+) -> tuple[list[jax.Array], list[jax.Array], ForwardFigures]:
     """A loop's results, the carries before each step, and the figures of each step."""
     shared, start, along = _parts(scan, operands)
 
-    def step(carry: list[Any], now: list[Any]) -> tuple[list[Any], Any]:
+    def step(carry: list[jax.Array], now: list[jax.Array]) -> tuple[list[jax.Array], Any]:
         values, _, figures = measured_forward(plan, [*shared, *carry, *now])
         results = taken(values, plan.graph.outputs)
         return results[: scan.carries], (results[scan.carries :], carry, figures)
@@ -112,8 +114,8 @@ def _loop_forward(
 
 
 def _loop_backward(
-    program: InnerProgram, scan: ScanOperation, operands: Sequence[Any], carries: Any, dys: Sequence[Any]
-) -> tuple[list[Any], BackwardFigures]:
+    program: InnerProgram, scan: ScanOperation, operands: Arrays, carries: Arrays, dys: Gradients
+) -> tuple[list[jax.Array | None], BackwardFigures]:
     """One gradient an operand, and the figures of each step; `carries` are those before each step."""
     plan = program.plan
     graph = plan.graph
@@ -153,24 +155,27 @@ def _loop_backward(
 
 def _carry_figures(
     program: InnerProgram,
-    before: Sequence[Any],
-    after: Sequence[Any],
-    gradients: Mapping[Port, Any],
+    d_before: Gradients,
+    d_after: Gradients,
+    gradients: Mapping[Port, jax.Array],
 ) -> dict[int, CarryFigures]:
     graph = program.plan.graph
     found = {}
     for i in program.carries():
+        before, after = d_before[i], d_after[i]
+        assert before is not None
+        assert after is not None
         total = gradients.get(uncopied(graph, graph.outputs[i]))
-        total = after[i] if total is None or total.shape != after[i].shape else total
-        found[i] = CarryFigures(norm(before[i]), norm(total), norm(total - after[i]))
+        total = after if total is None or total.shape != after.shape else total
+        found[i] = CarryFigures(norm(before), norm(total), norm(total - after))
     return found
 
 
-def _parts(scan: ScanOperation, values: Sequence[Any]) -> tuple[list[Any], list[Any], list[Any]]:
+def _parts(scan: ScanOperation, values: Sequence[T]) -> tuple[list[T], list[T], list[T]]:
     """What all steps share, what is carried, and what comes in with each step."""
     end = scan.consts + scan.carries
     return list(values[: scan.consts]), list(values[scan.consts : end]), list(values[end:])
 
 
-def _or_zeros(dy: Any, like: jax.Array | jax.ShapeDtypeStruct) -> Any:
+def _or_zeros(dy: jax.Array | None, like: jax.Array | jax.ShapeDtypeStruct) -> jax.Array:
     return jnp.zeros(like.shape, like.dtype) if dy is None else dy

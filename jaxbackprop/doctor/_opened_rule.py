@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 
 from jaxbackprop.graph import ComputationGraph
@@ -34,7 +32,7 @@ def opened_rule(operation: CustomVjpOperation | CustomJvpOperation, name: str) -
     if not any(operation.flows) or not _has_loop(operation.plain):
         return None
 
-    def run(*operands: Any) -> list[Any]:
+    def run(*operands: jax.Array) -> list[jax.Array]:
         return results_of(operation.plain, operands)
 
     shapes = [node.outputs[0] for node in operation.plain.inputs]

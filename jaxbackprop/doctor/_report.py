@@ -1,4 +1,4 @@
-"""The report: findings and measurements, as text, JSON and tables."""
+"""The report: findings and measurements, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import jax
 
 from jaxbackprop.graph import Graph, Node
 
-from ._findings import Finding, number, percent
+from ._findings import Finding
+from ._measurement_lines import measurement_lines
 from ._node_health import NodeHealth
 from ._recurrence import Recurrence
 from ._thresholds import THRESHOLDS
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 Severity = Literal["healthy", "finding"]
-_ROWS_AT_MOST = 60
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,44 +148,7 @@ class Report:
         lines = [f"{self.name}: {self._verdict}"]
         lines += [f"  {line}" for finding in self.findings for line in finding.lines()]
         lines += [f"  note: {note}" for note in self.notes]
-        return "\n".join([*lines, *self._table()])
-
-    def _rows(self) -> list[tuple[str, ...]]:
-        rows: list[tuple[str, ...]] = []
-        for health in self.nodes:
-            if health.role == "parameter":
-                continue
-            rows.append(
-                (
-                    health.name,
-                    health.kind or health.role,
-                    _figure(health.activation_norm),
-                    _figure(health.gradient_norm),
-                    "" if health.saturated is None else percent(health.saturated),
-                    "" if health.dead is None else percent(health.dead),
-                )
-            )
-        return rows
-
-    def _table(self) -> list[str]:
-        title = ("node", "what", "activation", "gradient", "saturated", "dead")
-        rows = self._rows()
-        if not rows:
-            return []
-        left_out = len(rows) - _ROWS_AT_MOST
-        rows = [title, *rows[:_ROWS_AT_MOST]]
-        widths = [max(len(row[i]) for row in rows) for i in range(len(title))]
-        lines = [
-            "  " + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows
-        ]
-        lines += [f"  and {left_out} more"] * (left_out > 0)
-        for sequence in self.sequences:
-            lines.append(
-                f"  along {sequence.name} ({sequence.carry}): the gradient grows "
-                f"{number(sequence.rate)}-fold a "
-                f"step, {number(sequence.total)}-fold over {len(sequence.growth)} steps"
-            )
-        return lines
+        return "\n".join([*lines, *measurement_lines(self.nodes, self.sequences)])
 
     def __rich__(self) -> RenderableType:
         from rich.text import Text
@@ -199,13 +162,9 @@ class Report:
                 text.append(f"\n  {line}", "yellow")
         for note in self.notes:
             text.append(f"\n  note: {note}", "dim")
-        for i, line in enumerate(self._table()):
+        for i, line in enumerate(measurement_lines(self.nodes, self.sequences)):
             text.append(f"\n{line}", "dim" if i else "bold")
         return text
-
-
-def _figure(value: float | None) -> str:
-    return "" if value is None else number(value)
 
 
 def _plain(value: Any) -> Any:

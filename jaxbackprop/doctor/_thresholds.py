@@ -1,4 +1,4 @@
-"""From which figure on something counts as an ailment, and why from there: all of it in one table."""
+"""The bounds of what is healthy, each with its reason, in one table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Threshold:
 
     Attributes:
         value: the bound.
-        reason: why it is there.
+        reason: why it is this value.
     """
 
     value: float
@@ -121,5 +121,5 @@ THRESHOLDS: dict[str, Threshold] = {
 
 
 def threshold(name: str) -> float:
-    """The bound of a name."""
+    """The bound of this name."""
     return THRESHOLDS[name].value

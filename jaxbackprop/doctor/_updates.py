@@ -61,7 +61,7 @@ def _is_number(leaf: Any) -> bool:
     return dtype is None or not jnp.issubdtype(dtype, jax.dtypes.extended)
 
 
-def update_ratios(norms: Mapping[int, Any], sizes: Mapping[int, Any]) -> dict[int, float]:
+def update_ratios(norms: Mapping[int, jax.Array], sizes: Mapping[int, jax.Array]) -> dict[int, float]:
     """By node, the norm of the update by that of the parameter, where that is not 0."""
     return {i: float(norms[i]) / float(sizes[i]) for i in norms if float(sizes[i]) > 0}
 

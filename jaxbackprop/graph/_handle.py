@@ -51,15 +51,15 @@ class Graph(ComputationGraph):
         return passes.cost(self)
 
     def to_svg(self, run: Run | Backward | None = None) -> str:
-        """A picture; see `jaxbackprop.graph.to_svg`."""
+        """A picture; see `jaxbackprop.graph.render.to_svg`."""
         return render.to_svg(self, run)
 
     def to_dot(self, run: Run | Backward | None = None) -> str:
-        """The graph in Graphviz's language; see `jaxbackprop.graph.to_dot`."""
+        """The graph in Graphviz's language; see `jaxbackprop.graph.render.to_dot`."""
         return render.to_dot(self, run)
 
     def to_json(self, run: Run | Backward | None = None) -> str:
-        """The graph and its numbers as JSON; see `jaxbackprop.graph.to_json`."""
+        """The graph and its numbers as JSON; see `jaxbackprop.graph.render.to_json`."""
         return render.to_json(self, run)
 
     def to_html(

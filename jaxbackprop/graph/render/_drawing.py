@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+
+import jax
 
 from .._graph import ComputationGraph, Node, Port
 from ..passes import Backward, Run
@@ -205,7 +206,12 @@ def _to_outputs(graph: ComputationGraph, names: Sequence[str], passes: Passes) -
 
 
 def _strand(
-    graph: ComputationGraph, port: Port, ends: str, value: Any, gradient: Any, active: bool
+    graph: ComputationGraph,
+    port: Port,
+    ends: str,
+    value: jax.Array | None,
+    gradient: jax.Array | None,
+    active: bool,
 ) -> _Strand:
     made = graph.nodes[port.node].outputs[port.output]
     shape = tuple(made.shape)

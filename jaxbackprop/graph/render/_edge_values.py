@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+
+import jax
 
 from .._graph import ComputationGraph, Edge
 from ..passes import Backward, Run
@@ -43,18 +44,18 @@ class Passes:
             raise ValueError(f"run is of another graph ({forward.graph.name}) than {graph.name}")
         return cls(forward, back)
 
-    def value(self, edge: Edge) -> Any:
+    def value(self, edge: Edge) -> jax.Array | None:
         """The value along an edge; None where it is not known."""
         return None if self.run is None else self.run.edge(edge)
 
-    def gradient(self, edge: Edge) -> Any:
+    def gradient(self, edge: Edge) -> jax.Array | None:
         """The gradient that flowed back along it; None where none did, or it is not known."""
         return None if self.back is None else self.back.edge(edge)
 
-    def output(self, position: int) -> Any:
+    def output(self, position: int) -> jax.Array | None:
         """The value of a result; None where it is not known."""
         return None if self.run is None else self.run.outputs[position]
 
-    def upstream(self, position: int) -> Any:
+    def upstream(self, position: int) -> jax.Array | None:
         """The gradient that a result was given; None where none was, or it is not known."""
         return None if self.back is None else self.back.dys[position]

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 _ENTRIES_WRITTEN_OUT = 4
 _DIGITS_OF_SEVERAL = 3
 
 
-def number_text(number: Any, digits: int = 4) -> str:
+def number_text(number: complex | np.generic, digits: int = 4) -> str:
     """A number to a count of significant digits: 0.731, 1e-5, nan; integers below ten million in full."""
     if isinstance(number, bool | np.bool_):
         return str(bool(number))
@@ -26,7 +26,7 @@ def number_text(number: Any, digits: int = 4) -> str:
     return _exponent(f"{float(number):.{digits}g}")
 
 
-def numbers_text(value: Any) -> str:
+def numbers_text(value: ArrayLike | None) -> str:
     """The numbers in a value.
 
     Args:
@@ -43,7 +43,7 @@ def numbers_text(value: Any) -> str:
     if array.size == 0:
         return "empty"
     if array.ndim == 0:
-        return number_text(array[()])
+        return number_text(array.item())
     if array.size <= _ENTRIES_WRITTEN_OUT:
         return _nested(array)
     if array.dtype == np.bool_:
@@ -53,7 +53,7 @@ def numbers_text(value: Any) -> str:
     return _range(array)
 
 
-def shape_text(shape: tuple[int, ...], dtype: Any) -> str:
+def shape_text(shape: tuple[int, ...], dtype: object) -> str:
     """Dtype and shape: "f32[8,16]", "key[]"."""
     return f"{dtype_text(dtype)}{dimensions_text(shape)}"
 
@@ -63,7 +63,7 @@ def dimensions_text(shape: tuple[int, ...]) -> str:
     return f"[{','.join(map(str, shape))}]"
 
 
-def dtype_text(dtype: Any) -> str:
+def dtype_text(dtype: object) -> str:
     """A dtype in short: f32, bf16, i32, u8, bool, key."""
     name = str(dtype)
     if name.startswith("key<"):
@@ -74,7 +74,7 @@ def dtype_text(dtype: Any) -> str:
     return name
 
 
-def concrete(value: Any) -> np.ndarray | None:
+def concrete(value: ArrayLike | jax.ShapeDtypeStruct | None) -> np.ndarray | None:
     """A value as an array that NumPy can compute with; None where it holds no numbers to show."""
     if value is None or isinstance(value, jax.core.Tracer | jax.ShapeDtypeStruct):
         return None
@@ -92,7 +92,7 @@ def concrete(value: Any) -> np.ndarray | None:
 
 def _nested(array: np.ndarray) -> str:
     if array.ndim == 0:
-        return number_text(array[()], _DIGITS_OF_SEVERAL)
+        return number_text(array.item(), _DIGITS_OF_SEVERAL)
     return f"[{', '.join(_nested(part) for part in array)}]"
 
 

@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
+import jax
+
 from jaxbackprop.check import Report, check_pair
 
 from ..._graph import ComputationGraph, Node
@@ -75,7 +77,7 @@ def _verdict(node: Node, run: Run, judged: _Judged) -> Verdict | None:
     return None if first is None else dataclasses.replace(first, inside=True)
 
 
-def _judge(node: Node, operation: CustomVjpOperation, operands: Sequence[Any]) -> Verdict | None:
+def _judge(node: Node, operation: CustomVjpOperation, operands: Sequence[jax.Array]) -> Verdict | None:
     f, f_vjp = _pair(node, operation)
     try:
         report = check_pair(f, f_vjp, *operands, oracle=f, in_axes=None, effort="quick")
@@ -91,7 +93,7 @@ def _pair(
     """The function without its rule, and the rule, as `check_pair` takes them."""
     single = len(node.outputs) == 1
 
-    def f(*operands: Any) -> Any:
+    def f(*operands: jax.Array) -> jax.Array | tuple[jax.Array, ...]:
         results = results_of(operation.plain, operands)
         return results[0] if single else tuple(results)
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -144,6 +145,28 @@ def test_a_long_list_is_folded_away_after_three():
     before, after = page.split("<summary>6 more</summary>")
     assert before.count("<li class=") == 3
     assert after[: after.index("<main>")].count("<li class=") == 6
+
+
+def test_a_report_of_another_make_is_read_by_its_attributes():
+    graph = trace(slide, 1.0, 2.0, 0.0)
+    node = graph.node("mul")
+    finding = SimpleNamespace(
+        kind="vanishing",
+        name="mul",
+        source=node.source,
+        message="too small",
+        remedy="more",
+        nodes=(node,),
+        outer=(),
+    )
+    report = SimpleNamespace(graph=graph, findings=[finding], upstream=lambda: [jnp.float32(2.0)])
+    page = graph.to_html(health=report)
+    ((text, links),) = said(page)
+    assert "too small. Try more." in text.replace(".Try", ". Try")
+    assert len(links) == 2
+    assert Read(page).data["findings"][0]["look"] == "mild"
+    # The missing backward pass begins as the report's did.
+    assert "with the gradient of output: 2." in Read(page).steps[8]
 
 
 def test_what_does_not_fit_is_refused_and_nothing_is_written(tmp_path):
