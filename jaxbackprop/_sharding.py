@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec, reshard
+
+# The mesh axes that split one axis of an array.
+_Entry = str | tuple[str, ...] | None
 
 
 def explicit_sharding(x: jax.Array) -> NamedSharding | None:
@@ -48,7 +50,7 @@ def _rows_and_columns(x: jax.Array, end: int | None, other: jax.Array, axis: int
     return NamedSharding(sharding.mesh, PartitionSpec(*rows, unless_used(columns, *rows)))
 
 
-def unless_used(entry: Any, *entries: Any) -> Any:
+def unless_used(entry: _Entry, *entries: _Entry) -> _Entry:
     """An entry of a PartitionSpec, or None where other entries have its mesh axes already."""
     used = {name for other in entries for name in _names(other)}
     return None if used & set(_names(entry)) else entry
@@ -85,10 +87,10 @@ def without_axis(sharding: NamedSharding | None, axis: int) -> NamedSharding | N
     return NamedSharding(sharding.mesh, PartitionSpec(*spec))
 
 
-def _names(entry: object) -> tuple[str, ...]:
+def _names(entry: _Entry) -> tuple[str, ...]:
     if entry is None:
         return ()
-    return entry if isinstance(entry, tuple) else (str(entry),)
+    return entry if isinstance(entry, tuple) else (entry,)
 
 
 def vary_together(floats: tuple[jax.Array, ...], *others: jax.Array) -> tuple[jax.Array, ...]:

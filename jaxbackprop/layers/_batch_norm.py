@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Hashable
 
 import jax.numpy as jnp
 from flax import nnx
@@ -47,7 +47,7 @@ class BatchNorm(nnx.Module):
         use_scale: bool = True,
         bias_init: Initializer = zeros,
         scale_init: Initializer = ones,
-        axis_name: Any = None,
+        axis_name: Hashable = None,
         rngs: nnx.Rngs,
     ):
         """Starts the averages at mean 0 and variance 1.

@@ -24,7 +24,7 @@ def attention(
     key: Float[ArrayLike, "... S N H"],
     value: Float[ArrayLike, "... S N D"],
     mask: Bool[ArrayLike, "..."] | None = None,
-    dropout_key: Any = None,
+    dropout_key: ArrayLike | None = None,
     *,
     dropout_rate: float = 0.0,
     scale: float | None = None,

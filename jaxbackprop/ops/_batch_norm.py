@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 from typing import Any, NamedTuple
 
 import jax
@@ -28,7 +29,7 @@ def batch_norm(
     mask: Bool[ArrayLike, "..."] | None = None,
     *,
     epsilon: float = 1e-5,
-    axis_name: Any = None,
+    axis_name: Hashable | list[Hashable] = None,
 ) -> tuple[Float[Array, "... c"], Float[Array, " c"], Float[Array, " c"]]:
     """Each feature normalised over the batch: y = γ x̂ + β, x̂ = (x - μ) r, r = 1 / √(v + ε).
 
@@ -64,22 +65,21 @@ def batch_norm(
     """
     x, scale, bias = as_features(x, scale, bias)
     epsilon = as_epsilon(epsilon)
-    counted = None if mask is None else _checked_mask(mask, x, axis_name)
+    axes = tuple(axis_name) if isinstance(axis_name, list) else axis_name
+    counted = None if mask is None else _checked_mask(mask, x, axes)
     if math.prod(x.shape[:-1]) == 0:
         raise ValueError(f"there is no row in x of shape {x.shape} to take the mean and the variance of")
-    if isinstance(axis_name, list):
-        axis_name = tuple(axis_name)
     others = [] if counted is None else [counted]
-    if axis_name is not None:
-        others.append(lax.axis_index(axis_name))
+    if axes is not None:
+        others.append(lax.axis_index(axes))
     x, scale, bias = vary_all((x, scale, bias), *others)
-    y, mean, var = _batch_norm(x, scale, bias, counted, epsilon, axis_name)
-    if axis_name is not None:
-        mean, var = lax.pmean((mean, var), axis_name)
+    y, mean, var = _batch_norm(x, scale, bias, counted, epsilon, axes)
+    if axes is not None:
+        mean, var = lax.pmean((mean, var), axes)
     return y, mean, var
 
 
-def _checked_mask(mask: ArrayLike, x: Array, axis_name: Any) -> Array:
+def _checked_mask(mask: ArrayLike, x: Array, axis_name: Hashable) -> Array:
     counted = as_mask("mask", mask)
     if counted.shape != x.shape[:-1]:
         raise ValueError(f"mask must have shape {x.shape[:-1]} for x of shape {x.shape}, got {counted.shape}")
@@ -95,7 +95,7 @@ def batch_norm_plain(
     bias: Float[Array, " c"] | None,
     mask: Bool[Array, "..."] | None,
     epsilon: float,
-    axis_name: Any = None,
+    axis_name: Hashable = None,
 ) -> tuple[Float[Array, "... c"], Float[Array, " c"], Float[Array, " c"]]:
     """The same function for autodiff to differentiate."""
     rows = tuple(range(x.ndim - 1))
@@ -133,7 +133,7 @@ def _batch_norm_fwd(
     bias: Float[Array, " c"] | None,
     mask: Bool[Array, "..."] | None,
     epsilon: float,
-    axis_name: Any,
+    axis_name: Hashable,
 ) -> tuple[tuple[Float[Array, "... c"], Float[Array, " c"], Float[Array, " c"]], _Residuals]:
     wide, rows = x.astype(accumulator(x.dtype)), tuple(range(x.ndim - 1))
     number = math.prod(x.shape[:-1]) if mask is None else jnp.sum(mask, dtype=jnp.int32)
@@ -158,7 +158,7 @@ def _counting(values: Array, mask: Array | None) -> Array:
     return values if mask is None else jnp.where(jnp.expand_dims(mask, -1), values, jnp.zeros_like(values))
 
 
-def _over_places(parts: Any, axis_name: Any) -> Any:
+def _over_places(parts: Any, axis_name: Hashable) -> Any:
     """The parts added over a mapped axis, so that every place has a sum of its own.
 
     A sum is the same everywhere, and JAX would hand us the cotangents of all places already added, or not,
@@ -181,7 +181,7 @@ _batch_norm = jax.custom_vjp(_batch_norm_value, nondiff_argnums=(4, 5))
 
 def _batch_norm_bwd(
     epsilon: float,
-    axis_name: Any,
+    axis_name: Hashable,
     residuals: _Residuals,
     dy: tuple[Float[Array, "... c"], Float[Array, " c"], Float[Array, " c"]],
 ) -> tuple[Float[Array, "... c"], Float[Array, " c"] | None, Float[Array, " c"] | None, None]:

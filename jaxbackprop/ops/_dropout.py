@@ -15,7 +15,7 @@ from jaxbackprop._sharding import Like, explicit_sharding, vary_together
 
 
 def dropout(
-    x: Float[ArrayLike, "..."], key: Any, rate: float, *, deterministic: bool = False
+    x: Float[ArrayLike, "..."], key: ArrayLike | None, rate: float, *, deterministic: bool = False
 ) -> Float[Array, "..."]:
     """Zeroes each entry with probability `rate` and divides the others by 1 - rate.
 
@@ -62,7 +62,7 @@ def drops_all(rate: float) -> bool:
     return _threshold(rate) == 2**32
 
 
-def as_key(key: Any, name: str = "key") -> Array:
+def as_key(key: ArrayLike | None, name: str = "key") -> Array:
     """Converts a random key, typed or raw words, to a typed one."""
     if isinstance(key, np.ndarray):
         key = jnp.asarray(key)

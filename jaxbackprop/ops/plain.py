@@ -8,6 +8,7 @@ custom_vjp function". Arguments are not checked.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any, Literal
 
 import jax
@@ -56,7 +57,7 @@ def window_lookup(table: ArrayLike, ids: ArrayLike, *, padding_id: int | None = 
     return window_lookup_plain(jnp.asarray(table), jnp.asarray(ids), padding_id)
 
 
-def dropout(x: ArrayLike, key: Any, rate: float, *, deterministic: bool = False) -> Array:
+def dropout(x: ArrayLike, key: ArrayLike | None, rate: float, *, deterministic: bool = False) -> Array:
     """See `ops.dropout`."""
     x = jnp.asarray(x)
     if deterministic or rate == 0:
@@ -216,7 +217,7 @@ def batch_norm(
     mask: ArrayLike | None = None,
     *,
     epsilon: float = 1e-5,
-    axis_name: Any = None,
+    axis_name: Hashable = None,
 ) -> tuple[Array, Array, Array]:
     """See `ops.batch_norm`."""
     return batch_norm_plain(_array(x), _array(scale), _array(bias), _array(mask), epsilon, axis_name)
@@ -288,7 +289,7 @@ def attention(
     key: ArrayLike,
     value: ArrayLike,
     mask: ArrayLike | None = None,
-    dropout_key: Any = None,
+    dropout_key: ArrayLike | None = None,
     *,
     dropout_rate: float = 0.0,
     scale: float | None = None,

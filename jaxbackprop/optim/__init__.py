@@ -2,6 +2,6 @@
 
 from . import rows as rows
 from ._cyclic import cyclic_schedule as cyclic_schedule
-from ._row_grad import gathered_table as gathered_table
-from ._row_grad import value_and_row_grad as value_and_row_grad
 from ._row_gradient import RowGradient as RowGradient
+from ._value_and_grad import gathered_table as gathered_table
+from ._value_and_grad import value_and_row_grad as value_and_row_grad

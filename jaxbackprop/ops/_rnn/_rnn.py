@@ -286,8 +286,9 @@ def _rnn_bwd(
         filled(W_h.shape, wide, explicit_sharding(W_h), x),
         None if b_like is None else filled(b_like.shape, wide, b_like.sharding, x),
     )
-    dstart, dx, *sums = over_segments(run, carry, steps, length, reverse=True)
-    dW_x, dW_h, db = (total if total is None else total.astype(x.dtype) for total in sums)
+    dstart, dx, dW_x, dW_h, db = over_segments(run, carry, steps, length, reverse=True)
+    dW_x, dW_h = dW_x.astype(x.dtype), dW_h.astype(x.dtype)
+    db = None if db is None else db.astype(x.dtype)
     dh0 = None if h0 is None else place(dstart.astype(h0.dtype), explicit_sharding(h0))
     return place(dx, explicit_sharding(x)), dW_x, dW_h, db, dh0, None
 
