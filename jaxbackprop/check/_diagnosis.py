@@ -27,24 +27,52 @@ def diagnosed(
     comparisons: Sequence[Comparison],
     shown: Mapping[int, Comparison],
 ) -> list[Finding]:
-    """Findings with the mistakes they look like, and their sentences."""
+    """Findings with the mistakes they look like, and their sentences.
+
+    Args:
+        session: what the rule and the truth are asked by.
+        findings: what is wrong.
+        comparisons: the rule beside the truth, at every point.
+        shown: for each wrong leaf, a comparison that shows it.
+    """
     findings = [_overflown(session, found, comparisons) for found in findings]
-    if all(found.property != "value" or found.mistakes for found in findings):
+    if not any(_unnamed(found) for found in findings):
         return findings
     evidence = gather(session, comparisons, shown)
     suspicions = [] if evidence is None else diagnose(evidence, quick=session.quick and session.traced)
-    # A mistake upstream of several arguments is plainest at one of them, and that one speaks first.
-    return sorted(
-        (_explained(session, found, suspicions) for found in findings),
-        key=lambda found: _doubt(session, found, suspicions),
-    )
+    return named(session, findings, suspicions)
 
 
-def _doubt(session: CheckSession, found: Finding, suspicions: Sequence[Suspicion]) -> float:
-    """How much better another finding's mistake is known, from 0 on."""
-    if found.property != "value":
-        return 0.0
-    return next((s.cost for s in suspicions if s.leaf in (None, leaf_of(session, found))), 1.0)
+def named(
+    session: CheckSession, findings: Sequence[Finding], suspicions: Sequence[Suspicion]
+) -> list[Finding]:
+    """Findings with the mistakes that are suspected of their leaves.
+
+    A mistake upstream of several arguments is plainest at one of them, and that one comes first.
+    """
+
+    def of_leaf(found: Finding) -> list[Suspicion]:
+        return [s for s in suspicions if s.leaf in (None, leaf_of(session, found))]
+
+    def doubt(found: Finding) -> float:
+        if found.property != "value":
+            return 0.0
+        return next((s.cost for s in of_leaf(found)), 1.0)
+
+    known = [_with_mistakes(found, of_leaf(found)) if _unnamed(found) else found for found in findings]
+    return sorted(known, key=doubt)
+
+
+def _unnamed(found: Finding) -> bool:
+    return found.property == "value" and not found.mistakes
+
+
+def _with_mistakes(found: Finding, suspicions: Sequence[Suspicion]) -> Finding:
+    if not suspicions:
+        return found
+    labels = tuple(dict.fromkeys(s.label.value for s in suspicions))
+    first = suspicions[0]
+    return dataclasses.replace(found, mistakes=labels[:5], named_by=first.stage, message=first.message)
 
 
 def _overflown(session: CheckSession, found: Finding, comparisons: Sequence[Comparison]) -> Finding:
@@ -62,16 +90,6 @@ def _overflown(session: CheckSession, found: Finding, comparisons: Sequence[Comp
     # Far out it is a matter of range; at the caller's own arguments the value is simply wrong.
     what = "precision" if at else "value"
     return dataclasses.replace(found, property=what, mistakes=mistakes, message=message)
-
-
-def _explained(session: CheckSession, found: Finding, suspicions: Sequence[Suspicion]) -> Finding:
-    if found.property != "value" or found.mistakes:
-        return found
-    mine = [s for s in suspicions if s.leaf in (None, leaf_of(session, found))]
-    if not mine:
-        return found
-    labels = tuple(dict.fromkeys(str(s.label) for s in mine))
-    return dataclasses.replace(found, mistakes=labels[:5], named_by=mine[0].stage, message=mine[0].message)
 
 
 def gather(

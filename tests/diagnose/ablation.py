@@ -20,6 +20,7 @@ from jaxbackprop.check import Finding, check_vjp
 from jaxbackprop.check import _diagnosis as naming
 from jaxbackprop.diagnose import Evidence, Mistake, Suspicion
 from jaxbackprop.diagnose._diagnose import ranked, search
+from jaxbackprop.diagnose.by_mutation._table import ROUNDS
 from jaxbackprop.diagnose.by_values import DETECTORS
 from tests.check.corpus import WRONG, Case
 
@@ -123,7 +124,7 @@ def page(records: Sequence[Record]) -> str:
     """The whole page."""
     first, three = (sum(r.right(r.labels, among) for r in records) for among in (1, 3))
     detectors = [detector.name for detector in DETECTORS]
-    seen = {name for r in records for name in (*r.explained_by, *r.without)}
+    mutations = dict.fromkeys(mutation.name for round_ in ROUNDS for mutation in round_.mutations)
     return f"""# What each detector and each mutation contributes
 
 Written by `python -m tests.diagnose.ablation`. Of {len(records)} wrong rules in the corpus, the first label
@@ -144,7 +145,7 @@ stays where the meaning of its label asks for it.
 
 ## Mutations, from the programs
 
-{table(sorted(seen.difference(detectors)), records)}
+{table(tuple(mutations), records)}
 """
 
 
