@@ -113,29 +113,6 @@ def _reduce(function: Rule) -> Rule:
     return lambda params, x: function(x, axis=tuple(params["axes"]))
 
 
-def _sort(params: dict[str, Any], *operands: Any) -> Any:
-    axis = params["dimension"]
-    keys = operands[: params["num_keys"]]
-    order = np.lexsort(tuple(reversed(keys)), axis=axis)
-    placed = tuple(np.take_along_axis(x, order, axis) for x in operands)
-    return placed if len(placed) > 1 else placed[0]
-
-
-def _starts(x: Any, sizes: Any, starts: Any) -> tuple[slice, ...]:
-    fitted = [min(max(int(s), 0), n - size) for s, n, size in zip(starts, x.shape, sizes, strict=True)]
-    return tuple(slice(s, s + size) for s, size in zip(fitted, sizes, strict=True))
-
-
-def _dynamic_slice(params: dict[str, Any], x: Any, *starts: Any) -> Any:
-    return x[_starts(x, params["slice_sizes"], starts)]
-
-
-def _dynamic_update(params: dict[str, Any], x: Any, update: Any, *starts: Any) -> Any:
-    out = np.array(x)
-    out[_starts(x, update.shape, starts)] = update
-    return out
-
-
 def positions(
     shape: tuple[int, ...],
     indices: Any,
@@ -237,34 +214,6 @@ def _scatter(combine: Rule | None) -> Rule:
     return rule
 
 
-def _convolve(params: dict[str, Any], x: Any, kernel: Any) -> Any:
-    numbers = params["dimension_numbers"]
-    x, kernel = x.transpose(numbers.lhs_spec), kernel.transpose(numbers.rhs_spec)
-    space = x.ndim - 2
-    zero = np.zeros((), x.dtype)
-    around = [(0, 0, 0)] * 2
-    dilated = [
-        (low, high, d - 1) for (low, high), d in zip(params["padding"], params["lhs_dilation"], strict=True)
-    ]
-    x = _pad({"padding_config": [*around, *dilated]}, x, zero)
-    kernel = _pad(
-        {"padding_config": [*around, *((0, 0, d - 1) for d in params["rhs_dilation"])]}, kernel, zero
-    )
-    taps = tuple(range(2, x.ndim))
-    windows = np.lib.stride_tricks.sliding_window_view(x, kernel.shape[2:], axis=taps)
-    strides = [slice(None, None, s) for s in params["window_strides"]]
-    every: tuple[Any, ...] = (..., *strides, *[slice(None)] * space)
-    windows = windows[every]
-    groups, batches = params["feature_group_count"], params["batch_group_count"]
-    blocks = []
-    for g in range(groups * batches):
-        part = np.split(windows, groups, 1)[g] if groups > 1 else np.split(windows, batches, 0)[g]
-        own = np.split(kernel, groups * batches, 0)[g]
-        out = np.tensordot(part, own, ((1, *range(2 + space, 2 + 2 * space)), (1, *range(2, 2 + space))))
-        blocks.append(np.moveaxis(out, -1, 1))
-    return np.concatenate(blocks, 1).transpose(np.argsort(numbers.out_spec))
-
-
 def _split(params: dict[str, Any], x: Any) -> Any:
     return np.split(x, np.cumsum(params["sizes"])[:-1], params["axis"])
 
@@ -303,7 +252,6 @@ RULES: dict[str, Rule] = {
     "div": _divide,
     "clamp": lambda params, low, x, high: np.minimum(np.maximum(x, low), high),
     "convert_element_type": _convert,
-    "bitcast_convert_type": lambda params, x: np.ascontiguousarray(x).view(params["new_dtype"]),
     "iota": _iota,
     "dot_general": _dot,
     "broadcast_in_dim": _broadcast,
@@ -331,12 +279,8 @@ RULES: dict[str, Rule] = {
     "cumprod": _cumulative(np.cumprod),
     "cummax": _cumulative(np.maximum.accumulate),
     "cummin": _cumulative(np.minimum.accumulate),
-    "sort": _sort,
-    "dynamic_slice": _dynamic_slice,
-    "dynamic_update_slice": _dynamic_update,
     "gather": _gather,
     "scatter": _scatter(None),
     "scatter-add": _scatter(np.add),
     "scatter_add": _scatter(np.add),
-    "conv_general_dilated": _convolve,
 }
