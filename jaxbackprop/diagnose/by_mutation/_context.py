@@ -13,7 +13,6 @@ from ..mistakes import Mistake
 from ._evaluator import Edit, Labels, Meaning, MutantEvaluator, Operand, Use
 from ._expressions import Words
 from ._interpreter import Equation, Flat, Rule
-from ._loops import Loops
 from ._pool import Available
 
 # Primitives that only move entries about.
@@ -33,14 +32,14 @@ class Context:
     Attributes:
         program: evaluated at every sample.
         words: its values as expressions.
-        loops: its equations that belong together.
+        steps: for each equation, those that stand for it in all steps of its loop; itself alone outside.
         pool: what an edit may bring in.
         repair: whether it is the wrong rule's own program.
     """
 
     program: MutantEvaluator
     words: Words
-    loops: Loops
+    steps: dict[int, tuple[int, ...]]
     pool: tuple[Available, ...]
     repair: bool
 
@@ -137,7 +136,7 @@ class Context:
 
         Each with how much less likely it is.
         """
-        steps = self._in_every_step(i)
+        steps = self.in_every_step(i)
         if len(steps) > 1:
             if steps[0] == i:
                 yield {use: operand for j in steps for use in self.uses(j)}, 0.0
@@ -150,17 +149,14 @@ class Context:
         backward = [(e, k) for e, k in uses if self.is_end(e) or self.on_dy(self.result(e))]
         if 1 < len(backward) < len(uses):
             yield dict.fromkeys(backward, operand), 0.1
-        twins = self.loops.twins.get(self.program.maker.get(i, -1), ())
-        if twins and self.result(twins[0]) == i:
-            yield {use: operand for e in twins for use in self.uses(self.result(e))}, 0.15
 
-    def _in_every_step(self, i: int) -> list[int]:
+    def in_every_step(self, i: int) -> list[int]:
         """The values that stand in a loop's steps where this one stands."""
         e = self.program.maker.get(i)
-        if e is None or e not in self.loops.steps:
+        if e is None or e not in self.steps:
             return [i]
         k = self.equation(e).outputs.index(i)
-        return [self.equation(step).outputs[k] for step in self.loops.steps[e]]
+        return [self.equation(step).outputs[k] for step in self.steps[e]]
 
     def fitted(self, e: int) -> Callable[[Any], tuple[Any, ...]]:
         """What an array becomes as the result of an equation."""
@@ -205,16 +201,12 @@ def of_equations(
 ) -> Iterator[Edit]:
     """Every equation of some primitives changed, the last first; in all steps of a loop together."""
     for e in reversed(context.live):
-        steps = context.loops.steps[e]
+        steps = context.steps[e]
         if context.equation(e).name not in primitives or steps[-1] != e:
             continue
         for change in changes(context, e, context.words.equation(e)):
             more = change.more + context.doubt(context.result(e))
             yield Edit(Meaning(change.what, more, change.labels), rules=dict.fromkeys(steps, change.rule))
-            twins = context.loops.twins.get(e, ())
-            if twins and twins[0] == e:
-                meaning = Meaning(change.what, more + 0.15, change.labels)
-                yield Edit(meaning, rules=dict.fromkeys(twins, change.rule))
 
 
 def function_of(f: Callable[..., Any], *args: Any) -> Operand:

@@ -1,45 +1,32 @@
-"""Which equations of a program are one line of the source: the steps of a loop, or calls of one helper."""
+"""Which equations of a program are the steps of one loop."""
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from typing import Any
 
 from ._evaluator import MutantEvaluator
 
 
-@dataclasses.dataclass(frozen=True)
-class Loops:
-    """Equations that belong together.
+def steps_of_loops(evaluator: MutantEvaluator) -> dict[int, tuple[int, ...]]:
+    """For each equation that a wrong result depends on, those that stand for it in all steps of its loop.
 
-    Attributes:
-        steps: for each equation, those that stand for it in all steps of its loop; itself alone outside.
-        twins: for equations that share a line of the source though it is no loop, all of that line.
+    Loops in Python count where each step depends on the one before; a helper that is called twice is none.
     """
-
-    steps: dict[int, tuple[int, ...]]
-    twins: dict[int, tuple[int, ...]]
-
-
-def loops(evaluator: MutantEvaluator) -> Loops:
-    """Finds the loops among the equations that a wrong result depends on."""
     by_line: dict[Any, list[int]] = {}
     for e in sorted(evaluator.live - {evaluator.end}):
         by_line.setdefault(_line(evaluator, e), []).append(e)
     groups = [tuple(group) for group in by_line.values()]
-    equations = evaluator.flat.equations
     lengths = {len(g) for g in groups if len(g) > 1 and _chained(evaluator, g)}
-    steps, twins = {}, {}
+    steps: dict[int, tuple[int, ...]] = {}
     for group in groups:
         # Beside the chain itself, a loop holds equations that one of its steps may lack.
         near = {len(group) - 1, len(group), len(group) + 1} & lengths
-        if len(group) == 1 or near or equations[group[0]].step >= 0:
+        if near or evaluator.flat.equations[group[0]].step >= 0:
             steps.update(dict.fromkeys(group, group))
         else:
             steps.update({e: (e,) for e in group})
-            twins.update(dict.fromkeys(group, group))
-    return Loops(steps, twins)
+    return steps
 
 
 def _chained(evaluator: MutantEvaluator, group: tuple[int, ...]) -> bool:

@@ -68,7 +68,8 @@ def winners(context: Context, e: int, text: str) -> Iterator[Change]:
         return
     above = [context.maker(i) for i in context.above(context.result(e))]
     axes = {m.params["axes"] for m in above if m is not None and m.name in ("reduce_max", "reduce_min")}
-    for (axis,) in (a for a in axes if len(a) == 1):
+    shape = context.shape(context.result(e))
+    for axis in (a[0] for a in axes if len(a) == 1 and a[0] < len(shape) and shape[a[0]] > 1):
         for rank in (0, -1, -2, 1):
             for ordered in (False, True):
 

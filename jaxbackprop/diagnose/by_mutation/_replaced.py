@@ -75,7 +75,7 @@ def _places(context: Context) -> tuple[list[tuple[Column, int, Column]], list[Co
     """Each operand of a loop: its equations, which operand, its values; and all values that loops hold."""
     places: list[tuple[Column, int, Column]] = []
     known: dict[Column, None] = {}
-    for steps in dict.fromkeys(context.loops.steps.values()):
+    for steps in dict.fromkeys(context.steps.values()):
         if len(steps) == 1:
             continue
         steps = tuple(sorted(steps, key=lambda e: context.equation(e).step))

@@ -21,7 +21,7 @@ from ._context import Context
 from ._evaluator import Edit, Meaning, MutantEvaluator
 from ._expressions import Words
 from ._interpreter import DoesNotFit, NotTraceable
-from ._loops import loops
+from ._loops import steps_of_loops
 from ._numpy_rules import quiet
 from ._pool import distinct, gives_it_away, values_of
 from ._solve import solved
@@ -82,7 +82,7 @@ def _contexts(evidence: Evidence) -> dict[str, Context]:
     candidates = (p for stage, program in programs.items() for p in values_of(program, words[stage]))
     pool = tuple(distinct(p for p in candidates if not gives_it_away(p, evidence)))
     return {
-        stage: Context(program, words[stage], loops(program), pool, repair=stage == "rule")
+        stage: Context(program, words[stage], steps_of_loops(program), pool, repair=stage == "rule")
         for stage, program in programs.items()
     }
 

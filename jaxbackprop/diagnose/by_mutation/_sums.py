@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+import jax
 import numpy as np
+from jax import lax
 
 from ..mistakes import Mistake
 from ._context import Change, Context
 from ._evaluator import Edit, Meaning
-from ._interpreter import Rule
-from ._numpy_rules import RULES
+from ._interpreter import Equation, Rule
 
 
 def other_axes(context: Context, e: int, text: str) -> Iterator[Change]:
@@ -68,21 +69,26 @@ def unsummed(context: Context) -> Iterator[Edit]:
 
 def overwritten(context: Context, e: int, text: str) -> Iterator[Change]:
     """Repeated indices overwrite where they should accumulate."""
-    params = context.equation(e).params
     if not context.repair:
-        what = f"{text} overwrites where it should accumulate"
-        yield Change(what, lambda *x: (RULES["scatter"](params, *x),))
+        rule = _scattered(lax.scatter, context.equation(e))
+        yield Change(f"{text} overwrites where it should accumulate", rule)
 
 
 def accumulated(context: Context, e: int, text: str) -> Iterator[Change]:
     """What overwrites accumulates."""
-    equation = context.equation(e)
     if context.repair:
+        equation = context.equation(e)
         updates = context.at(equation.inputs[2])
         partly = () if np.size(updates) and np.ptp(updates) else (Mistake.PARTLY_WRONG,)
+        rule = _scattered(lax.scatter_add, equation)
         what = f"{text} overwrites where it should accumulate"
-        rule = RULES["scatter-add"]
-        yield Change(what, lambda *x: (rule(equation.params, *x),), (*partly, Mistake.SET_NOT_ADD))
+        yield Change(what, rule, (*partly, Mistake.SET_NOT_ADD))
+
+
+def _scattered(scatter: Callable[..., jax.Array], equation: Equation) -> Rule:
+    """Another scatter of the same updates to the same places."""
+    numbers, mode = equation.params["dimension_numbers"], equation.params["mode"]
+    return lambda *arrays: (np.asarray(scatter(*arrays, numbers, mode=mode)),)
 
 
 def unset(context: Context, e: int, text: str) -> Iterator[Change]:
