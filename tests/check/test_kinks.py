@@ -1,11 +1,17 @@
 """Which answers pass where a function has no one gradient."""
 
+import dataclasses
+
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxbackprop.check._kinks import _nearest, judge_in_hull
+from jaxbackprop.check import Evaluator, Layout, Point
+from jaxbackprop.check._kinks import _nearest, judge_in_hull, kink, nearby_mean
+from tests.check.observed import observe
+from tests.check.rules import normal, rule
 
 
 def seen(gradient, at, answer, at_point=None, part=slice(None)):
@@ -104,3 +110,32 @@ def test_the_nearest_point_of_a_hull(n, corners, seed):
     assert np.max((hull - nearest) @ (point - nearest)) <= 1e-4 * (1 + np.linalg.norm(point - nearest))
     inside = rng.dirichlet(np.ones(corners)) @ hull
     np.testing.assert_allclose(_nearest(inside, hull), inside, atol=5e-3)
+
+
+def test_a_point_beside_its_neighbours():
+    """The kink of |x|'s square root as autodiff sees it: nan there, ±1 around."""
+    truth = Evaluator.of(lambda x: jnp.sqrt(x * x), Layout.of((np.zeros(2),)), np.float64)
+    mean, spread = nearby_mean(truth, Point((np.asarray([3.0, 0.0]),), (np.asarray([2.0, 1.0]),)), 0)
+    assert mean[0] == pytest.approx(2)
+    assert -1 <= mean[1] <= 1
+    assert spread <= 2.1
+    mean, spread = nearby_mean(truth, Point((np.asarray([3.0, -2.0]),), (np.asarray([2.0, 1.0]),)), 0)
+    np.testing.assert_allclose(mean, [2, -1], rtol=1e-6)
+    assert spread < 1e-6
+
+
+def test_the_kink_of_a_leaf_among_others():
+    def positive(x, y):
+        return jnp.maximum(x, 0.0) * y
+
+    def backward(r, dy):
+        x, y = r
+        return (x > 0).astype(dy.dtype) * y * dy, jnp.maximum(x, 0.0) * dy
+
+    at = jnp.asarray([0.0, 1.0], jnp.float32)
+    session, observed = observe(rule(positive, backward), at, normal(2))
+    base = observed.comparisons[0]
+    assert kink(session, base, 0).outside <= 1e-3
+    assert kink(session, base, 1) is None
+    off = dataclasses.replace(base, got=base.got._replace(gradient=(7 + base.want[0], base.want[1])))
+    assert kink(session, off, 0).outside > 0.1
