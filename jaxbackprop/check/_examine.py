@@ -14,11 +14,12 @@ from ._comparison import Comparison, compare
 from ._diagnosis import diagnosed
 from ._findings import raised
 from ._layout import CannotCheck
+from ._opening import open_session
 from ._record import Compared, Observations, Record
 from ._report import Finding, Report
 from ._reproducer import shown_by, simplified
 from ._sampling import Kind
-from ._session import CheckSession, open_session
+from ._session import CheckSession
 from ._subject import Subject
 from .properties import PROPERTIES, structure
 

@@ -10,21 +10,18 @@ from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from jaxbackprop._errors import first_line
 from jaxbackprop._float64 import Arrays, to_numpy64
 
-from ._attempt import UNTRACEABLE, Outcome, attempt
+from ._attempt import Outcome, attempt
 from ._differences import Differences
 from ._evaluator import Answer, Evaluator, Point
-from ._layout import CannotCheck, Layout
+from ._layout import Layout
 from ._rounding import Blur, blur, eps_of, fourth_differences, jittered, nearby_line
-from ._sampling import Sample, first_cotangents, room, sample
+from ._sampling import Sample, room, sample
 from ._strip import coarsest, strip, tolerance
 from ._subject import Subject
-from ._truth import find_truth, must_fit
 
 Found = TypeVar("Found")
 
@@ -238,136 +235,3 @@ class CheckSession:
             eps=8 * 1e3 * self.eps,
             room=lambda leaves: room(self.layout, self.domains, leaves),
         )
-
-
-def open_session(
-    subject: Subject,
-    args: tuple[Any, ...],
-    *,
-    domains: Any = None,
-    in_axes: Any = 0,
-    quick: bool = False,
-    figures: bool = False,
-    seed: int = 0,
-) -> CheckSession:
-    """Takes arguments apart, compiles, and finds out what can judge.
-
-    Args:
-        subject: the rule and what it is judged by.
-        args: the caller's arguments.
-        domains: see `check_vjp`.
-        in_axes: see `check_vjp`.
-        quick: see `CheckSession`.
-        figures: see `CheckSession`.
-        seed: see `check_vjp`.
-
-    Raises:
-        CannotCheck: where there is nothing to judge.
-    """
-    x64 = _needs_x64(subject, args)
-    layout, traced = _layout(subject, args, x64)
-    if not layout.floats:
-        raise CannotCheck(f"{subject.name} has no floating-point argument to be differentiated")
-    result = _results(subject, layout, traced, x64)
-    floats = [y for y in jax.tree.leaves(result) if jnp.issubdtype(y.dtype, jnp.floating)]
-    shapes = [tuple(y.shape) for y in floats]
-    if not floats:
-        raise CannotCheck(f"{subject.name} has no floating-point result to be differentiated")
-    leaves = layout.with_floats(layout.leaves, tuple(map(to_numpy64, layout.floats_of(layout.leaves))))
-    base = Point(leaves, first_cotangents(shapes, seed))
-    pull, x64_native = subject.rule_pull(layout), x64 or layout.has_keys
-    rule = Evaluator(pull, layout, dtype=np.float64, traced=traced, x64=x64_native)
-    native = Evaluator(pull, layout, traced=traced, x64=x64_native)
-    if subject.oracle is not None and subject.oracle is not subject.value and subject.intended is None:
-        with jax.enable_x64(x64):
-            must_fit(subject, layout, traced=traced, shapes=shapes)
-    truth = find_truth(subject, layout, base, traced=traced, x64=x64_native, rules=(rule, native))
-    axes = layout.axes(in_axes)
-    first_run = _first_run(native, base, traced, x64)
-    if first_run.untraceable is not None:
-        rule, native = rule.through_jit(False), native.through_jit(False)
-    return CheckSession(
-        subject=subject,
-        layout=layout,
-        domains=domains,
-        axes=axes,
-        seed=seed,
-        quick=quick,
-        figures=figures,
-        x64=x64,
-        traced=traced,
-        result=result,
-        base=base,
-        rule=rule if truth.in_float64 else native,
-        rule_native=native,
-        truth=truth.wide,
-        truth_native=truth.native,
-        first_run=first_run,
-        notes=truth.notes,
-    )
-
-
-def _needs_x64(subject: Subject, args: tuple[Any, ...]) -> bool:
-    if jax.dtypes.canonicalize_dtype(np.float64) == np.float64:
-        return True
-    arrays = [leaf for leaf in jax.tree.leaves(args) if isinstance(leaf, jax.Array)]
-    # Float64 is what NumPy computes in, whatever jax is set to.
-    in_numpy = subject.rule is not None and not arrays
-    return in_numpy or any(leaf.dtype in (np.float64, np.int64) for leaf in arrays)
-
-
-def _layout(subject: Subject, args: tuple[Any, ...], x64: bool) -> tuple[Layout, bool]:
-    """The arguments taken apart so that the function can be traced, and whether it can."""
-
-    def trace(layout: Layout) -> None:
-        ys = jax.eval_shape(lambda *leaves: layout.results(subject.value, leaves), *layout.structs)
-        if subject.rule is not None:
-            # A pair need not be traceable: in NumPy it is not.
-            jax.eval_shape(subject.rule_pull(layout), layout.structs, ys)
-
-    failure: Exception | None = None
-    for trace_floats, hold_integers in ((True, False), (False, False), (False, True)):
-        layout = Layout.of(
-            args, subject.static, trace_floats=trace_floats, hold_integers=hold_integers, x64=x64
-        )
-        with jax.enable_x64(x64):
-            ran = attempt(functools.partial(trace, layout))
-        if ran.error is None:
-            return layout, True
-        failure = failure or ran.error
-    if subject.rule is None and not isinstance(failure, UNTRACEABLE):
-        raise CannotCheck(f"{subject.name} raises at these arguments: {first_line(failure)}")
-    return Layout.of(args, subject.static, trace_floats=True, x64=x64), False
-
-
-def _results(subject: Subject, layout: Layout, traced: bool, x64: bool) -> Any:
-    """The function's results, or their shapes where they can be had without computing."""
-
-    def results() -> Any:
-        if not traced:
-            return jax.tree.map(np.asarray, subject.value(*layout.args(layout.leaves)))
-        return jax.eval_shape(lambda *leaves: subject.value(*layout.args(leaves)), *layout.structs)
-
-    with jax.enable_x64(x64):
-        ran = attempt(results)
-    if ran.error is not None:
-        raise CannotCheck(f"{subject.name} raises at these arguments: {first_line(ran.error)}") from ran.error
-    return ran.value
-
-
-def _first_run(native: Evaluator, base: Point, traced: bool, x64: bool) -> FirstRun:
-    untraceable = None
-    if traced:
-        dy = tuple(jax.ShapeDtypeStruct(d.shape, np.float32) for d in base.dy)
-        with jax.enable_x64(x64):
-            ran = attempt(lambda: jax.eval_shape(native.pull, native.layout.structs, dy))
-        if ran.error is None:
-            return FirstRun(ran.value.gradient)
-        if not isinstance(ran.error, UNTRACEABLE):
-            return FirstRun(error=ran.error)
-        untraceable = ran.error
-    with native.setting():
-        ran = attempt(lambda: native.call(base))
-    if ran.error is not None:
-        return FirstRun(untraceable=untraceable, error=ran.error)
-    return FirstRun(ran.value.gradient, untraceable)

@@ -6,14 +6,12 @@ import dataclasses
 import functools
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
-import jax
 import numpy as np
 
 from jaxbackprop._errors import first_line
 
-from ._attempt import UNTRACEABLE, attempt
+from ._attempt import attempt
 from ._evaluator import Evaluator, Point, autodiff_pull
 from ._layout import CannotCheck, Layout
 from ._strip import strip
@@ -78,30 +76,6 @@ def find_truth(
     # A dtype is written into the function: what judges it runs in the arguments' own, as the rule.
     said = f"the function cannot be run in float64: {first_line(ran.error)}"
     return Truth(native, native, (said,), in_float64=False)
-
-
-def must_fit(subject: Subject, layout: Layout, *, traced: bool, shapes: Sequence[tuple[int, ...]]) -> None:
-    """The oracle's results have the shapes of the operator's.
-
-    Raises:
-        CannotCheck: where they have not, or where the oracle raises.
-    """
-
-    def results() -> tuple[Any, ...]:
-        if not traced:
-            return layout.results(subject.plain, layout.leaves)
-        return jax.eval_shape(lambda *leaves: layout.results(subject.plain, leaves), *layout.structs)
-
-    ran = attempt(results)
-    if isinstance(ran.error, UNTRACEABLE):
-        return
-    if ran.error is not None:
-        raise CannotCheck(f"the oracle raises at these arguments: {first_line(ran.error)}") from ran.error
-    found = [tuple(np.shape(y)) for y in ran.value]
-    if found != list(shapes):
-        raise CannotCheck(
-            f"the oracle's results have shapes {found}, but those of {subject.name} {list(shapes)}"
-        )
 
 
 def _compile(base: Point, evaluators: Sequence[Evaluator]) -> None:

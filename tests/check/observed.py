@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxbackprop.check._comparison import compare
+from jaxbackprop.check._opening import open_session
 from jaxbackprop.check._record import Observations, Record
-from jaxbackprop.check._session import open_session
 from jaxbackprop.check._subject import Subject
 from tests.check.rules import normal, rule, sine
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from jaxbackprop.check import CannotCheck
+from jaxbackprop.check._opening import open_session
 from jaxbackprop.check._rounding import Blur
-from jaxbackprop.check._session import open_session
 from jaxbackprop.check._subject import Subject
 from tests.check.observed import of_sine
 from tests.check.rules import elementwise, normal, rule, sine

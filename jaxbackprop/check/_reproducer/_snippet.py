@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxbackprop._float64 import is_float
+
 from .._report import Finding
 from .._session import CheckSession
 
@@ -125,11 +127,6 @@ def _has_arrays(arg: Any) -> bool:
 
 
 def _has_floats(arg: Any) -> bool:
-    def is_float(leaf: Any) -> bool:
-        return isinstance(leaf, jax.Array | np.ndarray | np.generic) and jnp.issubdtype(
-            leaf.dtype, jnp.floating
-        )
-
     return any(map(is_float, jax.tree.leaves(arg)))
 
 
