@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,11 +69,25 @@ def write_text(path: str, text: str, flag: str = "--json") -> None:
     Raises:
         OSError: where it cannot be written; an older file of that name is then as it was.
     """
+    write_whole(path, lambda beside: beside.write_text(text, encoding="utf-8"), flag)
+
+
+def write_whole(path: str, write: Callable[[Path], object], flag: str) -> None:
+    """Writes a file under another name, and moves it to its own when it is whole.
+
+    Args:
+        path: of the file.
+        write: writes it to the path that it is given, which has the same suffix.
+        flag: the flag that named it, for the error.
+
+    Raises:
+        OSError: where it cannot be written; an older file of that name is then as it was.
+    """
     target = Path(path).absolute()
-    beside = target.with_name(f".{target.name}.{os.getpid()}")
+    beside = target.with_name(f".{target.stem}.{os.getpid()}{target.suffix}")
     try:
         try:
-            beside.write_text(text, encoding="utf-8")
+            write(beside)
             os.replace(beside, target)
         finally:
             beside.unlink(missing_ok=True)

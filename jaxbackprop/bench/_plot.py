@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from jaxbackprop._output import write_whole
 
 from ._measure import Curve, Row
 
@@ -47,16 +47,7 @@ def write_plot(path: str, curves: Sequence[Curve], rows: Sequence[Row], machine:
     """
     figure = _curves(curves) if curves else _ratios([row for row in rows if row.unit == "ms"] or rows)
     figure.supxlabel(machine, fontsize=8, color="#555555")
-    target = Path(path).absolute()
-    beside = target.with_name(f".{target.stem}.{os.getpid()}{target.suffix}")
-    try:
-        try:
-            figure.savefig(beside)
-            os.replace(beside, target)
-        finally:
-            beside.unlink(missing_ok=True)
-    except OSError as error:
-        raise type(error)(f"--plot {path}: {error.strerror or error}") from None
+    write_whole(path, figure.savefig, "--plot")
 
 
 def _figure(width: float, height: float) -> Figure:
