@@ -11,7 +11,6 @@ import pytest
 from jaxbackprop.graph import trace
 from tests.graph.render import axe, chromium
 from tests.graph.render.html.pages import HOSTILE, layered, long, renamed, right, slide, wrong
-from tests.graph.render.html.test_findings import AILING
 
 PATH = chromium.find()
 pytestmark = [
@@ -260,13 +259,13 @@ MARKS = """[...document.querySelectorAll('#picture .box')].filter((e) => e.query
    e.querySelector('.badge').textContent])"""
 
 
-def test_findings_mark_their_nodes_and_folded_scopes_the_worst_of_them(show):
-    page = show(AILING.graph, health=AILING)
+def test_findings_mark_their_nodes_and_folded_scopes_the_worst_of_them(show, ailing_report):
+    page = show(ailing_report.graph, health=ailing_report)
     # It opens at the most serious, and the panel says what it is and what may help.
     assert page.evaluate("document.querySelector('#picture [aria-current=step] .badge').textContent") == (
         "nonfinite"
     )
-    worst = AILING.findings[0]
+    worst = ailing_report.findings[0]
     assert f"nonfinite: {worst.message}. Try {worst.remedy}." in detail(page)
     page.click("#unfold")
     assert sorted(page.evaluate(MARKS)) == [
@@ -283,11 +282,11 @@ def test_findings_mark_their_nodes_and_folded_scopes_the_worst_of_them(show):
     assert "the worst finding in it nonfinite" in page.evaluate(title)
 
 
-def test_the_list_of_findings_is_walked_by_keys(show):
-    page = show(AILING.graph, health=AILING)
+def test_the_list_of_findings_is_walked_by_keys(show, ailing_report):
+    page = show(ailing_report.graph, health=ailing_report)
     page.evaluate("document.querySelector('.findings li:last-child a').focus()")
     page.press("Enter")
-    node = AILING.findings[-1].node
+    node = ailing_report.findings[-1].node
     assert state(page).startswith(f"Step {node.index + 1} of")
     assert detail(page).startswith(node.name)
 
@@ -334,15 +333,18 @@ PAGES = {
     "untouched": (SLIDE, ""),
     "scopes": (trace(lambda x: layered(x, 4), jnp.ones((6, 7))), "#step-30"),
     "wrong": (trace(lambda x: jnp.sum(wrong(x)), jnp.array([0.3, -0.7])), ""),
-    "findings": (AILING.graph, "", dataclasses.replace(AILING, findings=AILING.findings * 2)),
+    "findings": None,
 }
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1440, False), (1440, True), (390, False), (390, True)])
 @pytest.mark.parametrize("name", PAGES)
-def test_axe_finds_no_violation(show, axe_core, name, width, dark):
-    graph, fragment, *report = PAGES[name]
-    page = show(graph, fragment, width=width, height=844, dark=dark, health=next(iter(report), None))
+def test_axe_finds_no_violation(show, axe_core, ailing_report, name, width, dark):
+    report = None
+    if name == "findings":
+        report = dataclasses.replace(ailing_report, findings=ailing_report.findings * 2)
+    graph, fragment = PAGES[name] or (report.graph, "")
+    page = show(graph, fragment, width=width, height=844, dark=dark, health=report)
     page.evaluate("document.querySelectorAll('details').forEach((e) => { e.open = true; })")
     page.evaluate(f"{axe_core}; 0")
     found = json.loads(

@@ -50,6 +50,21 @@ def long(x, length):
     return jnp.sum(x)
 
 
+X = jax.random.normal(jax.random.key(0), (8, 6))
+
+
+def ailing(params, x):
+    """A log of 0 and dead units, a grave finding each, behind saturated units, a mild one."""
+    with jax.named_scope("encoder"):
+        y = jnp.tanh(x @ params["W"] * 50)
+    with jax.named_scope("head"):
+        y = jnp.tanh(y @ params["W"]) + jnp.log(y * 0) + jax.nn.relu(y - 9.0)
+    return jnp.mean(y), jnp.sum(y)
+
+
+PARAMS = {"W": jax.random.normal(jax.random.key(1), (6, 6))}
+
+
 class Read(HTMLParser):
     """A page taken apart: texts by tag and class, attributes, and what is in style and script elements."""
 

@@ -12,22 +12,18 @@ from hypothesis import given, settings
 from jaxbackprop.doctor import health
 from jaxbackprop.graph import Backward, trace
 from tests.doctor.models import batch, mlp
-from tests.graph.render.html.pages import ANY_TEXT, HOSTILE, Read, contrast, skeleton, slide
+from tests.graph.render.html.pages import (
+    ANY_TEXT,
+    HOSTILE,
+    PARAMS,
+    Read,
+    X,
+    ailing,
+    contrast,
+    skeleton,
+    slide,
+)
 
-X = jax.random.normal(jax.random.key(0), (8, 6))
-
-
-def ailing(params, x):
-    """A log of 0 and dead units, a grave finding each, behind saturated units, a mild one."""
-    with jax.named_scope("encoder"):
-        y = jnp.tanh(x @ params["W"] * 50)
-    with jax.named_scope("head"):
-        y = jnp.tanh(y @ params["W"]) + jnp.log(y * 0) + jax.nn.relu(y - 9.0)
-    return jnp.mean(y), jnp.sum(y)
-
-
-PARAMS = {"W": jax.random.normal(jax.random.key(1), (6, 6))}
-AILING = health(ailing, PARAMS, X)
 SIGMOIDS, LOSS = mlp((20, *(16,) * 20, 5), jax.nn.sigmoid)
 
 
@@ -82,21 +78,21 @@ def test_twenty_sigmoids_are_listed_marked_and_opened_at():
     assert data["steps"][data["opens"] - 1] == [1, finding.node.index]
 
 
-def test_a_node_bears_all_its_findings_the_worst_first_and_every_node_of_a_finding_is_marked():
-    data = Read(AILING.graph.to_html(health=AILING)).data
-    assert [f["kind"] for f in data["findings"]] == [f.kind for f in AILING.findings]
+def test_a_node_bears_all_its_findings_the_worst_first_and_every_node_of_a_finding_is_marked(ailing_report):
+    data = Read(ailing_report.graph.to_html(health=ailing_report)).data
+    assert [f["kind"] for f in data["findings"]] == [f.kind for f in ailing_report.findings]
     assert {f["kind"]: f["look"] for f in data["findings"]} == {
         "nonfinite": "grave",
         "dead": "grave",
         "saturated": "mild",
     }
-    for node, shown in zip(AILING.graph.nodes, data["nodes"], strict=True):
-        of_node = [AILING.findings.index(finding) for finding in AILING.of(node).findings]
+    for node, shown in zip(ailing_report.graph.nodes, data["nodes"], strict=True):
+        of_node = [ailing_report.findings.index(finding) for finding in ailing_report.of(node).findings]
         assert shown.get("ails", []) == of_node
-        assert ("ails" in shown) == (AILING.severities[node.name] == "finding")
-    assert data["nodes"][AILING.findings[0].node.index]["name"] == "log"
+        assert ("ails" in shown) == (ailing_report.severities[node.name] == "finding")
+    assert data["nodes"][ailing_report.findings[0].node.index]["name"] == "log"
     # A value that is no number is seen in the forward pass.
-    assert data["steps"][data["opens"] - 1] == [0, AILING.findings[0].node.index]
+    assert data["steps"][data["opens"] - 1] == [0, ailing_report.findings[0].node.index]
 
 
 def test_what_lies_inside_a_loop_is_marked_at_the_loop():
@@ -112,10 +108,12 @@ def test_what_lies_inside_a_loop_is_marked_at_the_loop():
     assert [node["name"] for node in data["nodes"] if 0 in node.get("ails", [])] == ["scan"]
 
 
-def test_another_trace_of_the_function_takes_the_findings():
+def test_another_trace_of_the_function_takes_the_findings(ailing_report):
     again = trace(ailing, PARAMS, X)
-    assert again is not AILING.graph
-    assert said(again.to_html(health=AILING)) == said(AILING.graph.to_html(health=AILING))
+    assert again is not ailing_report.graph
+    assert said(again.to_html(health=ailing_report)) == said(
+        ailing_report.graph.to_html(health=ailing_report)
+    )
 
 
 def test_the_backward_pass_begins_as_the_doctors_does():
@@ -138,8 +136,8 @@ def test_a_healthy_report_says_so_and_marks_nothing():
     assert "The doctor" not in trace(slide, 1.0, 2.0, 0.0).to_html()
 
 
-def test_a_long_list_is_folded_away_after_three():
-    many = dataclasses.replace(AILING, findings=AILING.findings * 3)
+def test_a_long_list_is_folded_away_after_three(ailing_report):
+    many = dataclasses.replace(ailing_report, findings=ailing_report.findings * 3)
     page = many.graph.to_html(health=many)
     assert len(said(page)) == 9
     before, after = page.split("<summary>6 more</summary>")
@@ -169,42 +167,45 @@ def test_a_report_of_another_make_is_read_by_its_attributes():
     assert "with the gradient of output: 2." in Read(page).steps[8]
 
 
-def test_what_does_not_fit_is_refused_and_nothing_is_written(tmp_path):
+def test_what_does_not_fit_is_refused_and_nothing_is_written(tmp_path, ailing_report):
     graph = trace(slide, 1.0, 2.0, 0.0)
     with pytest.raises(TypeError, match="health must be a Report of the doctor or None, got dict"):
         graph.to_html(tmp_path / "f.html", health={})
     with pytest.raises(ValueError, match="health is of a graph of ailing"):
-        graph.to_html(tmp_path / "f.html", health=AILING)
+        graph.to_html(tmp_path / "f.html", health=ailing_report)
     with pytest.raises(ValueError, match="health is of a graph of ailing"):
-        trace(ailing, PARAMS, X[:5]).to_html(tmp_path / "f.html", health=AILING)
+        trace(ailing, PARAMS, X[:5]).to_html(tmp_path / "f.html", health=ailing_report)
     assert not list(tmp_path.iterdir())
 
 
-def worded(text):
+def worded(ailing_report, text):
     """The report with a text in the place of every text."""
     findings = tuple(
-        dataclasses.replace(finding, name=text, message=text, remedy=text) for finding in AILING.findings
+        dataclasses.replace(finding, name=text, message=text, remedy=text)
+        for finding in ailing_report.findings
     )
-    return dataclasses.replace(AILING, findings=findings)
+    return dataclasses.replace(ailing_report, findings=findings)
 
 
 @given(ANY_TEXT)
 @settings(max_examples=10, deadline=None)
-def test_findings_of_any_text_are_text(text):
-    page = AILING.graph.to_html(health=worded(text), check=False)
+def test_findings_of_any_text_are_text(ailing_report, text):
+    page = ailing_report.graph.to_html(health=worded(ailing_report, text), check=False)
     page.encode()
-    assert skeleton(page) == skeleton(AILING.graph.to_html(health=worded("text"), check=False))
+    assert skeleton(page) == skeleton(
+        ailing_report.graph.to_html(health=worded(ailing_report, "text"), check=False)
+    )
 
 
-def test_hostile_findings_are_text():
-    page = AILING.graph.to_html(health=worded(HOSTILE))
+def test_hostile_findings_are_text(ailing_report):
+    page = ailing_report.graph.to_html(health=worded(ailing_report, HOSTILE))
     assert page.count("</script>") == page.count("<script") == 2
     assert not [tag for tag, _ in Read(page).tags if tag == "img"]
 
 
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
-def test_marks_have_contrast(scheme):
-    style = Read(AILING.graph.to_html(health=AILING)).style
+def test_marks_have_contrast(scheme, ailing_report):
+    style = Read(ailing_report.graph.to_html(health=ailing_report)).style
     block = style.split(":root {")[1 + scheme].split("}")[0]
     colour = dict(part.strip().removeprefix("--").split(": ") for part in block.split(";") if "--" in part)
     for mark in ("grave", "mild"):
