@@ -51,15 +51,26 @@ class Graph(ComputationGraph):
         return passes.cost(self)
 
     def to_svg(self, run: Run | Backward | None = None) -> str:
-        """A picture; see `jaxbackprop.graph.render.to_svg`."""
+        """A picture; see `jaxbackprop.graph.render.to_svg`.
+
+        Args:
+            run: None for shapes alone, a `Run` for values, a `Backward` for values and gradients.
+
+        Returns:
+            An SVG document, without script, fonts or links; light or dark as the reader prefers.
+
+        Raises:
+            TypeError: where run is none of these.
+            ValueError: where run is of another graph.
+        """
         return render.to_svg(self, run)
 
     def to_dot(self, run: Run | Backward | None = None) -> str:
-        """The graph in Graphviz's language; see `jaxbackprop.graph.render.to_dot`."""
+        """The graph in Graphviz's language, of a run as `to_svg`; see `jaxbackprop.graph.render.to_dot`."""
         return render.to_dot(self, run)
 
     def to_json(self, run: Run | Backward | None = None) -> str:
-        """The graph and its numbers as JSON; see `jaxbackprop.graph.render.to_json`."""
+        """The graph and its numbers, of a run as `to_svg`; see `jaxbackprop.graph.render.to_json`."""
         return render.to_json(self, run)
 
     def to_html(

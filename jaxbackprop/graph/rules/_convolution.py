@@ -11,9 +11,10 @@ dx from dy and w, solved for t it gives dw from x and dy. Strides and dilations 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 
@@ -23,14 +24,14 @@ Pads = list[tuple[int, int]]
 
 
 @rule("conv_general_dilated", formula="da = dy * reversed b, db = a * dy")
-def _conv_general_dilated(at: Local, i: int, dy: Any) -> Any:
+def _conv_general_dilated(at: Local, i: int, dy: jax.Array) -> jax.Array:
     if 0 in (*at.operands[0].shape, *at.operands[1].shape, *dy.shape):
         return jnp.zeros(at.operands[i].shape, at.operands[i].dtype)
     gradient = _of_kernel(at, dy) if i else _of_input(at, dy)
     return gradient.astype(at.operands[i].dtype)
 
 
-def _of_input(at: Local, dy: Any) -> Any:
+def _of_input(at: Local, dy: jax.Array) -> jax.Array:
     """Each input gets the gradients of the outputs that saw it, times the tap that they saw it through."""
     params = at.params
     x_spec, w_spec, y_spec = params["dimension_numbers"]
@@ -54,7 +55,7 @@ def _of_input(at: Local, dy: Any) -> Any:
     return _regroup(dx, x_spec[1], x_spec[0], batches)
 
 
-def _of_kernel(at: Local, dy: Any) -> Any:
+def _of_kernel(at: Local, dy: jax.Array) -> jax.Array:
     """Each tap gets the inputs that it saw, times the gradients of the outputs that it saw them for."""
     params = at.params
     x_spec, w_spec, y_spec = params["dimension_numbers"]
@@ -102,7 +103,7 @@ def _pads_of_kernel(at: Local) -> Pads:
     return pads
 
 
-def _axes(at: Local) -> Any:
+def _axes(at: Local) -> Iterator[tuple[Any, ...]]:
     """For each spatial axis: inputs, taps, outputs, stride, padding, dilation of the input, of the kernel."""
     params = at.params
     arrays = (*at.operands, *at.results)
@@ -114,7 +115,7 @@ def _axes(at: Local) -> Any:
     return zip(*sizes, *(params[name] for name in names), strict=True)
 
 
-def _regroup(x: Any, source: int, target: int, groups: int) -> Any:
+def _regroup(x: jax.Array, source: int, target: int, groups: int) -> jax.Array:
     """Makes groups, the outer part of one axis, the outer part of another."""
     if groups == 1:
         return x

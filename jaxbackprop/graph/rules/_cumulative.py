@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 
@@ -17,21 +18,21 @@ from ._rule import Local, rule
 
 
 @rule("cumsum", formula="dx_i = sum of dy_k, k >= i")
-def _cumsum(at: Local, i: int, dy: Any) -> Any:
+def _cumsum(at: Local, i: int, dy: jax.Array) -> jax.Array:
     return lax.cumsum(dy, at.params["axis"], reverse=not at.params["reverse"])
 
 
-def _in_a_tree(combine: Callable[[Any, Any], Any]) -> Callable[..., list[Any]]:
+def _in_a_tree(combine: Callable[[jax.Array, jax.Array], jax.Array]) -> Callable[..., list[jax.Array]]:
     """Results of a cumulative reduction as JAX's differentiation does; XLA's own way may be slower."""
 
-    def forward(params: Mapping[str, Any], x: Any) -> list[Any]:
+    def forward(params: Mapping[str, Any], x: jax.Array) -> list[jax.Array]:
         return [lax.associative_scan(combine, x, params["reverse"], params["axis"])]
 
     return forward
 
 
 @rule("cumprod", formula="dx_i = y_(i-1) s_i, s_i = dy_i + x_(i+1) s_(i+1)", forward=_in_a_tree(lax.mul))
-def _cumprod(at: Local, i: int, dy: Any) -> Any:
+def _cumprod(at: Local, i: int, dy: jax.Array) -> jax.Array:
     # No division by x_i, so zeros do no harm.
     return _before(at.y[0], 1, at) * _collected(dy, jnp.asarray(at.x[0]), at)
 
@@ -41,7 +42,7 @@ def _cumprod(at: Local, i: int, dy: Any) -> Any:
     formula="dx_i = exp(x_i - y_i) s_i, s_i = dy_i + exp(y_i - y_(i+1)) s_(i+1)",
     forward=_in_a_tree(jnp.logaddexp),
 )
-def _cumlogsumexp(at: Local, i: int, dy: Any) -> Any:
+def _cumlogsumexp(at: Local, i: int, dy: jax.Array) -> jax.Array:
     # y grows from step to step: no exponent is above 0.
     y = at.y[0]
     return _share(at.x[0], y) * _collected(dy, _share(_before(y, -math.inf, at), y), at)
@@ -53,7 +54,7 @@ def _cumlogsumexp(at: Local, i: int, dy: Any) -> Any:
     gate=ROUTER,
     forward=_in_a_tree(lax.max),
 )
-def _cummax(at: Local, i: int, dy: Any) -> Any:
+def _cummax(at: Local, i: int, dy: jax.Array) -> jax.Array:
     return _to_winners(at, dy, lax.max)
 
 
@@ -63,31 +64,33 @@ def _cummax(at: Local, i: int, dy: Any) -> Any:
     gate=ROUTER,
     forward=_in_a_tree(lax.min),
 )
-def _cummin(at: Local, i: int, dy: Any) -> Any:
+def _cummin(at: Local, i: int, dy: jax.Array) -> jax.Array:
     return _to_winners(at, dy, lax.min)
 
 
-def _share(part: Any, whole: Any) -> Any:
+def _share(part: jax.Array, whole: jax.Array) -> jax.Array:
     """exp(part - whole): how much of exp(whole) is exp(part); all of it where both are the same infinity."""
     return jnp.where(part == whole, 1, jnp.exp(part - whole))
 
 
-def _before(y: Any, first: float, at: Local) -> Any:
+def _before(y: jax.Array, first: float, at: Local) -> jax.Array:
     """The result before each; `first` before the first."""
     return _following(y, at.params["axis"], not at.params["reverse"], first)
 
+
+_Choice = Callable[[jax.Array, jax.Array], jax.Array]
 
 # Blocks of a tree, and what is worked through one by one.
 _BLOCK, _SHORT = 4, 16
 
 
-def _collected(dy: Any, factor: Any, at: Local) -> Any:
+def _collected(dy: jax.Array, factor: jax.Array, at: Local) -> jax.Array:
     """s_i = dy_i + factor_(i+1) s_(i+1), or in reverse s_i = dy_i + factor_(i-1) s_(i-1)."""
     axis, reverse = at.params["axis"], at.params["reverse"]
     return _gathered(dy, _following(factor, axis, reverse), axis, reverse)
 
 
-def _gathered(dy: Any, onward: Any, axis: int, reverse: bool) -> Any:
+def _gathered(dy: jax.Array, onward: jax.Array, axis: int, reverse: bool) -> jax.Array:
     """s_i = dy_i + onward_i s_(i+1), or s_(i-1), in a tree of blocks: three multiplications an entry.
 
     s at a block's outermost entry is what the block's own entries say, plus the product of its factors times
@@ -115,21 +118,21 @@ def _gathered(dy: Any, onward: Any, axis: int, reverse: bool) -> Any:
     return lax.slice_in_dim(s, 0, size, axis=axis)
 
 
-def _places(v: Any, block: int, axis: int) -> list[Any]:
+def _places(v: jax.Array, block: int, axis: int) -> list[jax.Array]:
     """The first entry of each block, the second, and so on; zeros fill the last block."""
     full = _put(v, 0, 1, -(-v.shape[axis] // block) * block, axis)
     blocks = full.reshape(*v.shape[:axis], -1, block, *v.shape[axis + 1 :])
     return [lax.index_in_dim(blocks, place, axis + 1, keepdims=False) for place in range(block)]
 
 
-def _following(v: Any, axis: int, reverse: bool, last: float = 0) -> Any:
+def _following(v: jax.Array, axis: int, reverse: bool, last: float = 0) -> jax.Array:
     """For each entry the next one, or in reverse the one before; `last` where there is none."""
     config = [(0, 0, 0)] * v.ndim
     config[axis] = (1, -1, 0) if reverse else (-1, 1, 0)
     return lax.pad(v, jnp.asarray(last, v.dtype), config)
 
 
-def _to_winners(at: Local, dy: Any, best: Any) -> Any:
+def _to_winners(at: Local, dy: jax.Array, best: _Choice) -> jax.Array:
     """To the best entry so far; where several are the best, shared as in the tree of comparisons below.
 
     JAX shares evenly in each comparison of two. So what each of several equals gets depends on which two are
@@ -142,12 +145,12 @@ def _to_winners(at: Local, dy: Any, best: Any) -> Any:
     return jnp.flip(_down_the_tree(x, y, dy, best, axis), axis)
 
 
-def _down_the_tree(x: Any, y: Any, dy: Any, best: Any, axis: int) -> Any:
+def _down_the_tree(x: jax.Array, y: jax.Array, dy: jax.Array, best: _Choice, axis: int) -> jax.Array:
     size = x.shape[axis]
     if size < 2:
         return dy
 
-    def every_other(v: Any, start: int, end: int | None = None) -> Any:
+    def every_other(v: jax.Array, start: int, end: int | None = None) -> jax.Array:
         return lax.slice_in_dim(v, start, end, 2, axis)
 
     left, right = every_other(x, 0, size - 1), every_other(x, 1)
@@ -163,13 +166,13 @@ def _down_the_tree(x: Any, y: Any, dy: Any, best: Any, axis: int) -> Any:
     return _put(d_entry, 0, 2, size, axis) + _put(d_right, 1, 2, size, axis)
 
 
-def _compared(a: Any, b: Any, winner: Any, dy: Any) -> tuple[Any, Any]:
+def _compared(a: jax.Array, b: jax.Array, winner: jax.Array, dy: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The gradients of two operands that were compared: half each where they are equal."""
     half = jnp.where(a == b, dy * 0.5, dy)
     return jnp.where(a == winner, half, 0), jnp.where(b == winner, half, 0)
 
 
-def _put(v: Any, start: int, stride: int, size: int, axis: int) -> Any:
+def _put(v: jax.Array, start: int, stride: int, size: int, axis: int) -> jax.Array:
     """Zeros of a size along an axis, with v from `start` on, in steps of `stride`."""
     config = [(0, 0, 0)] * v.ndim
     end = start + (v.shape[axis] - 1) * stride + 1 if v.shape[axis] else start

@@ -7,8 +7,10 @@ the same dimension numbers under different names, and the same modes for indices
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 
@@ -17,13 +19,13 @@ from ._rule import Local, rule
 
 
 @rule("dynamic_slice", formula="dx0 = dy, with zeros around it", gate=ROUTER)
-def _dynamic_slice(at: Local, i: int, dy: Any) -> Any:
+def _dynamic_slice(at: Local, i: int, dy: jax.Array) -> jax.Array:
     zeros = jnp.zeros(at.operands[0].shape, dy.dtype)
     return lax.dynamic_update_slice(zeros, dy, _starts(at, 1), allow_negative_indices=False)
 
 
 @rule("dynamic_update_slice", formula="dx0 = dy, zero in the window; dx1 = dy in the window", gate=ROUTER)
-def _dynamic_update_slice(at: Local, i: int, dy: Any) -> Any:
+def _dynamic_update_slice(at: Local, i: int, dy: jax.Array) -> jax.Array:
     window = at.operands[1].shape
     if i == 1:
         return lax.dynamic_slice(dy, _starts(at, 2), window, allow_negative_indices=False)
@@ -31,13 +33,13 @@ def _dynamic_update_slice(at: Local, i: int, dy: Any) -> Any:
     return lax.dynamic_update_slice(dy, zeros, _starts(at, 2), allow_negative_indices=False)
 
 
-def _starts(at: Local, first: int) -> list[Any]:
+def _starts(at: Local, first: int) -> list[jax.Array]:
     """The start indices; those that count from the end are turned already, any below 0 are raised to it."""
     return [at.x[j] for j in range(first, len(at.x))]
 
 
 @rule("gather", formula="da = zeros, with dy added at the places that were read", gate=ROUTER)
-def _gather(at: Local, i: int, dy: Any) -> Any:
+def _gather(at: Local, i: int, dy: jax.Array) -> jax.Array:
     read = at.params["dimension_numbers"]
     written = lax.ScatterDimensionNumbers(
         update_window_dims=read.offset_dims,
@@ -50,17 +52,17 @@ def _gather(at: Local, i: int, dy: Any) -> Any:
 
 
 @rule("scatter-add", formula="dx0 = dy, dx2 = dy at the places that were added to", gate=DISTRIBUTOR)
-def _scatter_add(at: Local, i: int, dy: Any) -> Any:
+def _scatter_add(at: Local, i: int, dy: jax.Array) -> jax.Array:
     return dy if i == 0 else _read(dy, at)
 
 
 @rule("scatter-sub", formula="dx0 = dy, dx2 = -dy at the places that were subtracted from", gate=DISTRIBUTOR)
-def _scatter_sub(at: Local, i: int, dy: Any) -> Any:
+def _scatter_sub(at: Local, i: int, dy: jax.Array) -> jax.Array:
     return dy if i == 0 else -_read(dy, at)
 
 
 @rule("scatter", formula="dx0 = dy, zero where written; dx2 = dy where it was the last to write", gate=ROUTER)
-def _scatter(at: Local, i: int, dy: Any) -> Any:
+def _scatter(at: Local, i: int, dy: jax.Array) -> jax.Array:
     if at.params.get("update_jaxpr") is not None:
         raise NotImplementedError(
             "scatter has a gradient where it writes values, not where it applies a function"
@@ -84,7 +86,7 @@ def _scatter(at: Local, i: int, dy: Any) -> Any:
     formula="dx0 = dy, times x2 where multiplied; dx2 = dy times x0 at its places",
     gate=SWAP_MULTIPLIER,
 )
-def _scatter_mul(at: Local, i: int, dy: Any) -> Any:
+def _scatter_mul(at: Local, i: int, dy: jax.Array) -> jax.Array:
     if i == 0:
         return _write(lax.scatter_mul, dy, at.x[2], at)
     if at.params["unique_indices"]:
@@ -106,7 +108,7 @@ def _scatter_mul(at: Local, i: int, dy: Any) -> Any:
     formula="dy to the one among x0 and x2 that won the place, shared evenly where several did",
     gate=ROUTER,
 )
-def _scatter_extremum(at: Local, i: int, dy: Any) -> Any:
+def _scatter_extremum(at: Local, i: int, dy: jax.Array) -> jax.Array:
     x, y, update = at.x[0], at.y[0], at.x[2]
     stayed, won = x == y, update == _read(y, at)
     winners = _write(lax.scatter_add, stayed.astype(dy.dtype), won.astype(dy.dtype), at)
@@ -117,12 +119,12 @@ def _scatter_extremum(at: Local, i: int, dy: Any) -> Any:
     return jnp.where(stayed, share, jnp.where(jnp.isnan(x), dy, 0))
 
 
-def _write(scatter: Any, operand: Any, updates: Any, at: Local) -> Any:
+def _write(scatter: Callable[..., jax.Array], operand: jax.Array, updates: jax.Array, at: Local) -> jax.Array:
     """A scatter at the places of this one."""
     return scatter(operand, at.x[1], updates, at.params["dimension_numbers"], **_promises(at))
 
 
-def _read(operand: Any, at: Local) -> Any:
+def _read(operand: jax.Array, at: Local) -> jax.Array:
     """What stands at the places of a scatter, in the shape of its updates; 0 for places that do not exist."""
     written = at.params["dimension_numbers"]
     alone = {*written.inserted_window_dims, *written.operand_batching_dims}

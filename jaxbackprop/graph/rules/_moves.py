@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ from ._rule import Local, rule
 
 
 @rule("reshape", formula="dx = dy in the shape of x")
-def _reshape(at: Local, i: int, dy: Any) -> Any:
+def _reshape(at: Local, i: int, dy: jax.Array) -> jax.Array:
     shape, order = at.operands[0].shape, at.params.get("dimensions")
     if order is None:
         return lax.reshape(dy, shape)
@@ -21,12 +21,12 @@ def _reshape(at: Local, i: int, dy: Any) -> Any:
 
 
 @rule("squeeze", formula="dx = dy in the shape of x")
-def _squeeze(at: Local, i: int, dy: Any) -> Any:
+def _squeeze(at: Local, i: int, dy: jax.Array) -> jax.Array:
     return lax.reshape(dy, at.operands[0].shape)
 
 
 @rule("broadcast_in_dim", formula="dx = sum of dy over the copies of x", gate=ADDER)
-def _broadcast_in_dim(at: Local, i: int, dy: Any) -> Any:
+def _broadcast_in_dim(at: Local, i: int, dy: jax.Array) -> jax.Array:
     shape = at.operands[0].shape
     kept = {
         d for d, size in zip(at.params["broadcast_dimensions"], shape, strict=True) if size == dy.shape[d]
@@ -36,46 +36,46 @@ def _broadcast_in_dim(at: Local, i: int, dy: Any) -> Any:
 
 
 @rule("tile", formula="dx = sum of dy over the copies of x", gate=ADDER)
-def _tile(at: Local, i: int, dy: Any) -> Any:
+def _tile(at: Local, i: int, dy: jax.Array) -> jax.Array:
     pairs = zip(at.params["reps"], at.operands[0].shape, strict=True)
     apart = lax.reshape(dy, [size for pair in pairs for size in pair])
     return lax.reduce_sum(apart, range(0, apart.ndim, 2))
 
 
 @rule("transpose", formula="dx = dy with its axes put back")
-def _transpose(at: Local, i: int, dy: Any) -> Any:
+def _transpose(at: Local, i: int, dy: jax.Array) -> jax.Array:
     return lax.transpose(dy, _inverse(at.params["permutation"]))
 
 
 @rule("rev", formula="dx = dy reversed")
-def _rev(at: Local, i: int, dy: Any) -> Any:
+def _rev(at: Local, i: int, dy: jax.Array) -> jax.Array:
     return lax.rev(dy, at.params["dimensions"])
 
 
 @rule("concatenate", formula="each operand gets its part of dy")
-def _concatenate(at: Local, i: int, dy: Any) -> Any:
+def _concatenate(at: Local, i: int, dy: jax.Array) -> jax.Array:
     axis = at.params["dimension"]
     start = sum(operand.shape[axis] for operand in at.operands[:i])
     return lax.slice_in_dim(dy, start, start + at.operands[i].shape[axis], axis=axis)
 
 
 @rule("split", formula="dx = the dy put together")
-def _split(at: Local, i: int, *dys: Any) -> Any:
+def _split(at: Local, i: int, *dys: jax.Array) -> jax.Array:
     return lax.concatenate(dys, at.params["axis"])
 
 
 @rule("stack", formula="each operand gets its part of dy")
-def _stack(at: Local, i: int, dy: Any) -> Any:
+def _stack(at: Local, i: int, dy: jax.Array) -> jax.Array:
     return lax.index_in_dim(dy, i, at.params["axis"], keepdims=False)
 
 
 @rule("unstack", formula="dx = the dy put together")
-def _unstack(at: Local, i: int, *dys: Any) -> Any:
+def _unstack(at: Local, i: int, *dys: jax.Array) -> jax.Array:
     return jnp.stack(dys, at.params["axis"]) if dys else jnp.zeros(at.operands[0].shape, at.operands[0].dtype)
 
 
 @rule("slice", formula="dx = dy, with zeros around it", gate=ROUTER)
-def _slice(at: Local, i: int, dy: Any) -> Any:
+def _slice(at: Local, i: int, dy: jax.Array) -> jax.Array:
     starts = at.params["start_indices"]
     strides = at.params["strides"] or (1,) * len(starts)
     config = []
@@ -86,7 +86,7 @@ def _slice(at: Local, i: int, dy: Any) -> Any:
 
 
 @rule("pad", formula="da = dy without the padding, db = sum of dy less sum of da")
-def _pad(at: Local, i: int, dy: Any) -> Any:
+def _pad(at: Local, i: int, dy: jax.Array) -> jax.Array:
     config = at.params["padding_config"]
     whole = lax.pad(dy, jnp.zeros((), dy.dtype), [(-low, -high, 0) for low, high, _ in config])
     da = lax.slice(whole, [0] * dy.ndim, whole.shape, [inner + 1 for _, _, inner in config])
@@ -96,15 +96,15 @@ def _pad(at: Local, i: int, dy: Any) -> Any:
 
 
 @rule("sharding_constraint", formula="dx = dy")
-def _sharding_constraint(at: Local, i: int, dy: Any) -> Any:
+def _sharding_constraint(at: Local, i: int, dy: jax.Array) -> jax.Array:
     return lax.with_sharding_constraint(dy, at.params["sharding"])
 
 
 @rule("reshard", formula="dx = dy, where x lies")
-def _reshard(at: Local, i: int, dy: Any) -> Any:
+def _reshard(at: Local, i: int, dy: jax.Array) -> jax.Array:
     sharding = jax.typeof(at.x[0]).sharding
     return dy if sharding.mesh.empty else jax.sharding.reshard(dy, sharding)
 
 
-def _inverse(permutation: Any) -> list[int]:
+def _inverse(permutation: Sequence[int]) -> list[int]:
     return sorted(range(len(permutation)), key=permutation.__getitem__)

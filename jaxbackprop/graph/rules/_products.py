@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
 from ._rule import Local, rule
 
+_Axes = tuple[Sequence[int], Sequence[int]]
+_Numbers = tuple[_Axes, _Axes]
+"""As lax.dot_general has them: the contracted axes of both operands, the batch's of both."""
+
 
 @rule("dot_general", formula="da = dy bᵀ, db = aᵀ dy")
-def _dot_general(at: Local, i: int, dy: Any) -> Any:
+def _dot_general(at: Local, i: int, dy: jax.Array) -> jax.Array:
     contracted, batch = at.params["dimension_numbers"]
     other, precision = at.x[1 - i], at.params["precision"]
     mine, others = (_free(at.operands[k].ndim, contracted[k], batch[k]) for k in (i, 1 - i))
@@ -23,7 +28,7 @@ def _dot_general(at: Local, i: int, dy: Any) -> Any:
     # The other operand's contracted axes come in its own order.
     returned = tuple(contracted[i][k] for k in np.argsort(contracted[1 - i]))
     left, right, axes = dy, other, (*batch[i], *mine, *returned)
-    numbers = ((summed, others), (stacked, tuple(batch[1 - i])))
+    numbers: _Numbers = ((summed, others), (stacked, tuple(batch[1 - i])))
     mirrored = (*batch[i], *returned, *mine)
     if _ordered(mirrored) and not _ordered(axes) and not isinstance(precision, lax.DotAlgorithm):
         # The other way round no transpose is needed.
@@ -43,7 +48,7 @@ def _dot_general(at: Local, i: int, dy: Any) -> Any:
     return product.astype(at.operands[i].dtype)
 
 
-def _merged(left: Any, right: Any, numbers: Any) -> tuple[Any, Any, Any]:
+def _merged(left: jax.Array, right: jax.Array, numbers: _Numbers) -> tuple[jax.Array, jax.Array, _Numbers]:
     """Neighbouring contracted axes as one: compilers copy an operand to contract several at once."""
     contracted, batch = numbers
     if len(contracted[0]) < 2 or any(np.any(np.diff(axes) != 1) for axes in contracted):
@@ -58,10 +63,10 @@ def _merged(left: Any, right: Any, numbers: Any) -> tuple[Any, Any, Any]:
         tuple(axis - gone * (axis > axes[0]) for axis in of)
         for of, axes in zip(batch, contracted, strict=True)
     )
-    return operands[0], operands[1], (((contracted[0][0],), (contracted[1][0],)), stacked)
+    return operands[0], operands[1], (((contracted[0][0],), (contracted[1][0],)), (stacked[0], stacked[1]))
 
 
-def _free(rank: int, contracted: Any, batch: Any) -> tuple[int, ...]:
+def _free(rank: int, contracted: Sequence[int], batch: Sequence[int]) -> tuple[int, ...]:
     """The axes of an operand that stay in the product as its own."""
     return tuple(axis for axis in range(rank) if axis not in contracted and axis not in batch)
 
@@ -71,7 +76,7 @@ def _ordered(axes: tuple[int, ...]) -> bool:
 
 
 @rule("cholesky", formula="dx = y⁻ᵀ Φ(yᵀ dy) y⁻¹, Φ: the lower triangle, its diagonal halved")
-def _cholesky(at: Local, i: int, dy: Any) -> Any:
+def _cholesky(at: Local, i: int, dy: jax.Array) -> jax.Array:
     # From y yᵀ = x: δy = y Φ(y⁻¹ δx y⁻ᵀ), and Φ is its own transpose. LAPACK leaves x above y's diagonal.
     y = jnp.tril(at.y[0])
     inner = jnp.matmul(jnp.matrix_transpose(y), dy, precision=lax.Precision.HIGHEST)
@@ -82,7 +87,7 @@ def _cholesky(at: Local, i: int, dy: Any) -> Any:
 
 
 @rule("triangular_solve", formula="db = a⁻ᵀ dy, da = -db yᵀ on the triangle (y = a⁻¹ b)")
-def _triangular_solve(at: Local, i: int, dy: Any) -> Any:
+def _triangular_solve(at: Local, i: int, dy: jax.Array) -> jax.Array:
     params = at.params
     db = lax.linalg.triangular_solve(at.x[0], dy, **{**params, "transpose_a": not params["transpose_a"]})
     if i == 1:

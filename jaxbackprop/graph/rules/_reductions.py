@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+import jax
 import jax.numpy as jnp
 from jax import lax
 
@@ -12,12 +11,12 @@ from ._rule import Local, rule
 
 
 @rule("reduce_sum", formula="dx = dy, handed on to every entry", gate=DISTRIBUTOR)
-def _reduce_sum(at: Local, i: int, dy: Any) -> Any:
+def _reduce_sum(at: Local, i: int, dy: jax.Array) -> jax.Array:
     return _spread(dy, at)
 
 
 @rule("reduce_max", "reduce_min", formula="dx = dy where x won, shared evenly where several did", gate=ROUTER)
-def _reduce_extremum(at: Local, i: int, dy: Any) -> Any:
+def _reduce_extremum(at: Local, i: int, dy: jax.Array) -> jax.Array:
     won = at.x[0] == _spread(at.y[0], at)
     share = dy / lax.reduce_sum(won.astype(dy.dtype), at.params["axes"])
     # Nobody equals nan: 0 / 0 makes the gradient nan there as well, as 0 times an infinite one does.
@@ -25,7 +24,7 @@ def _reduce_extremum(at: Local, i: int, dy: Any) -> Any:
 
 
 @rule("reduce_prod", formula="dx = dy times the product of the other entries")
-def _reduce_prod(at: Local, i: int, dy: Any) -> Any:
+def _reduce_prod(at: Local, i: int, dy: jax.Array) -> jax.Array:
     x = jnp.asarray(at.x[0])
     if x.size == 0:
         return jnp.zeros_like(x)
@@ -46,7 +45,7 @@ def _reduce_prod(at: Local, i: int, dy: Any) -> Any:
     return dx
 
 
-def _in_halves(x: Any, axis: int, size: int) -> tuple[Any, Any, Any]:
+def _in_halves(x: jax.Array, axis: int, size: int) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Two halves of equal length, and the entry that is left over, or nothing."""
     half = size // 2
     ends = ((0, half), (half, 2 * half), (2 * half, size))
@@ -54,7 +53,7 @@ def _in_halves(x: Any, axis: int, size: int) -> tuple[Any, Any, Any]:
     return left, right, odd
 
 
-def _spread(reduced: Any, at: Local) -> Any:
+def _spread(reduced: jax.Array, at: Local) -> jax.Array:
     """Repeats a result along the axes that were reduced."""
     shape = at.operands[0].shape
     kept = [d for d in range(len(shape)) if d not in at.params["axes"]]

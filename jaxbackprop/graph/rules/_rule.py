@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 
-Pull = Callable[..., Any]
-Forward = Callable[..., list[Any]]
+Pull = Callable[..., jax.Array | None]
+P = TypeVar("P", bound=Pull)
+Forward = Callable[..., list[jax.Array]]
 
 
-class Values(Sequence[Any]):
+class Values(Sequence[jax.Array]):
     """Operands or results of a node. What a rule reads is what it keeps."""
 
-    def __init__(self, values: Sequence[Any]):
+    def __init__(self, values: Sequence[jax.Array]):
         self._values = values
         self.read: set[int] = set()
 
@@ -28,7 +29,7 @@ class Values(Sequence[Any]):
     def __len__(self) -> int:
         return len(self._values)
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[jax.Array]:
         return (self[i] for i in range(len(self)))
 
 
@@ -45,8 +46,8 @@ class Local:
 
     def __init__(
         self,
-        x: Sequence[Any],
-        y: Sequence[Any],
+        x: Sequence[jax.Array],
+        y: Sequence[jax.Array],
         params: Mapping[str, Any],
         operands: Sequence[jax.ShapeDtypeStruct],
         results: Sequence[jax.ShapeDtypeStruct],
@@ -56,7 +57,7 @@ class Local:
         self.operands, self.results = tuple(operands), tuple(results)
 
     @property
-    def residuals(self) -> dict[str, Any]:
+    def residuals(self) -> dict[str, jax.Array]:
         """What was read so far, by the names that formulas use."""
         named = ((self.x, operand_names(len(self.x))), (self.y, result_names(len(self.y))))
         return {names[i]: values._values[i] for values, names in named for i in sorted(values.read)}
@@ -105,10 +106,10 @@ BLOCKED: set[str] = set()
 
 def rule(
     *primitives: str, formula: str, gate: str | None = None, forward: Forward | None = None
-) -> Callable[[Pull], Pull]:
+) -> Callable[[P], P]:
     """Enters a function into `RULES` as the rule of these primitives."""
 
-    def enter(pull: Pull) -> Pull:
+    def enter(pull: P) -> P:
         for primitive in primitives:
             assert primitive not in RULES, f"two rules for {primitive}"
             RULES[primitive] = Rule(primitive, formula, pull, gate, forward)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+import jax
 import jax.numpy as jnp
 from jax import lax
 
@@ -12,23 +11,23 @@ from ._rule import Local, rule
 
 
 @rule("sort", formula="dx = dy, put back where the entries stood", gate=ROUTER)
-def _sort(at: Local, i: int, *dys: Any) -> Any:
+def _sort(at: Local, i: int, *dys: jax.Array) -> jax.Array:
     return _put_back(dys[i], _order(at), at.params["dimension"], at.operands[i].shape)
 
 
 @rule("top_k", formula="dx = zeros, with dy where the greatest entries stood", gate=ROUTER)
-def _top_k(at: Local, i: int, dy: Any, _: Any) -> Any:
+def _top_k(at: Local, i: int, dy: jax.Array, _: None) -> jax.Array:
     return _put_back(dy, at.y[1], at.params["axis"], at.operands[0].shape)
 
 
 @rule("approx_top_k", formula="dx = zeros, with dy where the chosen entries stood", gate=ROUTER)
-def _approx_top_k(at: Local, i: int, dy: Any, _: Any) -> Any:
+def _approx_top_k(at: Local, i: int, dy: jax.Array, _: None) -> jax.Array:
     # The axis may be counted from the end.
     shape = at.operands[0].shape
     return _put_back(dy, at.y[1], at.params["reduction_dimension"] % len(shape), shape)
 
 
-def _order(at: Local) -> Any:
+def _order(at: Local) -> jax.Array:
     """Where each sorted entry stood before."""
     axis, keys = at.params["dimension"], at.params["num_keys"]
     places = lax.broadcasted_iota(jnp.int32, at.operands[0].shape, axis)
@@ -36,7 +35,7 @@ def _order(at: Local) -> Any:
     return sorted_[-1]
 
 
-def _put_back(dy: Any, order: Any, axis: int, shape: tuple[int, ...]) -> Any:
+def _put_back(dy: jax.Array, order: jax.Array, axis: int, shape: tuple[int, ...]) -> jax.Array:
     others = tuple(d for d in range(len(shape)) if d != axis)
     numbers = lax.ScatterDimensionNumbers(
         update_window_dims=(),

@@ -10,9 +10,11 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.extend.core import Primitive
 
 from .._graph import ROUTER
 from ._convolution import mirrored_padding
@@ -20,7 +22,7 @@ from ._rule import Local, rule
 
 
 @rule("reduce_window_sum", formula="dx = sum of dy over the windows that saw x")
-def _reduce_window_sum(at: Local, i: int, dy: Any) -> Any:
+def _reduce_window_sum(at: Local, i: int, dy: jax.Array) -> jax.Array:
     params, shape = at.params, tuple(at.operands[0].shape)
     if 0 in (*shape, *dy.shape):
         return jnp.zeros(shape, dy.dtype)
@@ -43,16 +45,16 @@ def _reduce_window_sum(at: Local, i: int, dy: Any) -> Any:
 
 
 @rule("reduce_window_max", formula="dx = sum of dy over the windows that x won", gate=ROUTER)
-def _reduce_window_max(at: Local, i: int, dy: Any) -> Any:
+def _reduce_window_max(at: Local, i: int, dy: jax.Array) -> jax.Array:
     return _to_winners(at, dy, lax.ge_p, -np.inf)
 
 
 @rule("reduce_window_min", formula="dx = sum of dy over the windows that x won", gate=ROUTER)
-def _reduce_window_min(at: Local, i: int, dy: Any) -> Any:
+def _reduce_window_min(at: Local, i: int, dy: jax.Array) -> jax.Array:
     return _to_winners(at, dy, lax.le_p, np.inf)
 
 
-def _to_winners(at: Local, dy: Any, stays: Any, worst: float) -> Any:
+def _to_winners(at: Local, dy: jax.Array, stays: Primitive, worst: float) -> jax.Array:
     """In every window the first among the best gets the output's gradient; padding may win, and keeps it.
 
     Args:
@@ -84,7 +86,7 @@ def _to_winners(at: Local, dy: Any, stays: Any, worst: float) -> Any:
     return lax.slice(dx, (0,) * dx.ndim, dx.shape, params["base_dilation"])
 
 
-def _to_winners_of_tiles(at: Local, dy: Any, worst: float) -> Any:
+def _to_winners_of_tiles(at: Local, dy: jax.Array, worst: float) -> jax.Array:
     """Where every place belongs to one window no scatter is needed."""
     params, shape = at.params, tuple(at.operands[0].shape)
     window = params["window_dimensions"]
@@ -96,7 +98,7 @@ def _to_winners_of_tiles(at: Local, dy: Any, worst: float) -> Any:
     numbers = np.arange(math.prod(window), dtype=np.int32).reshape(window)
     tap = lax.broadcast_in_dim(numbers, tiles, range(1, len(tiles), 2))
 
-    def better(first: Sequence[Any], second: Sequence[Any]) -> list[Any]:
+    def better(first: Sequence[jax.Array], second: Sequence[jax.Array]) -> list[jax.Array]:
         before = lax.gt if worst < 0 else lax.lt
         tied = (first[0] == second[0]) & (first[1] < second[1])
         stays = before(first[0], second[0]) | tied
@@ -123,13 +125,13 @@ def _split(outputs: Sequence[int], params: Mapping[str, Any]) -> list[int]:
     return [size for pair in zip(outputs, params["window_dimensions"], strict=True) for size in pair]
 
 
-def _in_tiles(y: Any, params: Mapping[str, Any]) -> Any:
+def _in_tiles(y: jax.Array, params: Mapping[str, Any]) -> jax.Array:
     """Fills each tile with its window's entry."""
     tiles = _split(y.shape, params)
     return lax.broadcast_in_dim(y, tiles, range(0, len(tiles), 2))
 
 
-def _from_tiles(tiles: Any, shape: Sequence[int], params: Mapping[str, Any]) -> Any:
+def _from_tiles(tiles: jax.Array, shape: Sequence[int], params: Mapping[str, Any]) -> jax.Array:
     """Puts tiles together to the input's shape, without its padding."""
     whole = tiles.reshape([a * b for a, b in zip(tiles.shape[::2], tiles.shape[1::2], strict=True)])
     pads = []
