@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 
 from jaxbackprop import graph
-from jaxbackprop.bench._graph_functions import FUNCTIONS
+from jaxbackprop.bench._graph_functions import FUNCTIONS, PRIMITIVES
 
+# The uses of one primitive are tested where the cases of the graph's rules are.
+WRITTEN = [function for function in FUNCTIONS if function not in PRIMITIVES]
+# So many functions share a program: compilation is what takes time.
+TOGETHER = 8
 # Of the largest entry of a leaf.
 EXACT = 1e-12
 
@@ -24,15 +28,27 @@ def as_dtype(args, dtype):
     return jax.tree.map(cast, args)
 
 
+def groups(functions):
+    """Functions a program each, those that rely on silent promotion apart."""
+    found = []
+    for loose in (False, True):
+        alike = [function for function in functions if function.loose == loose]
+        found += [alike[start : start + TOGETHER] for start in range(0, len(alike), TOGETHER)]
+    return [pytest.param(group, id=f"{group[0].name} to {group[-1].name}") for group in found]
+
+
 def both(function, f):
-    """One program with the graph's value and gradient and jax's: half the compiling."""
+    """The graph's value and gradient, and jax's."""
     ours = graph.value_and_grad(f, function.argnums)
     theirs = jax.value_and_grad(f, function.argnums)
     return lambda *args: (ours(*args), theirs(*args))
 
 
-def compiled(function, f):
-    return jax.jit(both(function, f))
+def together(functions, built, dtype):
+    """What `both` gives of each, computed by one program."""
+    pairs = [both(function, f) for function, (f, _) in zip(functions, built, strict=True)]
+    program = jax.jit(lambda arguments: [pair(*args) for pair, args in zip(pairs, arguments, strict=True)])
+    return program([as_dtype(args, dtype) for _, args in built])
 
 
 def leaves(tree):
@@ -57,40 +73,68 @@ def sizes(gradients):
     return [max(size, max(found) / 30) for size in found]
 
 
-def assert_equal(ours, theirs, tolerance):
+def assert_equal(function, ours, theirs, tolerance):
     for a, b, size in zip(leaves(ours), leaves(theirs), sizes(theirs), strict=True):
-        assert distance(a, b) <= tolerance * size
+        assert distance(a, b) <= tolerance * size, function.name
 
 
-@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.name)
-def test_gradient_is_that_of_jax_grad(function):
-    with function.promoting():
-        f, args = function.build("small")
-        with jax.enable_x64(True):
-            (value, ours), (true_value, truth) = compiled(function, f)(*as_dtype(args, jnp.float64))
-        assert jax.tree.structure(ours) == jax.tree.structure(truth)
+@pytest.mark.parametrize("functions", groups(WRITTEN))
+def test_gradient_is_that_of_jax_grad(functions):
+    with functions[0].promoting(), jax.enable_x64(True):
+        found = together(functions, [function.build("small") for function in functions], jnp.float64)
+    for function, ((value, ours), (true_value, truth)) in zip(functions, found, strict=True):
+        assert jax.tree.structure(ours) == jax.tree.structure(truth), function.name
         assert [x.dtype for x in jax.tree.leaves(ours)] == [x.dtype for x in jax.tree.leaves(truth)]
         tolerance = EXACT if function.precision is None else noise(function.precision)
-        assert_equal(value, true_value, tolerance)
-        assert_equal(ours, truth, tolerance)
+        assert_equal(function, value, true_value, tolerance)
+        assert_equal(function, ours, truth, tolerance)
 
-        (value, ours), (their_value, theirs) = compiled(function, f)(*as_dtype(args, jnp.float32))
+
+def check_in_single_precision(functions):
+    with functions[0].promoting():
+        built = [function.build("small") for function in functions]
+        with jax.enable_x64(True):
+            truths = together(functions, built, jnp.float64)
+        found = together(functions, built, jnp.float32)
+    for function, both_of_them, (_, exact_ones) in zip(functions, found, truths, strict=True):
+        (value, ours), (their_value, theirs) = both_of_them
+        true_value, truth = exact_ones
         tolerance = noise(jnp.float32, function.precision)
         # The weighted sum may cancel: its terms are about 1.
-        assert distance(np.asarray(value), np.asarray(their_value)) <= tolerance * max(
-            1.0, largest(np.asarray(true_value))
-        )
+        least = max(1.0, largest(np.asarray(true_value)))
+        assert distance(np.asarray(value), np.asarray(their_value)) <= tolerance * least, function.name
         columns = (leaves(ours), leaves(theirs), leaves(truth), sizes(truth))
         for a, b, exact, size in zip(*columns, strict=True):
-            assert distance(a, exact) <= 4 * distance(b, exact) + tolerance * size
+            assert distance(a, exact) <= 4 * distance(b, exact) + tolerance * size, function.name
 
 
-@pytest.mark.parametrize("function", FUNCTIONS[::12], ids=lambda function: function.name)
+@pytest.mark.parametrize("functions", groups(WRITTEN[::6]))
+def test_gradient_in_single_precision_is_as_exact_as_that_of_jax_grad(functions):
+    check_in_single_precision(functions)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("functions", groups(WRITTEN))
+def test_every_gradient_in_single_precision_is_as_exact_as_that_of_jax_grad(functions):
+    check_in_single_precision(functions)
+
+
+@pytest.mark.parametrize("functions", groups(WRITTEN))
+def test_gradients_in_single_precision_stay_there(functions):
+    """Shapes alone: nothing is compiled."""
+    for function in functions:
+        with function.promoting():
+            f, args = function.build("small")
+            (_, ours), (_, theirs) = jax.eval_shape(both(function, f), *as_dtype(args, jnp.float32))
+        assert ours == theirs, function.name
+
+
+@pytest.mark.parametrize("function", WRITTEN[::40], ids=lambda function: function.name)
 def test_gradient_without_jit(function):
     with function.promoting(), jax.enable_x64(True):
         f, args = function.build("small")
         ours, theirs = both(function, f)(*as_dtype(args, jnp.float64))
-    assert_equal(ours, theirs, EXACT if function.precision is None else noise(function.precision))
+    assert_equal(function, ours, theirs, EXACT if function.precision is None else noise(function.precision))
 
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.name)

@@ -12,7 +12,7 @@ from rich.console import Console
 from jaxbackprop import verify
 from jaxbackprop.ops import _linear, _softmax_cross_entropy, _window
 from jaxbackprop.ops._activations import _squashing
-from jaxbackprop.ops.catalogue import CATALOGUE
+from jaxbackprop.ops.catalogue import CATALOGUE, operators
 
 
 @pytest.fixture
@@ -31,7 +31,22 @@ def rule():
 
 @pytest.mark.parametrize("row", CATALOGUE, ids=lambda row: row.name)
 def test_every_operator_is_right_by_four_opinions(row):
-    results = verify.verify([row.name], reference="reference", effort="thorough")
+    check_by_four_opinions(row, "quick")
+
+
+@pytest.mark.parametrize("name", ["tanh", "max", "embedding"])
+def test_also_in_every_dtype_at_kinks_and_in_tails(name):
+    check_by_four_opinions(*operators([name]), "thorough")
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("row", CATALOGUE, ids=lambda row: row.name)
+def test_every_operator_is_right_in_every_dtype_at_kinks_and_in_tails(row):
+    check_by_four_opinions(row, "thorough")
+
+
+def check_by_four_opinions(row, effort):
+    results = verify.verify([row.name], reference="reference", effort=effort)
     assert results
     for result in results:
         assert result.ok, result.problems

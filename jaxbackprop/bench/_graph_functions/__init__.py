@@ -19,8 +19,11 @@ from . import (
 from ._function import Function as Function
 from ._function import Scale as Scale
 
+# The uses of one primitive, which are cases of the graph's rules.
+PRIMITIVES: tuple[Function, ...] = _primitives.FUNCTIONS
+
 FUNCTIONS: tuple[Function, ...] = (
-    *_primitives.FUNCTIONS,
+    *PRIMITIVES,
     *_elementary.FUNCTIONS,
     *_reductions.FUNCTIONS,
     *_products.FUNCTIONS,
