@@ -49,17 +49,17 @@ def search(evidence: Evidence, *, budget_s: float = 2.0) -> list[Suspicion]:
     clock = Clock()
     found: list[Suspicion] = []
     with float64_on_cpu(), quiet():
-        contexts = _contexts(evidence)
+        given = contexts(evidence)
         for n, round_ in enumerate(ROUNDS):
             if round_.last_resort and any(s.cost < _SIMPLE for s in found):
                 continue
-            for m, (stage, context) in enumerate(contexts.items()):
-                later = sum(r.share for r in ROUNDS[n + 1 :]) * len(contexts)
-                waiting = later + round_.share * (len(contexts) - m)
+            for m, (stage, context) in enumerate(given.items()):
+                later = sum(r.share for r in ROUNDS[n + 1 :]) * len(given)
+                waiting = later + round_.share * (len(given) - m)
                 now = clock.spent()
                 stop = now + (budget_s - now) * min(1.0, 1.5 * round_.share / waiting)
                 found += _suspicions(context, stage, round_.mutations, clock, stop)
-    if contexts and all(not np.any(s.got[i]) for s in evidence.samples for i in evidence.wrong):
+    if given and all(not np.any(s.got[i]) for s in evidence.samples for i in evidence.wrong):
         found = [s for s in found if s.label is not Mistake.DETACHED]
         found += _named(evidence, "rule", "zero", 0.5, Meaning("zero everywhere", labels=(Mistake.DETACHED,)))
     return found
@@ -75,7 +75,7 @@ def ranked(found: Iterable[Suspicion]) -> list[Suspicion]:
     return sorted(best.values(), key=lambda s: (round(s.cost, 3), s.stage != "rule"))
 
 
-def _contexts(evidence: Evidence) -> dict[str, Context]:
+def contexts(evidence: Evidence) -> dict[str, Context]:
     """What mutations are given, of each program that can be edited."""
     programs = _programs(evidence)
     words = {stage: Words(program) for stage, program in programs.items()}

@@ -37,7 +37,7 @@ class Mutation:
         name: of the function behind it.
         edits: all edits of this kind in a program.
         cost: of the likeliest; an edit says how much more it costs itself.
-        labels: the mistake, likeliest first; or all that an edit of this kind may say it is.
+        labels: the mistake, likeliest first, where its edits name none; else all that they may name.
     """
 
     name: str

@@ -115,7 +115,7 @@ def reversed_order(context: Context) -> Iterator[Edit]:
 def shifted(context: Context) -> Iterator[Edit]:
     """The entries along an axis moved by one: round, or with a zero where none comes."""
     for i, axis in _axes(context):
-        labels = (Mistake.OFF_BY_ONE, Mistake.TIME_SHIFT)
+        labels: Labels = (Mistake.OFF_BY_ONE, Mistake.TIME_SHIFT)
         labels = labels[::-1] if _is_time(context, axis) else labels
         what = f"{context.words.name(i)} is shifted by one along axis {axis}"
         for step in (1, -1):
@@ -151,7 +151,7 @@ def normalised(context: Context) -> Iterator[Edit]:
     """A value that is not negative divided by its sum."""
     for i in _of_the_forward(context):
         if np.all(context.at(i) >= 0):
-            labels = (Mistake.UNNORMALISED, Mistake.MISSING_FACTOR)
+            labels: Labels = (Mistake.UNNORMALISED, Mistake.MISSING_FACTOR)
             labels = (Mistake.WRONG_WINNER,) if context.is_mask(i) else labels
             what = f"{context.words.name(i)} is not normalised"
             for axis in range(len(context.shape(i))):
