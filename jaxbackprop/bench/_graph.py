@@ -16,7 +16,7 @@ from rich.table import Table
 from jaxbackprop import graph as graphs
 from jaxbackprop._output import refuse_unwritable, write_json
 
-from ._graph_functions import FUNCTIONS, Function
+from ._graph_functions import FUNCTIONS, Function, Scale
 from ._memory import temporary_bytes
 from ._report import CannotBench
 
@@ -112,7 +112,7 @@ def _load() -> float | None:
         return None
 
 
-def compare(function: Function, scale: Any = "bench", *, seconds: float = _SECONDS) -> Comparison:
+def compare(function: Function, scale: Scale = "bench", *, seconds: float = _SECONDS) -> Comparison:
     """Measures one function.
 
     Args:

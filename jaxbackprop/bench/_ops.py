@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.stages import Compiled
 
 from jaxbackprop._specs import real
 from jaxbackprop.ops.catalogue import CATALOGUE, Case, Operator
@@ -106,7 +107,7 @@ def _usual_numbers(row: Operator) -> int:
     return _ENTRYWISE if row.elementwise or row.family == "activations" else _OTHER
 
 
-def _compiled(row: Operator, case: Case, name: str, numbers: int) -> tuple[Any, tuple[Any, ...]]:
+def _compiled(row: Operator, case: Case, name: str, numbers: int) -> tuple[Compiled, tuple[Any, ...]]:
     """Value and gradients of a weighted sum of what the operator returns, compiled, and its arguments."""
     function = operator_function(row, case, name, numbers)
     f, args = function.build("bench")
@@ -114,7 +115,7 @@ def _compiled(row: Operator, case: Case, name: str, numbers: int) -> tuple[Any, 
     return jax.jit(jax.value_and_grad(f, function.argnums)).lower(*args).compile(), args
 
 
-def _bound_ms(programs: tuple[Any, ...], limits: Limits) -> float | None:
+def _bound_ms(programs: tuple[Compiled, ...], limits: Limits) -> float | None:
     """The machine's limit: arguments read and results written once, and the least arithmetic of the two."""
     analysis = programs[0].memory_analysis()
     if analysis is None:
@@ -124,6 +125,6 @@ def _bound_ms(programs: tuple[Any, ...], limits: Limits) -> float | None:
     return 1e3 * max(moved / limits.bandwidth, operations / limits.gemm)
 
 
-def _operations(compiled: Any) -> float:
+def _operations(compiled: Compiled) -> float:
     cost = compiled.cost_analysis()
     return float(cost.get("flops", 0.0)) if isinstance(cost, dict) else 0.0

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from jaxbackprop import _specs as specs
 from jaxbackprop._specs import Array, Key, map_leaves
@@ -19,7 +20,7 @@ from jaxbackprop.ops.catalogue import Case, Operator
 _LONGER = 7
 
 
-def kept_bytes(row: Operator, case: Case, dtype: Any = jnp.float32) -> tuple[int, int]:
+def kept_bytes(row: Operator, case: Case, dtype: DTypeLike = jnp.float32) -> tuple[int, int]:
     """Bytes kept by the operator's rule and by `jax.vjp` of its plain formula, called in the same way.
 
     Counted is every array that the pullback holds, once, on both sides alike: arguments that are kept, whole
@@ -34,7 +35,7 @@ def kept_bytes(row: Operator, case: Case, dtype: Any = jnp.float32) -> tuple[int
     return ours, autodiff
 
 
-def _kept(f: Callable[..., Any], case: Case, dtype: Any) -> int:
+def _kept(f: Callable[..., Any], case: Case, dtype: DTypeLike) -> int:
     leaves, structure = jax.tree.flatten(_shaped(case, dtype))
     arrays = [i for i, leaf in enumerate(leaves) if isinstance(leaf, jax.ShapeDtypeStruct)]
     floats = [i for i in arrays if jnp.issubdtype(leaves[i].dtype, jnp.floating)]
@@ -58,7 +59,7 @@ def _kept(f: Callable[..., Any], case: Case, dtype: Any) -> int:
     return found[0]
 
 
-def _shaped(case: Case, dtype: Any) -> Any:
+def _shaped(case: Case, dtype: DTypeLike) -> Any:
     """The arguments as shapes, static values as they stand."""
 
     def shaped(leaf: Any) -> Any:

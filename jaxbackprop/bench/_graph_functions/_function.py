@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from jaxbackprop import _specs as specs
 from jaxbackprop._specs import Array, Chance
@@ -41,7 +42,7 @@ class Function:
     build: Callable[[Scale], Built]
     argnums: int | tuple[int, ...] = 0
     bar: float = 1.2
-    precision: Any = None
+    precision: DTypeLike | None = None
     loose: bool = False
 
     def moving(self, f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Callable[..., Any], list[Any]]:
@@ -56,7 +57,7 @@ class Function:
 
         return moving, [args[i] for i in numbers]
 
-    def promoting(self) -> contextlib.AbstractContextManager[Any]:
+    def promoting(self) -> contextlib.AbstractContextManager[None]:
         """Where to build, trace and differentiate it: with silent promotion, if it relies on that."""
         return silently_promoted() if self.loose else contextlib.nullcontext()
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from jaxbackprop._specs import Array, draw, map_leaves
 
@@ -71,7 +72,7 @@ class RuledFunction:
     special: tuple[tuple[Any, ...], ...] = ()
     elementwise: bool = False
     sweep: tuple[float, float] | None = None
-    dtypes: tuple[Any, ...] = (jnp.float16, jnp.bfloat16, jnp.float32, jnp.float64)
+    dtypes: tuple[DTypeLike, ...] = (jnp.float16, jnp.bfloat16, jnp.float32, jnp.float64)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

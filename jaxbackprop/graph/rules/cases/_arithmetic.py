@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -28,67 +29,67 @@ KINKS = np.array([-1.0, -0.0, 0.0, 2.0])
 LIMITS = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
 
 
-def _whole_power(a: Any, n: Any) -> Any:
+def _whole_power(a: jax.Array, n: jax.Array) -> jax.Array:
     # JAX's own rule mixes the two dtypes.
     with jax.numpy_dtype_promotion("standard"):
         return lax.pow(a, n)
 
 
-def _rounded_to_half(x: Any) -> Any:
+def _rounded_to_half(x: jax.Array) -> jax.Array:
     return lax.reduce_precision(x, exponent_bits=5, mantissa_bits=10)
 
 
-def _with_blocked(function: Any, x: Any) -> Any:
+def _with_blocked(function: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
     """The product of x and a function of it that no gradient flows through."""
     return x * function(x)
 
 
-def _through_bits(x: Any) -> Any:
+def _through_bits(x: jax.Array) -> jax.Array:
     bits = lax.bitcast_convert_type(x, jnp.uint8)
     return x * lax.bitcast_convert_type(bits, x.dtype)
 
 
-def _three_of(x: Any, y: Any, z: Any, which: Any) -> Any:
+def _three_of(x: jax.Array, y: jax.Array, z: jax.Array, which: jax.Array) -> jax.Array:
     return lax.select_n(which, x, y, z)
 
 
-def _to_another_dtype(x: Any) -> Any:
+def _to_another_dtype(x: jax.Array) -> jax.Array:
     return lax.convert_element_type(x, jnp.float32 if x.dtype == jnp.float16 else jnp.float16)
 
 
-def _single(x: Any) -> Any:
+def _single(x: jax.Array) -> jax.Array:
     """At least single precision: there are no complex numbers of half."""
     return x if x.dtype == jnp.float64 else lax.convert_element_type(x, jnp.float32)
 
 
-def _number(a: Any, b: Any) -> Any:
+def _number(a: jax.Array, b: jax.Array) -> jax.Array:
     return lax.complex(_single(a), _single(b))
 
 
-def _parts(z: Any) -> Any:
+def _parts(z: jax.Array) -> tuple[jax.Array, jax.Array]:
     return lax.real(z), lax.imag(z)
 
 
-def _through_complex(x: Any) -> Any:
+def _through_complex(x: jax.Array) -> jax.Array:
     x = _single(x)
     z = lax.convert_element_type(x, jnp.complex128 if x.dtype == jnp.float64 else jnp.complex64)
     return lax.real(z * (2 + 3j))
 
 
-def _product_in_one_dtype(a: Any) -> Any:
+def _product_in_one_dtype(a: jax.Array) -> jax.Array:
     return lax.mul(a, jnp.full(a.shape, 3, jnp.bfloat16), out_dtype=a.dtype)
 
 
-def _barrier(a: Any, n: Any, b: Any) -> Any:
+def _barrier(a: jax.Array, n: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
     a, n, b = lax.optimization_barrier((a, n, b))
     return a * b * n.astype(a.dtype), b
 
 
-def _put(a: Any, b: Any) -> Any:
+def _put(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
     return jax.device_put((a, b))
 
 
-def _broadcast(primitive: str, f: Any, low: float = -3.0) -> tuple[Row, ...]:
+def _broadcast(primitive: str, f: Callable[..., jax.Array], low: float = -3.0) -> tuple[Row, ...]:
     """Rows of a function of two operands: alike, and one of them smaller along an axis or a number."""
     full, row, column, number, empty = (
         real(spec.shape, low, 3.0) for spec in (A, ROW, COLUMN, NUMBER, EMPTY)
@@ -103,7 +104,7 @@ def _broadcast(primitive: str, f: Any, low: float = -3.0) -> tuple[Row, ...]:
     )
 
 
-def _clamped_between_numbers(x: Any) -> Any:
+def _clamped_between_numbers(x: jax.Array) -> jax.Array:
     low, high = jnp.asarray(-1.0, x.dtype), jnp.asarray(1.0, x.dtype)
     return lax.clamp(low, x, high)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 
@@ -15,13 +16,13 @@ from ._row import Row
 def _conv(say: str, x: tuple[int, ...], w: tuple[int, ...], **settings: Any) -> Row:
     given = {"window_strides": (1,) * (len(x) - 2), "padding": "VALID", **settings}
 
-    def f(x: Any, w: Any) -> Any:
+    def f(x: jax.Array, w: jax.Array) -> jax.Array:
         return lax.conv_general_dilated(x, w, **given)
 
     return Row("conv_general_dilated", f, (real(x), real(w)), say=say)
 
 
-def _wider_result(x: Any, w: Any) -> Any:
+def _wider_result(x: jax.Array, w: jax.Array) -> jax.Array:
     wide = jnp.float32 if x.dtype.itemsize == 2 else x.dtype
     return lax.conv_general_dilated(x, w, (1,), "SAME", preferred_element_type=wide)
 

@@ -27,12 +27,12 @@ FAR = ((np.array([-np.inf, -200.0, 200.0, np.inf]),),)
 HIGHEST = lax.AccuracyMode.HIGHEST
 
 
-def _gamma_sample(a: Any, log_space: bool = False) -> Any:
+def _gamma_sample(a: jax.Array, log_space: bool = False) -> jax.Array:
     key = jax.random.key(3)
     return jax.random.loggamma(key, a) if log_space else jax.random.gamma(key, a)
 
 
-def _betainc(x: Any) -> Any:
+def _betainc(x: jax.Array) -> jax.Array:
     return lax.betainc(jnp.full((), 2, x.dtype), jnp.full((), 3, x.dtype), x)
 
 

@@ -30,6 +30,8 @@ CLIP, FILL, PROMISED = (
     lax.GatherScatterMode.PROMISE_IN_BOUNDS,
 )
 
+Scatter = Callable[..., jax.Array]
+
 SCATTERS = {"scatter-add": lax.scatter_add, "scatter-sub": lax.scatter_sub, "scatter": lax.scatter}
 EXTREMA = {"scatter-min": lax.scatter_min, "scatter-max": lax.scatter_max}
 
@@ -63,19 +65,19 @@ WRITE_EACH = lax.ScatterDimensionNumbers(
 )
 
 
-def _read_rows(mode: Any, **promises: bool) -> Callable[..., Any]:
+def _read_rows(mode: lax.GatherScatterMode, **promises: bool) -> Callable[..., Any]:
     return lambda x, indices: lax.gather(x, indices, READ_ROWS, (1, 4), mode=mode, **promises)
 
 
-def _write_rows(scatter: Any, mode: Any, **promises: bool) -> Callable[..., Any]:
+def _write_rows(scatter: Scatter, mode: lax.GatherScatterMode, **promises: bool) -> Callable[..., Any]:
     return lambda x, u, indices: scatter(x, indices, u, WRITE_ROWS, mode=mode, **promises)
 
 
-def _at(x: Any, i: Any, j: Any) -> Any:
+def _at(x: jax.Array, i: jax.Array, j: jax.Array) -> jax.Array:
     return lax.dynamic_slice(x, (i, j), (2, 3))
 
 
-def _put(x: Any, u: Any, i: Any, j: Any) -> Any:
+def _put(x: jax.Array, u: jax.Array, i: jax.Array, j: jax.Array) -> jax.Array:
     return lax.dynamic_update_slice(x, u, (i, j))
 
 
@@ -131,7 +133,7 @@ READS: tuple[Row, ...] = (
 )
 
 
-def _writes(name: str, scatter: Any) -> Iterator[Row]:
+def _writes(name: str, scatter: Scatter) -> Iterator[Row]:
     """The ways to write; several updates of one place have rows of their own."""
     promised: dict[str, Any] = {"mode": PROMISED, "unique_indices": True}
     yield Row(name, _write_rows(scatter, **promised), (A, real((3, 4)), UNIQUE), say="unique")
@@ -149,7 +151,7 @@ def _writes(name: str, scatter: Any) -> Iterator[Row]:
     )
 
 
-def _writes_over(name: str, scatter: Any) -> Iterator[Row]:
+def _writes_over(name: str, scatter: Scatter) -> Iterator[Row]:
     """Several updates of one place."""
     yield Row(name, _write_rows(scatter, PROMISED), (A, real((6, 4)), INSIDE))
     yield Row(name, _write_rows(scatter, FILL), (A, real((6, 4)), ANYWHERE), say="outside")
@@ -180,7 +182,7 @@ def _writes_over(name: str, scatter: Any) -> Iterator[Row]:
     yield Row(name, _write_rows(scatter, FILL), (A, real((0, 4)), np.zeros((0, 1), np.int32)), say="nothing")
 
 
-def _writes_cut_off(name: str, scatter: Any) -> Iterator[Row]:
+def _writes_cut_off(name: str, scatter: Scatter) -> Iterator[Row]:
     """What lies outside is moved inside: of extrema JAX can differentiate that in newer releases only."""
     yield Row(name, _write_rows(scatter, CLIP), (A, real((6, 4)), ANYWHERE), say="clip")
     yield Row(
@@ -191,7 +193,7 @@ def _writes_cut_off(name: str, scatter: Any) -> Iterator[Row]:
     )
 
 
-def _extrema(name: str, scatter: Any) -> Iterator[Row]:
+def _extrema(name: str, scatter: Scatter) -> Iterator[Row]:
     """Ties: among the updates of one place, with what stood there, with both."""
     x = np.array([[1.0, 2.0], [2.0, 2.0], [0.0, -1.0]])
     u = np.array([[1.0, 3.0], [1.0, 3.0], [2.0, 2.0], [0.5, -2.0]])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -18,17 +16,17 @@ NUMBER = real(())
 EMPTY = real((0, 4))
 
 
-def _constrained(x: Any) -> Any:
+def _constrained(x: jax.Array) -> jax.Array:
     mesh = jax.make_mesh((1,), ("rows",), axis_types=(jax.sharding.AxisType.Auto,))
     return lax.with_sharding_constraint(x, jax.NamedSharding(mesh, jax.P("rows")))
 
 
-def _resharded(x: Any) -> Any:
+def _resharded(x: jax.Array) -> jax.Array:
     mesh = jax.make_mesh((1,), ("rows",), axis_types=(jax.sharding.AxisType.Explicit,))
     return jax.sharding.reshard(x, jax.NamedSharding(mesh, jax.P("rows"))) * 2
 
 
-def _first_and_last(x: Any) -> Any:
+def _first_and_last(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     first, _, last = lax.split(x, (1, 2, 1), axis=1)
     return first, last
 

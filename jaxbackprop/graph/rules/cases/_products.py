@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 
@@ -18,28 +19,28 @@ NONE: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
 
 
 def _dot(say: str, a: tuple[int, ...], b: tuple[int, ...], axes: Axes, **settings: Any) -> Row:
-    def f(a: Any, b: Any) -> Any:
+    def f(a: jax.Array, b: jax.Array) -> jax.Array:
         return lax.dot_general(a, b, axes, **settings)
 
     return Row("dot_general", f, (real(a), real(b)), say=say)
 
 
-def _wider_result(a: Any, b: Any) -> Any:
+def _wider_result(a: jax.Array, b: jax.Array) -> jax.Array:
     wide = jnp.float32 if a.dtype.itemsize == 2 else a.dtype
     return lax.dot_general(a, b, (((1,), (0,)), NONE), preferred_element_type=wide)
 
 
-def _of_two_dtypes(a: Any, b: Any) -> Any:
+def _of_two_dtypes(a: jax.Array, b: jax.Array) -> jax.Array:
     other = jnp.float32 if a.dtype == jnp.float16 else jnp.float16
     return lax.dot_general(lax.convert_element_type(a, other), b, (((1,), (0,)), NONE))
 
 
-def _of_integers(a: Any, b: Any) -> Any:
+def _of_integers(a: jax.Array, b: jax.Array) -> jax.Array:
     return lax.dot_general(a, b, (((1,), (0,)), NONE), preferred_element_type=b.dtype)
 
 
 def _solve(left: bool, lower: bool, transpose: bool, unit: bool) -> Callable[..., Any]:
-    def f(a: Any, b: Any) -> Any:
+    def f(a: jax.Array, b: jax.Array) -> jax.Array:
         return lax.linalg.triangular_solve(
             a, b, left_side=left, lower=lower, transpose_a=transpose, unit_diagonal=unit
         )
@@ -47,7 +48,7 @@ def _solve(left: bool, lower: bool, transpose: bool, unit: bool) -> Callable[...
     return f
 
 
-def _factor(a: Any) -> Any:
+def _factor(a: jax.Array) -> jax.Array:
     symmetric = jnp.matmul(a, jnp.matrix_transpose(a))
     return lax.linalg.cholesky(symmetric + jnp.broadcast_to(jnp.eye(a.shape[-1], dtype=a.dtype), a.shape))
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+import jax
 import numpy as np
 from jax import lax
 
@@ -17,13 +16,13 @@ KEYS = integer((3, 5), 0, 3)
 TIES = np.array([[1.0, 0.0, 1.0, -0.0, 0.0], [2.0, 2.0, 2.0, 2.0, 2.0], [3.0, 1.0, 2.0, 1.0, 3.0]])
 
 
-def _by_integers(x: Any, keys: Any, y: Any) -> Any:
+def _by_integers(x: jax.Array, keys: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Two arrays in the order of integers, among which there are ties."""
     _, x, y = lax.sort((keys, x, y), dimension=1, num_keys=1)
     return x, y
 
 
-def _by_two_keys(x: Any, y: Any, keys: Any) -> Any:
+def _by_two_keys(x: jax.Array, y: jax.Array, keys: jax.Array) -> tuple[jax.Array, jax.Array]:
     _, x, y = lax.sort((keys, x, y), dimension=0, num_keys=2)
     return x, y
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
 from jax import lax
 
@@ -23,11 +24,11 @@ SUM, MAX, MIN = (lax.add, 0.0), (lax.max, -np.inf), (lax.min, np.inf)
 
 
 def _over(
-    pool: tuple[Any, float], window: tuple[int, ...], *settings: Any, **named: Any
+    pool: tuple[Callable[..., Any], float], window: tuple[int, ...], *settings: Any, **named: Any
 ) -> Callable[..., Any]:
     combine, initial = pool
 
-    def f(x: Any) -> Any:
+    def f(x: jax.Array) -> jax.Array:
         return lax.reduce_window(x, np.array(initial, x.dtype), combine, window, *settings, **named)
 
     return f
