@@ -7,11 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-
-from jaxbackprop._jaxpr import is_array_leaf
 
 from .._graph import ComputationGraph, Edge, Gradients, NestedOperation, Node, Port
+from ._arguments import flat_inputs, flat_upstream, gradients_like
 from ._sweep import pull_back, taken, walk
 
 
@@ -145,13 +143,13 @@ class Run:
             UnsupportedPrimitive: where a gradient must pass what has no rule.
         """
         self._refuse_partial()
-        return self.pulled_back(_upstream(self.graph, dy))
+        return self.pulled_back(flat_upstream(self.graph, dy))
 
     def pulled_back(self, dys: Gradients) -> Backward:
         """`backward`, with one upstream gradient a result, flat; None where none comes."""
         record: dict[Port, Any] = {}
         gradients = pull_back(self.graph, self.values, self.kept, dys, record)
-        return Backward(self, tuple(dys), record, _grads(self.graph, self.arguments, gradients))
+        return Backward(self, tuple(dys), record, gradients_like(self.graph, self.arguments, gradients))
 
     def _refuse_partial(self) -> None:
         if self.graph.error is not None:
@@ -160,64 +158,9 @@ class Run:
             ) from self.graph.error
 
 
-def _upstream(graph: ComputationGraph, dy: Any) -> list[Any]:
-    """One upstream gradient a result; None where none comes."""
-    ends = graph.results
-    if dy is None:
-        if len(ends) != 1 or ends[0].shape != () or not jnp.issubdtype(ends[0].dtype, jnp.floating):
-            said = ", ".join(f"{end.dtype}{list(end.shape)}" for end in ends) or "nothing"
-            raise ValueError(
-                f"dy must be given: {graph.name} does not return one floating-point number but {said}"
-            )
-        return [jnp.ones((), ends[0].dtype)]
-    leaves, structure = _flat(dy)
-    # A None that stands where the function returned None is no gradient but a part of the structure.
-    template = jax.tree.unflatten(graph.structure, list(range(len(ends))))
-    wanted, same = _flat(template)
-    if structure != same:
-        raise TypeError(f"dy has the structure {structure}, the results of {graph.name} have {same}")
-    given = [leaf for leaf, place in zip(leaves, wanted, strict=True) if place is not None]
-    return [_checked(graph.name, end, leaf) for end, leaf in zip(ends, given, strict=True)]
-
-
-def _flat(tree: Any) -> tuple[list[Any], Any]:
-    """Leaves, None among them, and structure."""
-    flat: tuple[list[Any], Any] = jax.tree.flatten(tree, is_leaf=lambda leaf: leaf is None)
-    return flat
-
-
-def _checked(name: str, end: jax.ShapeDtypeStruct, leaf: Any) -> Any:
-    if leaf is None or not jnp.issubdtype(end.dtype, jnp.inexact):
-        return None
-    dy = jnp.asarray(leaf, None if hasattr(leaf, "dtype") else end.dtype)
-    if dy.shape != end.shape or dy.dtype != end.dtype:
-        raise TypeError(
-            f"dy has a leaf {dy.dtype}{list(dy.shape)} where {name} gives {end.dtype}{list(end.shape)}"
-        )
-    return dy
-
-
 def forward(graph: ComputationGraph, args: tuple[Any, ...]) -> Run:
     """Every intermediate value of a graph; see `Graph.forward`."""
-    leaves, structure = _flat(args)
-    traced, expected = _flat(graph.arguments)
-    if structure != expected:
-        raise TypeError(f"{graph.name} was traced with arguments of structure {expected}, got {structure}")
-    inputs = []
-    dynamic = [leaf for leaf, was in zip(leaves, traced, strict=True) if is_array_leaf(was)]
-    for node, leaf in zip(graph.inputs, dynamic, strict=True):
-        if isinstance(leaf, jax.ShapeDtypeStruct):
-            raise TypeError(f"{node.name} is a shape: {graph.name} was traced without values, give arguments")
-        shape = node.outputs[0]
-        given = leaf if hasattr(leaf, "dtype") else jnp.asarray(leaf, shape.dtype)
-        given = jnp.asarray(given) if not isinstance(given, jax.Array) else given
-        if given.shape != shape.shape or given.dtype != shape.dtype:
-            raise TypeError(
-                f"{node.name} was traced as {shape.dtype}{list(shape.shape)}, "
-                f"got {given.dtype}{list(given.shape)}"
-            )
-        inputs.append(given)
-    return _walked(graph, tuple(args), inputs)
+    return _walked(graph, tuple(args), flat_inputs(graph, args))
 
 
 def _walked(graph: ComputationGraph, arguments: tuple[Any, ...], inputs: Sequence[Any]) -> Run:
@@ -304,24 +247,3 @@ def _inside(node: Node) -> NestedOperation:
     if not isinstance(node.operation, NestedOperation):
         raise ValueError(f"there is nothing inside {node.name}")
     return node.operation
-
-
-def _grads(graph: ComputationGraph, arguments: tuple[Any, ...], gradients: dict[int, Any]) -> tuple[Any, ...]:
-    """The gradients in the structure of the arguments."""
-    leaves, structure = jax.tree.flatten(arguments)
-    numbers = iter(range(len(graph.inputs)))
-    found: list[Any] = []
-    for leaf in leaves:
-        if not is_array_leaf(leaf):
-            found.append(None)
-            continue
-        i = next(numbers)
-        node = graph.inputs[i]
-        if not node.active[0]:
-            found.append(None)
-        else:
-            gradient = gradients.get(i)
-            shape = node.outputs[0]
-            found.append(jnp.zeros(shape.shape, shape.dtype) if gradient is None else gradient)
-    result: tuple[Any, ...] = jax.tree.unflatten(structure, found)
-    return result

@@ -8,7 +8,8 @@ from hypothesis import assume, given
 from jax import lax
 
 from jaxbackprop.graph import trace
-from jaxbackprop.graph.passes._count import ELEMENTARY, SPECIAL, multiplications
+from jaxbackprop.graph.passes._count import multiplications
+from jaxbackprop.graph.passes._equation_cost import ELEMENTARY, SPECIAL
 
 V = jnp.ones(5)
 M = jnp.ones((3, 4))
