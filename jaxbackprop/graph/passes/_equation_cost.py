@@ -132,7 +132,7 @@ _AN_ENTRY: dict[str, int] = {
     **dict.fromkeys(_SPECIAL.split(), SPECIAL),
 }
 
-_WHOLE: dict[str, Callable[[Any], int]] = {
+_WHOLE: dict[str, Callable[[Equation], int]] = {
     "integer_pow": _integer_pow,
     "dot_general": _dot_general,
     "conv_general_dilated": _conv_general_dilated,

@@ -1,10 +1,10 @@
-"""A body's forward and backward pass, cut apart: what the one must keep for the other, and no more.
+"""Which values the forward pass of a body keeps for its backward pass: the fewest bytes that are enough.
 
 The backward pass of a graph needs some of the forward pass's values. Where both run in different programs
-(the steps of a loop, the branches of a condition) those values are kept in between. Which ones is read off
-the backward pass itself, written down once with every value at hand. What of it does not depend on the
-upstream gradients, such as a cosine, is computed in the forward pass; between that and what does depend on
-them the least is kept (`_cut`). Arithmetic is cheap enough to be repeated, where that leaves less to keep.
+(the steps of a loop, the branches of a condition) those values are kept in between. To find them the backward
+pass is traced once with every value at hand. Its equations that do not depend on the upstream gradients, such
+as a cosine, move to the forward pass; of the values between those and the others the fewest bytes are kept
+(`_cut`). Arithmetic is cheap: it is repeated where that leaves less to keep.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _CHEAP = frozenset(
 
 
 class ResidualSelection:
-    """How to walk a body forward keeping what is needed, and back.
+    """The forward and the backward pass of a body, as programs apart, with the residuals that join them.
 
     Attributes:
         inputs: indices of the body's arguments that the backward pass reads.
@@ -45,7 +45,7 @@ class ResidualSelection:
         invariant: Collection[int] = (),
         carried: Collection[int] = (),
     ):
-        """Cuts a body apart.
+        """Chooses the residuals.
 
         Args:
             graph: the body.
@@ -53,7 +53,7 @@ class ResidualSelection:
             invariant: indices of the arguments that are the same in every step of a loop.
             carried: indices of the arguments that are gone after the step, unless they are kept.
         """
-        self._graph, self._active = graph, tuple(active)
+        self._active = tuple(active)
         shapes = [node.outputs[0] for node in graph.inputs]
         tree: list[Any] = []
 
@@ -193,6 +193,6 @@ def _variables(atoms: Iterable[Any]) -> set[Any]:
 
 
 def _size(var: Any) -> int:
-    """Bytes; not 0 even if empty: what is not kept is not there."""
+    """Bytes; at least 1, since size 0 says that a value need not be kept."""
     made = _jaxpr.spec(var)
     return max(1, math.prod(made.shape) * made.dtype.itemsize)

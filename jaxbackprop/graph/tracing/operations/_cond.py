@@ -41,7 +41,7 @@ class CondOperation:
 
     @cached_property
     def _selections(self) -> list[ResidualSelection] | UnsupportedPrimitive | None:
-        """How to walk each branch; what is missing in one; None where no gradient flows."""
+        """The two passes of each branch; the error where one lacks the second; None if no gradient flows."""
         if not any(self.flows) or not any(self.active):
             return None
         selections = [selected(branch, self.flows) for branch in self.branches]

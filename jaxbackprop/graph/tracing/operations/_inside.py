@@ -15,7 +15,7 @@ def selected(
     invariant: Collection[int] = (),
     carried: Collection[int] = (),
 ) -> ResidualSelection | UnsupportedPrimitive:
-    """How to walk a body forward and back; where there is no way back, the error, which is raised there."""
+    """The two passes of a body; where it has no backward pass, the error to raise when one is asked for."""
     try:
         return ResidualSelection(body, active, invariant, carried)
     except UnsupportedPrimitive as error:

@@ -55,7 +55,7 @@ class ScanOperation:
 
     @cached_property
     def _selection(self) -> ResidualSelection | UnsupportedPrimitive | None:
-        """How to walk a step; what is missing where the way back is not known; None where none is needed."""
+        """The two passes of a step; the error where one has no backward pass; None where none is needed."""
         if not any(self.flows):
             return None
         end = self.consts + self.carries
