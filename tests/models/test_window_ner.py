@@ -32,7 +32,7 @@ def make(**changes):
     return WindowNER(**sizes, **{**settings, **changes})
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def batch():
     rng = np.random.default_rng(0)
     ids = {
@@ -76,8 +76,9 @@ def value_and_grad(model, batch, l2_strength=0.0, key=None):
     return value, nnx.to_pure_dict(grads)
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("l2_strength", [0.0, 0.03])
+@pytest.mark.parametrize(
+    ("activation", "l2_strength"), [("tanh", 0.0), *((activation, 0.03) for activation in ACTIVATIONS)]
+)
 def test_loss_and_gradient_equal_autodiff_of_a_plain_twin(batch, activation, l2_strength):
     model = make(activation=activation)
     value, grads = value_and_grad(model, batch, l2_strength)
@@ -177,8 +178,14 @@ RULES = {
 }
 
 
+@pytest.fixture(scope="module")
+def trained(batch):
+    """Value and gradient of a training step, by sound rules."""
+    return value_and_grad(make(), batch, 0.1, jax.random.key(3))
+
+
 @pytest.mark.parametrize("rule", RULES)
-def test_a_broken_backward_rule_changes_the_training_gradient(batch, rule):
+def test_a_broken_backward_rule_changes_the_training_gradient(batch, trained, rule):
     """Doubles what one rule returns: were the gradient autodiff's, nothing would happen."""
     module, name = rule.rsplit(".", 1)
     module = importlib.import_module(f"jaxbackprop.ops.{module}")
@@ -188,11 +195,10 @@ def test_a_broken_backward_rule_changes_the_training_gradient(batch, rule):
     def doubled(*arguments):
         return jax.tree.map(lambda cotangent: 2 * cotangent, backward(*arguments))
 
-    key = jax.random.key(3)
-    value, grads = value_and_grad(make(), batch, 0.1, key)
+    value, grads = trained
     op.defvjp(forward, doubled)
     try:
-        broken_value, broken = value_and_grad(make(), batch, 0.1, key)
+        broken_value, broken = value_and_grad(make(), batch, 0.1, jax.random.key(3))
     finally:
         op.defvjp(forward, backward)
     assert broken_value == pytest.approx(float(value), rel=1e-6)
@@ -201,8 +207,6 @@ def test_a_broken_backward_rule_changes_the_training_gradient(batch, rule):
         not np.allclose(a, b, rtol=1e-3)
         for a, b in zip(jax.tree.leaves(grads[layer]), jax.tree.leaves(broken[layer]), strict=True)
     )
-    _, restored = value_and_grad(make(), batch, 0.1, key)
-    jax.tree.map(np.testing.assert_array_equal, restored, grads)
 
 
 def test_gradient_works_under_jit_and_vmap_over_models(batch):
