@@ -67,10 +67,11 @@ class Context:
 
     def is_mask(self, i: int) -> bool:
         """Whether a value holds zeros and ones alone, at every sample, and neither alone."""
-        own = [np.asarray(values[i]) for values in self.program.values if not hasattr(values[i], "unwrap")]
-        return all(np.all((v == 0) | (v == 1)) for v in own) and any(
-            0 < np.mean(v) < 1 for v in own if v.size
-        )
+        if not self.has_kind(i, "fib"):
+            return False
+        own = [values[i] for values in self.program.values]
+        binary = all(np.all((v == 0) | (v == 1)) for v in own)
+        return binary and any(0 < np.mean(v) < 1 for v in own if v.size)
 
     def is_constant(self, i: int) -> bool:
         """Whether a value is a number written into the program, or follows from its settings alone."""

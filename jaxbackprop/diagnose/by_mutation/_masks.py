@@ -64,11 +64,12 @@ def comparisons(context: Context, e: int, text: str) -> Iterator[Change]:
 
 def winners(context: Context, e: int, text: str) -> Iterator[Change]:
     """The mask of a maximum that falls on a fixed entry, the smallest, the runner-up."""
-    if context.repair:
+    result = context.result(e)
+    if context.repair or not context.has_kind(context.equation(e).inputs[0], "fi"):
         return
-    above = [context.maker(i) for i in context.above(context.result(e))]
+    above = [context.maker(i) for i in context.above(result)]
     axes = {m.params["axes"] for m in above if m is not None and m.name in ("reduce_max", "reduce_min")}
-    shape = context.shape(context.result(e))
+    shape = context.shape(result)
     for axis in (a[0] for a in axes if len(a) == 1 and a[0] < len(shape) and shape[a[0]] > 1):
         for rank in (0, -1, -2, 1):
             for ordered in (False, True):
@@ -76,10 +77,10 @@ def winners(context: Context, e: int, text: str) -> Iterator[Change]:
                 def winner(
                     x: Any, y: Any, axis: int = axis, rank: int = rank, ordered: bool = ordered
                 ) -> Any:
+                    x, y = np.broadcast_arrays(x, y)
                     full = x if np.ptp(x, axis=axis).any() else y
-                    places = np.broadcast_to(np.indices(full.shape)[axis], full.shape)
-                    places = np.argsort(full, axis, kind="stable") if ordered else places
-                    mask = np.zeros(full.shape, bool)
+                    places = np.argsort(full, axis, kind="stable") if ordered else np.indices(shape)[axis]
+                    mask = np.zeros(shape, bool)
                     np.put_along_axis(mask, np.take(places, [rank], axis), True, axis)
                     return (mask,)
 
@@ -91,16 +92,18 @@ def extremes(context: Context, e: int, text: str) -> Iterator[Change]:
     equation, fit = context.equation(e), context.fitted(e)
     axes, what = tuple(equation.params["axes"]), f"{text} finds the wrong entry"
     other = _OTHER_EXTREME[equation.name]
-    yield Change(what, lambda x: fit(other(x, axis=axes if len(axes) > 1 else axes[0])))
-    if equation.name in ("argmax", "argmin"):
-        (axis,) = axes
-        n = context.shape(equation.inputs[0])[axis]
-        for rank in (-2, 0, -1, 1):
-            yield Change(
-                what,
-                lambda x, rank=rank: fit(np.argsort(x, axis, kind="stable").take(rank % n, axis)),
-                more=0.1,
-            )
+    if equation.name in ("reduce_max", "reduce_min"):
+        yield Change(what, lambda x: fit(other(x, axis=axes)))
+        return
+    (axis,) = axes
+    yield Change(what, lambda x: fit(other(x, axis=axis)))
+    n = context.shape(equation.inputs[0])[axis]
+    for rank in (-2, 0, -1, 1):
+
+        def ranked(x: Any, rank: int = rank) -> tuple[Any, ...]:
+            return fit(np.argsort(x, axis, kind="stable").take(rank % n, axis))
+
+        yield Change(what, ranked, more=0.1)
 
 
 def indices(context: Context) -> Iterator[Edit]:

@@ -1,4 +1,4 @@
-"""NumPy rules of jax's primitives: (parameters, *arrays) -> array."""
+"""NumPy rules of the primitives that derivations are made of: (parameters, *arrays) -> array."""
 
 from __future__ import annotations
 

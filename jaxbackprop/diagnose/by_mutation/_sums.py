@@ -76,7 +76,7 @@ def overwritten(context: Context, e: int, text: str) -> Iterator[Change]:
 
 def accumulated(context: Context, e: int, text: str) -> Iterator[Change]:
     """What overwrites accumulates."""
-    if context.repair:
+    if context.repair and context.is_float(context.result(e)):
         equation = context.equation(e)
         updates = context.at(equation.inputs[2])
         partly = () if np.size(updates) and np.ptp(updates) else (Mistake.PARTLY_WRONG,)

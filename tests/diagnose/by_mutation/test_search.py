@@ -1,5 +1,6 @@
 """Mistakes named by editing programs, and what the search does with an edit that fails."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -7,8 +8,8 @@ import pytest
 from jaxbackprop.diagnose import Evidence, Mistake
 from jaxbackprop.diagnose.by_mutation import _search, ranked, search
 from jaxbackprop.diagnose.by_mutation._evaluator import Edit, Meaning
-from jaxbackprop.diagnose.by_mutation._table import Mutation, Round
-from tests.diagnose.by_mutation.rules import CASES, changed, normal
+from jaxbackprop.diagnose.by_mutation._table import ROUNDS, Mutation, Round
+from tests.diagnose.by_mutation.rules import CASES, changed, evidence, normal, truth_of
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -92,3 +93,20 @@ def test_a_mutant_whose_shapes_do_not_fit_explains_nothing(monkeypatch):
     longer = Mutation("longer", edits_of_another_shape, 1.0, (Mistake.SIGN,))
     monkeypatch.setattr(_search, "ROUNDS", (Round(1.0, (longer,)),))
     assert search(CASES["missing factor"]()) == []
+
+
+def chosen(x, rows):
+    x = jnp.asarray(x)
+    largest = jnp.max(x, 1, keepdims=True)
+    hit = jnp.zeros(x.shape, bool).at[rows].set(True) & ((x == largest) == jnp.array(True))
+    kept = jnp.where(largest - x == 0.0, jnp.sort(x, 1), x.at[rows].set(0.0))
+    noise = jax.random.bernoulli(jax.random.key(0), 0.5, x.shape)
+    return jnp.where(hit & noise, x, kept) * x[jnp.arange(3), jnp.argmax(x, 1)][:, None]
+
+
+def test_masks_indices_keys_and_maxima_are_edited_without_an_error():
+    truth = truth_of(chosen, 0)
+    rows = np.array([1, 1], np.int32)
+    odd = evidence(truth, lambda leaves, dy: (truth(leaves, dy)[0] + leaves[0] ** 3,), normal(3, 4), rows)
+    names = {mutation.name for group in ROUNDS for mutation in group.mutations}
+    assert {s.found_by for s in search(odd, budget_s=8.0)} <= names
