@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from jaxbackprop._errors import CannotRun
-from jaxbackprop._output import refuse_files, write_json, write_text
+from jaxbackprop._output import refuse_files, write_json, write_text, write_whole
 from jaxbackprop.doctor import Report, examine
 from jaxbackprop.graph.render import error_text, page
 
@@ -65,7 +65,7 @@ def examine_target(
         report, text = _examine_function(target, texts, seed, shown=html is not None)
     # Page and picture are made before a figure is written: where one cannot be made, none is there.
     if plot is not None:
-        _write_picture(report, plot)
+        write_whole(plot, report.plot().savefig, "--plot")
     if html is not None and text is not None:
         write_text(html, text, "--html")
     if json_path is not None:
@@ -112,10 +112,3 @@ def _page(report: Report) -> str:
     # The pass is walked once more, and may call back to its author's code.
     except Exception as error:
         raise CannotRun(f"--html: there is no page of {report.name}: {error_text(error)}") from None
-
-
-def _write_picture(report: Report, path: str) -> None:
-    try:
-        report.plot(path)
-    except OSError as error:
-        raise type(error)(f"--plot {path}: {error.strerror or error}") from None

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ._findings import Finding, number
@@ -67,17 +65,6 @@ def draw(
     verdict = f"{findings[0].kind}: {findings[0].name}" if findings else "healthy"
     figure.suptitle(f"{name}: {verdict}", fontsize=11.5, x=0.01, ha="left")
     return figure
-
-
-def save(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Writes a figure, whole or not at all."""
-    target = Path(path).absolute()
-    beside = target.with_name(f".{target.name}.{os.getpid()}{target.suffix}")
-    try:
-        figure.savefig(beside)
-        os.replace(beside, target)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _depth(axes: Axes, layers: Sequence[NodeHealth], red: set[int]) -> None:

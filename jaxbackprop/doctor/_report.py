@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import jax
 
+from jaxbackprop._output import write_whole
 from jaxbackprop.graph import Graph, Node
 
 from ._findings import Finding
@@ -130,11 +131,11 @@ class Report:
             ValueError: where matplotlib knows no format of that ending.
             OSError: where the file cannot be written.
         """
-        from ._plot import draw, save
+        from ._plot import draw
 
         figure = draw(self.name, self.findings, self.nodes, self.sequences)
         if path is not None:
-            save(figure, path)
+            write_whole(os.fspath(path), figure.savefig, "path")
         return figure
 
     @property
