@@ -1,7 +1,7 @@
 """Primitives that move entries about or add them up, on arrays of anything.
 
-Where an entry goes does not depend on what it is. So JAX itself moves the numbers of the entries, and what
-it does with those is done with the entries.
+Where an entry goes does not depend on its value. So JAX moves the positions of the entries, and the
+entries follow them.
 """
 
 from __future__ import annotations
