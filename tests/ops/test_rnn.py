@@ -1,5 +1,6 @@
 """The recurrent layer and the bare loop: masks, no steps, kinks, saturation, what is kept and recomputed."""
 
+import functools
 from functools import partial
 
 import jax
@@ -236,18 +237,25 @@ def test_large_states_take_several_steps_a_round(steps):
 # ---- states that are computed again -----------------------------------------------------------------------
 
 
+@functools.lru_cache
+def in_every_way(leading, checkpoint):
+    """States and gradients: masked, of relu, of tanh that keeps x, and of the weights alone."""
+    mask = np.random.default_rng(5).random((*leading, 11)) < 0.7
+    dy = np.random.default_rng(6).uniform(-1, 1, (*leading, 11, M))
+
+    @jax.jit
+    def run(args):
+        small = {name: args[name] for name in ("x", "W_x", "W_h")}
+        ways = [(args, {"mask": mask}), (args, {"activation": "relu"}), (args, {"keep": "x"}), (small, {})]
+        return [gradients(ops.rnn, given, dy, checkpoint=checkpoint, **rest) for given, rest in ways]
+
+    return run(arguments(4, leading, 11))
+
+
 @pytest.mark.parametrize("checkpoint", ["sqrt", 1, 3, 7, 50], ids=str)
 @pytest.mark.parametrize("leading", [(), (2, 1)], ids=str)
 def test_recomputation_changes_nothing(checkpoint, leading):
-    args = arguments(4, leading, 11)
-    mask = np.random.default_rng(5).random((*leading, 11)) < 0.7
-    dy = np.random.default_rng(6).uniform(-1, 1, (*leading, 11, M))
-    for rest in ({"mask": mask}, {"activation": "relu"}, {"keep": "x"}):
-        close(
-            gradients(ops.rnn, args, dy, checkpoint=checkpoint, **rest), gradients(ops.rnn, args, dy, **rest)
-        )
-    small = {name: args[name] for name in ("x", "W_x", "W_h")}
-    close(gradients(ops.rnn, small, dy, checkpoint=checkpoint), gradients(ops.rnn, small, dy))
+    close(in_every_way(leading, checkpoint), in_every_way(leading, None))
 
 
 @pytest.mark.parametrize("checkpoint", [None, "sqrt"])
