@@ -19,6 +19,7 @@ import jax
 from jaxbackprop.check import Finding, check_vjp
 from jaxbackprop.check import _diagnosis as naming
 from jaxbackprop.diagnose import Evidence, Mistake, Suspicion
+from jaxbackprop.diagnose._clock import Clock
 from jaxbackprop.diagnose._diagnose import ranked, search
 from jaxbackprop.diagnose.by_mutation._table import ROUNDS
 from jaxbackprop.diagnose.by_values import DETECTORS
@@ -83,7 +84,10 @@ def recorded(case: Case) -> Record:
                 record.without[name] = labels
         return answer
 
+    spent = Clock.spent
     with (
+        # A busy machine must not change what is found.
+        mock.patch.object(Clock, "spent", lambda clock: spent(clock) / 5),
         mock.patch.object(naming, "diagnose", diagnose),
         mock.patch.object(naming, "named", named_without),
         case.setting(),
