@@ -18,6 +18,7 @@ import jax
 
 from jaxbackprop.check import Finding, check_vjp
 from jaxbackprop.check import _diagnosis as naming
+from jaxbackprop.check._examine import _ORDER as ORDER
 from jaxbackprop.diagnose import Evidence, Mistake, Suspicion
 from jaxbackprop.diagnose._clock import Clock
 from jaxbackprop.diagnose._diagnose import ranked, search
@@ -57,8 +58,9 @@ def fitting(case: Case) -> set[str]:
 
 
 def first_three(findings: Iterable[Finding]) -> Labels:
-    """The labels that a report says first."""
-    return tuple(dict.fromkeys(label for found in findings for label in found.mistakes))[:3]
+    """The labels that a report of some findings says first."""
+    ordered = sorted(findings, key=lambda found: ORDER.index(found.property))
+    return tuple(dict.fromkeys(label for found in ordered for label in found.mistakes))[:3]
 
 
 def recorded(case: Case) -> Record:

@@ -21,10 +21,9 @@ from ._entries import (
 from ._entry_factor import known_factor, unnormalised_rows
 from ._factor import one_factor, small_error
 from ._guess import by_prior
-from ._jacobian_axes import exchanged_axes, reversed_axes, transposed_factor
+from ._jacobian_axes import exchanged_axes, reversed_axes, reversed_dependence, transposed_factor
 from ._jacobian_factor import (
     another_slope,
-    factor_of_lines,
     factor_of_upstream,
     share_of_winners,
     wrong_signs,
@@ -32,7 +31,13 @@ from ._jacobian_factor import (
 from ._lacking_term import constant_along_an_axis, label_smoothing, linear_in_an_argument
 from ._lost_contributions import lost, one_slice_counts
 from ._moved_contributions import moved, not_due, shared
-from ._placement import another_arguments, reversed_order, shifted_by_one, summed, transposed
+from ._placement import (
+    another_arguments,
+    reversed_gradient,
+    shifted_gradient,
+    summed_gradient,
+    transposed_gradient,
+)
 from ._recurrence import first_step, result_for_state, through_time
 from ._rule_at_changed_input import mixed_examples, rule_at_changed_input
 from ._truth_at_changed_input import truth_at_changed_input
@@ -96,10 +101,10 @@ DETECTORS: tuple[Detector, ...] = (
         },
     ),
     Detector(unnormalised_rows, Reads.VALUES, {M.UNNORMALISED, M.MISSING_TERM, M.WRONG_DERIVATIVE}),
-    Detector(transposed, Reads.VALUES, {M.TRANSPOSED_RESULT, M.WRONG_AXIS}),
-    Detector(reversed_order, Reads.VALUES, {M.ORDER_REVERSED}),
-    Detector(shifted_by_one, Reads.VALUES, {M.OFF_BY_ONE, M.TIME_SHIFT}),
-    Detector(summed, Reads.VALUES, {M.EXTRA_SUM}),
+    Detector(transposed_gradient, Reads.VALUES, {M.TRANSPOSED_RESULT, M.WRONG_AXIS}),
+    Detector(reversed_gradient, Reads.VALUES, {M.ORDER_REVERSED}),
+    Detector(shifted_gradient, Reads.VALUES, {M.OFF_BY_ONE, M.TIME_SHIFT}),
+    Detector(summed_gradient, Reads.VALUES, {M.EXTRA_SUM}),
     Detector(another_arguments, Reads.VALUES, {M.ARGUMENTS_SWAPPED}),
     Detector(at_repeated_indices, Reads.VALUES, {M.SET_NOT_ADD}),
     Detector(where_zero_is_due, Reads.VALUES, {M.PADDING, M.WRONG_MASK, M.MISSING_FACTOR}),
@@ -111,6 +116,7 @@ DETECTORS: tuple[Detector, ...] = (
     Detector(linear_in_an_argument, Reads.VALUES, {M.SMOOTHING_FORGOTTEN, M.MISSING_TERM}),
     Detector(reversed_axes, Reads.JACOBIANS, {M.ORDER_REVERSED}),
     Detector(exchanged_axes, Reads.JACOBIANS, {M.WRONG_AXIS, M.MISSING_TRANSPOSE}),
+    Detector(reversed_dependence, Reads.JACOBIANS, {M.ORDER_REVERSED, M.MISSING_TRANSPOSE}),
     Detector(transposed_factor, Reads.JACOBIANS, {M.MISSING_TRANSPOSE}),
     Detector(
         lost,
@@ -136,7 +142,6 @@ DETECTORS: tuple[Detector, ...] = (
     Detector(share_of_winners, Reads.JACOBIANS, {M.WRONG_WINNER}),
     Detector(wrong_signs, Reads.JACOBIANS, {M.SIGN, M.WRONG_MASK}),
     Detector(another_slope, Reads.JACOBIANS, {M.WRONG_DERIVATIVE, M.MISSING_TERM, M.MISSING_FACTOR}),
-    Detector(factor_of_lines, Reads.JACOBIANS, {M.MISSING_FACTOR, M.WRONG_DERIVATIVE, M.UNNORMALISED}),
     Detector(
         factor_of_upstream,
         Reads.JACOBIANS,

@@ -44,6 +44,17 @@ def exchanged_axes(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterat
         return
 
 
+def reversed_dependence(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Suspicion]:
+    """Entries depend on those before instead of those after, or the reverse."""
+    if not all(p.elementwise_shape for p in pairs):
+        return
+    supports = [(p.matrix(p.got_support), p.matrix(p.want_support)) for p in pairs]
+    if all(np.array_equal(got, want.T) and not np.array_equal(got, want) for got, want in supports):
+        says = "makes entries depend on those before instead of those after, or the reverse"
+        costs = {Mistake.ORDER_REVERSED: 0.1, Mistake.MISSING_TRANSPOSE: 0.2}
+        yield from probe.suspect(leaf, says, costs)
+
+
 def transposed_factor(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Suspicion]:
     """In some step a square matrix is not transposed: the ratio of entry (i, j) undoes that of (j, i)."""
     found = 0

@@ -46,22 +46,6 @@ def another_slope(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterato
     yield from probe.suspect(leaf, "has another slope than it should", costs)
 
 
-def factor_of_lines(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Suspicion]:
-    """A factor for each entry of the result, or for each entry of the argument."""
-    if not _same_support(pairs) or (pairs[0].elementwise_shape and _elementwise(pairs)):
-        return
-    supports = [p.matrix(p.want_support) for p in pairs]
-    # A line with one entry holds one value whatever it is.
-    rows, columns = (max(int(np.max(s.sum(axis), initial=0)) for s in supports) for axis in (1, 0))
-    by_result = rows > 1 and pairs[0].result_shape and all(_rows_even(probe, p.ratio()) for p in pairs)
-    if by_result or (columns > 1 and all(_rows_even(probe, p.ratio().T) for p in pairs)):
-        costs = {Mistake.MISSING_FACTOR: 0.15, Mistake.WRONG_DERIVATIVE: 0.18}
-        if np.all(_ratios(pairs) > 1):
-            costs[Mistake.UNNORMALISED] = 0.2
-        says = f"is off by a factor for each entry of the {'result' if by_result else 'argument'}"
-        yield from probe.suspect(leaf, says, costs)
-
-
 def factor_of_upstream(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Suspicion]:
     """A factor for each entry of the upstream, also of one block alone: two arrays exchanged, or a slope."""
     pairs = _wrong_block(probe, pairs) or pairs

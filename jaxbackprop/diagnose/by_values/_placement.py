@@ -12,7 +12,7 @@ from ._axes import axis_orders, axis_subsets, in_words, long_axes, shifted
 from ._probe import Probe
 
 
-def transposed(probe: Probe, leaf: int) -> Iterator[Suspicion]:
+def transposed_gradient(probe: Probe, leaf: int) -> Iterator[Suspicion]:
     """The right gradient with its axes in another order."""
     wants = [s.want[leaf] for s in probe.samples]
     for order in axis_orders(wants[0].shape):
@@ -28,7 +28,7 @@ def transposed(probe: Probe, leaf: int) -> Iterator[Suspicion]:
             return
 
 
-def reversed_order(probe: Probe, leaf: int) -> Iterator[Suspicion]:
+def reversed_gradient(probe: Probe, leaf: int) -> Iterator[Suspicion]:
     """The right gradient backwards."""
     wants = [s.want[leaf] for s in probe.samples]
     for axes in axis_subsets(wants[0].shape):
@@ -39,7 +39,7 @@ def reversed_order(probe: Probe, leaf: int) -> Iterator[Suspicion]:
             return
 
 
-def shifted_by_one(probe: Probe, leaf: int) -> Iterator[Suspicion]:
+def shifted_gradient(probe: Probe, leaf: int) -> Iterator[Suspicion]:
     """The right gradient one place on along an axis."""
     for axis, wants in _varying_axes(probe, leaf):
         for by in (1, -1):
@@ -49,7 +49,7 @@ def shifted_by_one(probe: Probe, leaf: int) -> Iterator[Suspicion]:
                     yield from probe.suspect(leaf, says, {Mistake.OFF_BY_ONE: 0.02, Mistake.TIME_SHIFT: 0.4})
 
 
-def summed(probe: Probe, leaf: int) -> Iterator[Suspicion]:
+def summed_gradient(probe: Probe, leaf: int) -> Iterator[Suspicion]:
     """The sum or mean of the right gradient over an axis, spread out again."""
     for axis, wants in _varying_axes(probe, leaf):
         for f, name in ((np.sum, "sum"), (np.mean, "mean")):
