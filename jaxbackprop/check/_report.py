@@ -26,7 +26,7 @@ class Finding:
         path: where inside a pytree argument, such as "['W']".
         mistakes: labels of what it looks like, likeliest first.
         named_by: what named the first of them: "property" (it is what does not hold), "numbers", "rule" (one
-            edit of the rule's program rights it) or "autodiff" (one edit of the right one wrongs it alike).
+            edit of the rule makes it right) or "autodiff" (one edit makes autodiff wrong in the same way).
         index: the worst entry.
         got: what the rule answered there.
         want: what is right.

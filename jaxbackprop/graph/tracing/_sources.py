@@ -69,7 +69,7 @@ def _is_users(file: str) -> bool:
 
 
 def _library_folders() -> tuple[str, ...]:
-    """Where the code lies that is nobody's own: this package first, then the libraries."""
+    """Folders of code that the user did not write: this package first, then the libraries."""
     return _folders_of(tuple(name for name in _LIBRARIES if name in sys.modules))
 
 
