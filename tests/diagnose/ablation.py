@@ -129,7 +129,7 @@ def table(names: Sequence[str], records: Sequence[Record]) -> str:
 def page(records: Sequence[Record]) -> str:
     """The whole page."""
     first, three = (sum(r.right(r.labels, among) for r in records) for among in (1, 3))
-    detectors = [detector.name for detector in DETECTORS]
+    detectors = [find.__name__ for finds in DETECTORS.values() for find in finds]
     mutations = dict.fromkeys(mutation.name for round_ in ROUNDS for mutation in round_.mutations)
     return f"""# What each detector and each mutation contributes
 

@@ -43,21 +43,6 @@ def terms(context: Context, e: int, text: str) -> Iterator[Change]:
     yield Change(_says(context, "term", a, text), rule, labels, more)
 
 
-def signs(context: Context, e: int, text: str) -> Iterator[Change]:
-    """The sign of a term flipped."""
-    equation, fit = context.equation(e), context.fitted(e)
-    if equation.inputs[0] == equation.inputs[1] or not context.is_float(equation.outputs[0]):
-        return
-    what = f"a sign in {text} is flipped"
-    if equation.name == "sub":
-        yield Change(what, lambda x, y: fit(x + y))
-        return
-    # Autodiff's fan-in has no sign that could be flipped.
-    more = 0.3 if equation.name == "add_any" else 0.0
-    yield Change(what, lambda x, y: fit(x - y), more=more)
-    yield Change(what, lambda x, y: fit(y - x), more=more + 0.05)
-
-
 def _says(context: Context, kind: str, i: int, text: str) -> str:
     name = context.words.name(i)
     return f"{text} has the {kind} {name} too many" if context.repair else f"{text} lacks the {kind} {name}"

@@ -1,4 +1,4 @@
-"""What a mutation is given: a program to edit, its values and their names, and what may be brought in."""
+"""What a mutation is given: a program to edit, its values and their names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from ..mistakes import Mistake
 from ._evaluator import Edit, Labels, Meaning, MutantEvaluator, Operand, Use
 from ._expressions import Words
 from ._interpreter import Equation, Flat, Rule
-from ._pool import Available
 
 # Primitives that only move entries about.
 MOVES = {
@@ -33,14 +32,12 @@ class Context:
         program: evaluated at every sample.
         words: its values as expressions.
         steps: for each equation, those that stand for it in all steps of its loop; itself alone outside.
-        pool: what an edit may bring in.
         repair: whether it is the wrong rule's own program.
     """
 
     program: MutantEvaluator
     words: Words
     steps: dict[int, tuple[int, ...]]
-    pool: tuple[Available, ...]
     repair: bool
 
     @property

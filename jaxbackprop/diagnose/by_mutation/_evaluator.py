@@ -19,8 +19,7 @@ from ._interpreter import Equation, Flat, Rule, flatten, plain
 class MutantValues:
     """The values of an edited program at one sample, by number: what it changes, and the rest as it was."""
 
-    def __init__(self, sample: int, original: Sequence[Any]):
-        self.sample = sample
+    def __init__(self, original: Sequence[Any]):
         self.original = original
         self.changed: dict[int, Any] = {}
 
@@ -77,15 +76,13 @@ class Solve:
 
     Attributes:
         operands: the change for a value of the number.
-        null: where nothing is changed.
-        near: another value to begin with.
-        meaning: what a solution means; None where it is no explanation.
+        start: where nothing is changed.
+        meaning: what a solution means.
     """
 
     operands: Callable[[float], dict[Use, Operand]]
-    null: float
-    near: float
-    meaning: Callable[[float], Meaning | None]
+    start: float
+    meaning: Callable[[float], Meaning]
 
 
 class MutantEvaluator:
@@ -223,7 +220,7 @@ class MutantEvaluator:
 
     def answer(self, edit: Edit, sample: int) -> list[Any]:
         """What the edited program answers at a sample; raises `DoesNotFit` where it cannot be evaluated."""
-        values = MutantValues(sample, self.values[sample])
+        values = MutantValues(self.values[sample])
         changed, original = values.changed, values.original
         replaced: dict[int, list[tuple[int, Operand]]] = {}
         for (e, k), operand in edit.operands.items():

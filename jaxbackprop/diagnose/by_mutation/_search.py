@@ -17,20 +17,17 @@ from jaxbackprop._float64 import float64_on_cpu
 from .._clock import Clock
 from .._evidence import Evidence, Suspicion
 from ..mistakes import Mistake
+from ._constants import solved
 from ._context import Context
 from ._evaluator import Edit, Meaning, MutantEvaluator
 from ._expressions import Words
 from ._interpreter import DoesNotFit, NotTraceable
 from ._loops import steps_of_loops
 from ._numpy_rules import quiet
-from ._pool import distinct, gives_it_away, values_of
-from ._solve import solved
 from ._table import ROUNDS, Mutation
 
 # Samples that an explanation must hold at.
 _FEWEST = 3
-# An explanation of this cost is simple.
-_SIMPLE = 1.12
 # What each program answers, and what its mutants are to answer.
 _ANSWERS = {"rule": ("got", "want"), "autodiff": ("want", "got")}
 
@@ -51,8 +48,6 @@ def search(evidence: Evidence, *, budget_s: float = 2.0) -> list[Suspicion]:
     with float64_on_cpu(), quiet():
         given = contexts(evidence)
         for n, round_ in enumerate(ROUNDS):
-            if round_.last_resort and any(s.cost < _SIMPLE for s in found):
-                continue
             for m, (stage, context) in enumerate(given.items()):
                 later = sum(r.share for r in ROUNDS[n + 1 :]) * len(given)
                 waiting = later + round_.share * (len(given) - m)
@@ -77,13 +72,9 @@ def ranked(found: Iterable[Suspicion]) -> list[Suspicion]:
 
 def contexts(evidence: Evidence) -> dict[str, Context]:
     """What mutations are given, of each program that can be edited."""
-    programs = _programs(evidence)
-    words = {stage: Words(program) for stage, program in programs.items()}
-    candidates = (p for stage, program in programs.items() for p in values_of(program, words[stage]))
-    pool = tuple(distinct(p for p in candidates if not gives_it_away(p, evidence)))
     return {
-        stage: Context(program, words[stage], steps_of_loops(program), pool, repair=stage == "rule")
-        for stage, program in programs.items()
+        stage: Context(program, Words(program), steps_of_loops(program), repair=stage == "rule")
+        for stage, program in _programs(evidence).items()
     }
 
 

@@ -15,27 +15,6 @@ from ._evaluator import Edit, Labels, Meaning
 # What these make of a value does not change with its sign, or not as a derivative does.
 _DECIDING = {"argmax", "argmin", "sort", "gt", "lt", "ge", "le", "eq", "reduce_max", "reduce_min"}
 
-FUNCTIONS: dict[str, Callable[[Any], Any]] = {
-    "exp": np.exp,
-    "log": np.log,
-    "sqrt": np.sqrt,
-    "square": np.square,
-    "tanh": np.tanh,
-    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
-    "one over": lambda x: 1 / x,
-    "one minus": lambda x: 1 - x,
-    "one plus": lambda x: 1 + x,
-    "one minus square": lambda x: 1 - x * x,
-    "cos": np.cos,
-    "sin": np.sin,
-    "x(1-x)": lambda x: x * (1 - x),
-    "sech²": lambda x: 1 - np.tanh(x) ** 2,
-    "sign": np.sign,
-    "abs": np.abs,
-    "cube": lambda x: x**3,
-    "half": lambda x: x * np.abs(x),
-}
-
 
 def flipped_sign(context: Context) -> Iterator[Edit]:
     """A value negated."""
@@ -147,24 +126,6 @@ def lost_edge(context: Context) -> Iterator[Edit]:
             )
 
 
-def normalised(context: Context) -> Iterator[Edit]:
-    """A value that is not negative divided by its sum."""
-    for i in _of_the_forward(context):
-        if np.all(context.at(i) >= 0):
-            labels: Labels = (Mistake.UNNORMALISED, Mistake.MISSING_FACTOR)
-            labels = (Mistake.WRONG_WINNER,) if context.is_mask(i) else labels
-            what = f"{context.words.name(i)} is not normalised"
-            for axis in range(len(context.shape(i))):
-                yield from of_value(context, i, function_of(_normalised, axis), what, labels)
-
-
-def another_function(context: Context) -> Iterator[Edit]:
-    """A function of a value instead of itself."""
-    for i in _of_the_forward(context):
-        for said, f in FUNCTIONS.items():
-            yield from of_value(context, i, function_of(f), f"{said} of {context.words.name(i)} is due")
-
-
 def _varying(context: Context) -> Iterator[int]:
     """The float values that are no scalar constants."""
     return (i for i in context.floats if context.shape(i) or not context.is_constant(i))
@@ -173,12 +134,6 @@ def _varying(context: Context) -> Iterator[int]:
 def _axes(context: Context) -> Iterator[tuple[int, int]]:
     """The float values and their axes of more than one entry."""
     return ((i, axis) for i in context.floats for axis, n in enumerate(context.shape(i)) if n > 1)
-
-
-def _of_the_forward(context: Context) -> Iterator[int]:
-    """What a rule that is to be repaired may have taken a function of."""
-    if context.repair:
-        yield from (i for i in context.floats if not context.is_constant(i) and not context.on_dy(i))
 
 
 def _is_moved_dy(context: Context, i: int) -> bool:
@@ -209,7 +164,3 @@ def _without(x: Any, entry: int, axis: int) -> Any:
 
 def _spread(x: Any, reduction: Callable[..., Any], axis: int) -> Any:
     return np.broadcast_to(reduction(x, axis=axis, keepdims=True), x.shape)
-
-
-def _normalised(x: Any, axis: int) -> Any:
-    return x / np.sum(x, axis, keepdims=True)

@@ -46,27 +46,6 @@ def _coupled_along(support: np.ndarray) -> set[int]:
     return {axis for axis in range(results) if np.any(apart[:, axis])}
 
 
-def coupled_by_exponentials(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Suspicion]:
-    """Entries of a row depend on one another by exponentials that were not divided by their sum."""
-    if not all(p.elementwise_shape and p.leaf_shape[-1] > 2 for p in pairs):
-        return
-    exact, even, seen = True, True, []
-    for p in pairs:
-        n = p.leaf_shape[-1]
-        z = np.reshape(p.sample.leaves[probe.evidence.slots[leaf]], (-1, n)).astype(np.float64)
-        blocks = np.einsum("rirj->rij", (p.got / p.want).reshape(len(z), n, len(z), n))
-        off = blocks[:, ~np.eye(n, dtype=bool)]
-        seen.append(off)
-        even &= bool(np.all(np.ptp(off, axis=-1) <= 1e-6 * np.abs(off[:, 0])) and np.all(off > 1 + 1e-6))
-        sums = np.exp(z - z.max(-1, keepdims=True)).sum(-1), np.exp(z).sum(-1)
-        exact &= any(np.allclose(off, t[:, None] ** power, rtol=1e-6) for t in sums for power in (1, 2))
-    # One factor in all rows is no sum of exponentials.
-    even &= bool(np.ptp(np.concatenate(seen)) > 1e-6)
-    if exact or even:
-        says = "is off by the sum of exponentials that probabilities are divided by"
-        yield from probe.suspect(leaf, says, {Mistake.UNNORMALISED: 0.0 if exact else 0.2})
-
-
 def simple_difference(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Suspicion]:
     """What the rule's Jacobian lacks is a multiple of the identity, diagonal, or of low rank."""
     lacking = [p.matrix(p.want - p.got) for p in pairs]

@@ -8,54 +8,8 @@ import numpy as np
 
 from .._evidence import Suspicion
 from ..mistakes import Mistake
-from ._axes import long_axes, other_axes, slice_name, slices_with_any
-from ._leaves import is_integer
+from ._axes import long_axes, slice_name, slices_with_any
 from ._probe import Probe
-
-
-def one_or_two(probe: Probe, leaf: int) -> Iterator[Suspicion]:
-    """The same one or two entries among many are wrong at every sample."""
-    ever = np.any(_wrong(probe, leaf), axis=0)
-    count = int(np.sum(ever))
-    if not 0 < count <= 2 or ever.size < 64 * count:
-        return
-    index = tuple(int(i) for i in np.argwhere(ever)[0])
-    factors = [s.got[leaf][index] / s.want[leaf][index] for s in probe.samples if s.want[leaf][index]]
-    by = ""
-    if factors and np.ptp(factors) <= 10 * probe.tolerance * np.max(np.abs(factors)):
-        by = f": it is {factors[0]:.4g} times what it should be"
-        if abs(factors[0] + 1) < 1e-9:
-            by = ": it has the wrong sign"
-    more = "" if count == 1 else " and another one"
-    says = f"is wrong at {list(index)}{more} alone{by}"
-    yield from probe.suspect(leaf, says, {Mistake.PARTLY_WRONG: 0.0})
-
-
-def at_repeated_indices(probe: Probe, leaf: int) -> Iterator[Suspicion]:
-    """Wrong where an integer argument repeats an index, and there alone."""
-    wrong = _wrong(probe, leaf)
-    for slot, value in enumerate(probe.samples[0].leaves):
-        if not is_integer(value) or np.size(value) < 2:
-            continue
-        for axis in long_axes(wrong[0].shape):
-            if all(
-                _only_repeated(w, s.want[leaf], np.ravel(s.leaves[slot]), axis)
-                for s, w in zip(probe.samples, wrong, strict=True)
-            ):
-                says = "is wrong where an index is repeated"
-                yield from probe.suspect(leaf, says, {Mistake.SET_NOT_ADD: 0.02})
-                return
-
-
-def _only_repeated(wrong: np.ndarray, want: np.ndarray, ids: np.ndarray, axis: int) -> bool:
-    """Whether the slices of an axis with a repeated index hold all that is wrong, and others are right."""
-    n = wrong.shape[axis]
-    if np.any(ids >= n) or np.any(ids < -n):
-        return False
-    others = other_axes(wrong.ndim, axis)
-    repeated = np.bincount(ids % n, minlength=n) > 1
-    due, lines = np.any(want, axis=others), np.any(wrong, axis=others)
-    return not np.any(lines & ~(repeated & due)) and bool(np.any(due & ~repeated))
 
 
 def where_zero_is_due(probe: Probe, leaf: int) -> Iterator[Suspicion]:
@@ -127,13 +81,6 @@ def beyond_a_value(probe: Probe, leaf: int) -> Iterator[Suspicion]:
         }
         yield from probe.suspect(leaf, f"is wrong where {called} {sign} {_round_between(low, high)}", costs)
         return
-
-
-def some(probe: Probe, leaf: int) -> Iterator[Suspicion]:
-    """Right on a good part of the entries."""
-    shares = [np.mean(w) for w in _wrong(probe, leaf)]
-    if np.ndim(probe.samples[0].want[leaf]) and min(shares) < 1 and 0 < np.mean(shares) < 0.7:
-        yield from probe.suspect(leaf, "is wrong on some entries only", {Mistake.PARTLY_WRONG: 0.7})
 
 
 def _wrong(probe: Probe, leaf: int) -> list[np.ndarray]:

@@ -55,7 +55,7 @@ def known_factor(probe: Probe, leaf: int) -> Iterator[Suspicion]:
         for other, z in fitting:
             patterns = (s.want[leaf] * a / b for s, a, b in zip(probe.samples, x, z, strict=True))
             if other != name and probe.is_always(leaf, patterns):
-                yield from in_place_of(probe, leaf, name, other)
+                yield from _in_place_of(probe, leaf, name, other)
                 return
     for axis in long_axes(shape) if len(shape) > 1 else ():
         if all(_constant_where_finite(s.got[leaf] / s.want[leaf], axis) for s in probe.samples):
@@ -78,14 +78,14 @@ def _constant_where_finite(ratio: np.ndarray, axis: int) -> bool:
     return all(h.size > 0 and np.ptp(h) <= 1e-6 * np.max(np.abs(h)) for h in held)
 
 
-def in_place_of(probe: Probe, leaf: int, name: str, other: str) -> Iterator[Suspicion]:
+def _in_place_of(probe: Probe, leaf: int, name: str, other: str) -> Iterator[Suspicion]:
     """The right gradient times `name` over `other`: one stands for the other."""
     if "result" in name and other != probe.argument(leaf):
         costs = {Mistake.TIME_SHIFT: 0.0, Mistake.OUTPUT_FOR_INPUT: 0.1, Mistake.STALE_RESIDUAL: 0.2}
     elif "result" in name:
-        costs = {Mistake.OUTPUT_FOR_INPUT: 0.08, Mistake.INPUT_FOR_OUTPUT: 0.12}
+        costs = {Mistake.OUTPUT_FOR_INPUT: 0.08, Mistake.INPUT_FOR_OUTPUT: 0.12, Mistake.MISSING_FACTOR: 0.3}
     elif "result" in other:
-        costs = {Mistake.INPUT_FOR_OUTPUT: 0.08, Mistake.OUTPUT_FOR_INPUT: 0.12}
+        costs = {Mistake.INPUT_FOR_OUTPUT: 0.08, Mistake.OUTPUT_FOR_INPUT: 0.12, Mistake.MISSING_FACTOR: 0.3}
     else:
         costs = {Mistake.MISSING_FACTOR: 0.15, Mistake.STALE_RESIDUAL: 0.2}
     yield from probe.suspect(leaf, f"has {name} where {other} should be", costs)

@@ -44,19 +44,6 @@ def moved(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Suspic
     yield from probe.suspect(leaf, "goes to other entries than it belongs to", costs)
 
 
-def shared(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Suspicion]:
-    """What belongs to one entry is shared among several."""
-    for p in pairs:
-        g, w = p.matrix(p.got_support), p.matrix(p.want_support)
-        if np.any(w.sum(1) > 1) or not np.any(g.sum(1) > 1):
-            return
-        if not probe.equal(p.matrix(p.got).sum(1), p.matrix(p.want).sum(1)):
-            return
-    if probe.selects(leaf):
-        says = "is shared among several where one was chosen"
-        yield from probe.suspect(leaf, says, {Mistake.WRONG_WINNER: 0.03})
-
-
 def not_due(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Suspicion]:
     """Every contribution is there, and others where none is due."""
     if any(np.any(p.wrong & p.want_support) or not np.any(p.wrong) for p in pairs):

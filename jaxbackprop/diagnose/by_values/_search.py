@@ -95,10 +95,9 @@ class _Search:
 
     def _answers(self, reads: Reads, *args: Any) -> Iterator[list[Suspicion]]:
         """What each detector of a kind finds; but for the last, while there is time."""
-        for detector in DETECTORS:
-            if detector.reads is reads and (reads is Reads.LAST or not self._late()):
-                found = detector.find(self.probe, *args)
-                yield [dataclasses.replace(s, found_by=detector.name) for s in found]
+        for find in DETECTORS[reads]:
+            if reads is Reads.LAST or not self._late():
+                yield [dataclasses.replace(s, found_by=find.__name__) for s in find(self.probe, *args)]
 
     def _late(self) -> bool:
         return self.clock.spent() > self.budget_s

@@ -22,16 +22,14 @@ def test_what_found_a_suspicion_is_a_mutation_of_the_table():
     "name",
     ["unnormalised", "wrong mask", "set instead of add", "time shift", "diagonal only", "stale residual"],
 )
-def test_the_labels_of_an_edit_are_those_of_its_mutation(name):
+def test_either_an_edit_names_the_mistake_or_the_table_does(name):
     with float64_on_cpu(), quiet():
         for context in contexts(CASES[name]()).values():
             for mutation in (m for group in ROUNDS for m in group.mutations):
-                assert len(set(mutation.labels)) == len(mutation.labels) > 0
+                assert len(set(mutation.labels)) == len(mutation.labels)
                 said = set()
                 for edit in itertools.islice(mutation.edits(context), 200):
                     meaning = edit.meaning if edit.solve is None else edit.solve.meaning(3.0)
                     said.add(meaning.labels)
                 assert all(isinstance(label, Mistake) for labels in said for label in labels)
-                assert set().union(*said) <= set(mutation.labels), mutation.name
-                # Either the table names the mistake, or each edit does.
-                assert said <= {()} or () not in said, mutation.name
+                assert said <= {()} if mutation.labels else () not in said, mutation.name

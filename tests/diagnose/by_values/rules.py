@@ -154,11 +154,9 @@ def recurrence(W, h0, xs):
     return np.stack(hs)
 
 
-def recurrence_vjp(W, h0, xs, dy, *, state="before", through=True, transpose=True, first=True):
+def recurrence_vjp(W, h0, xs, dy, *, state="before", through=True, transpose=True):
     hs = recurrence(W, h0, xs)
     before = np.concatenate([h0[None], hs[:-1]])
-    if not first:
-        dy = np.concatenate([0 * dy[:1], dy[1:]])
     dh, dW, dxs = np.zeros_like(h0), np.zeros_like(W), np.zeros_like(xs)
     for t in range(len(xs))[::-1]:
         dz = (dh * through + dy[t]) * (1 - hs[t] ** 2)
@@ -186,10 +184,11 @@ MISTAKES = {
     "diagonal only": (softmax, softmax_vjp, lambda z, dy: (softmax(z) * (1 - softmax(z)) * dy,), Z),
     "input for output": (softmax, softmax_vjp, softmax_at, Z),
     "unnormalised": (
-        softmax,
-        softmax_vjp,
-        lambda z, dy: softmax_at(np.exp(z - z.max(-1, keepdims=True)), dy),
+        cross_entropy,
+        cross_entropy_vjp,
+        lambda z, labels, dy: (dy[:, None] * (np.exp(z - z.max(-1, keepdims=True)) - np.eye(4)[labels]),),
         Z,
+        LABELS,
     ),
     "smoothing forgotten": (
         lambda z, labels: cross_entropy(z, labels),

@@ -1,4 +1,4 @@
-"""The table of detectors: each finds its mistake in an example, and names only the mistakes in its row."""
+"""The table of detectors: each finds its mistake in an example."""
 
 import numpy as np
 import pytest
@@ -10,15 +10,11 @@ from tests.diagnose.by_values.rules import (
     LINEAR,
     MISTAKES,
     evidence,
-    linear,
     linear_evidence,
-    linear_vjp,
-    max_vjp,
     normal,
     recurrence_evidence,
 )
 
-WEIGHTS = normal(4, 4, seed=1)
 TIES = np.array([[1.0, 3.0, 3.0], [2.0, 0.5, 1.0], [0.0, 0.2, -1.0]])
 ROWS = normal(3, 4)
 
@@ -28,28 +24,9 @@ def ties_vjp(x, dy):
     return (winners / winners.sum(-1, keepdims=True) * dy[:, None],)
 
 
-def dense_tanh(slope):
-    return lambda w, dy: (ROWS.T @ (slope(ROWS @ w) * dy),)
-
-
 # For each detector evidence in which it finds a mistake.
 EXAMPLES = {
     "zero_everywhere": (linear_evidence(LINEAR["detached"]), Mistake.DETACHED),
-    "one_or_two": (
-        evidence(
-            linear,
-            linear_vjp,
-            lambda x, W, b, dy: (
-                dy @ W,
-                (dy.T @ x) * (1 + 2 * (np.arange(256).reshape(16, 16) == 50)),
-                dy.sum(0),
-            ),
-            normal(3, 16),
-            normal(16, 16),
-            normal(16),
-        ),
-        Mistake.PARTLY_WRONG,
-    ),
     "not_linear": (linear_evidence(LINEAR["upstream squared"]), Mistake.UPSTREAM_SQUARED),
     "one_factor": (linear_evidence(LINEAR["sign"]), Mistake.SIGN),
     "small_error": (linear_evidence(LINEAR["small constant"]), Mistake.SMALL_CONSTANT),
@@ -65,14 +42,12 @@ EXAMPLES = {
     ),
     "summed_gradient": (linear_evidence(LINEAR["extra sum"]), Mistake.EXTRA_SUM),
     "another_arguments": (evidence(*MISTAKES["arguments swapped"]), Mistake.ARGUMENTS_SWAPPED),
-    "at_repeated_indices": (evidence(*MISTAKES["set instead of add"]), Mistake.SET_NOT_ADD),
     "where_zero_is_due": (evidence(*MISTAKES["padding"]), Mistake.PADDING),
     "always_the_same": (linear_evidence(LINEAR["partly wrong"]), Mistake.PARTLY_WRONG),
     "beyond_a_value": (
         evidence(np.abs, lambda x, dy: (np.sign(x) * dy,), lambda x, dy: (dy,), normal(9)),
         Mistake.WRONG_MASK,
     ),
-    "some": (linear_evidence(LINEAR["partly wrong"]), Mistake.PARTLY_WRONG),
     "constant_along_an_axis": (
         evidence(
             lambda x: x - x.mean(-1, keepdims=True),
@@ -121,15 +96,6 @@ EXAMPLES = {
         Mistake.MISSING_SUM,
     ),
     "moved": (evidence(*MISTAKES["wrong winner"]), Mistake.WRONG_WINNER),
-    "shared": (
-        evidence(
-            lambda x: x.max(-1),
-            max_vjp,
-            lambda x, dy: (np.broadcast_to(dy[:, None] / 5, x.shape),),
-            normal(4, 5),
-        ),
-        Mistake.WRONG_WINNER,
-    ),
     "not_due": (evidence(*MISTAKES["wrong mask"]), Mistake.WRONG_MASK),
     "share_of_winners": (
         evidence(
@@ -141,22 +107,9 @@ EXAMPLES = {
         ),
         Mistake.WRONG_WINNER,
     ),
-    "wrong_signs": (linear_evidence(LINEAR["sign"]), Mistake.SIGN),
     "another_slope": (evidence(*MISTAKES["wrong derivative formula"]), Mistake.WRONG_DERIVATIVE),
-    "factor_of_upstream": (
-        evidence(
-            lambda w: np.tanh(ROWS @ w),
-            dense_tanh(lambda z: 1 - np.tanh(z) ** 2),
-            dense_tanh(np.ones_like),
-            normal(4),
-        ),
-        Mistake.WRONG_DERIVATIVE,
-    ),
     "coupled_axes": (linear_evidence(LINEAR["extra sum"]), Mistake.EXTRA_SUM),
-    "coupled_by_exponentials": (evidence(*MISTAKES["unnormalised"]), Mistake.UNNORMALISED),
     "simple_difference": (evidence(*MISTAKES["path forgotten"]), Mistake.PATH_FORGOTTEN),
-    "first_step": (recurrence_evidence(first=False), Mistake.TIME_SHIFT),
-    "through_time": (recurrence_evidence(through=False), Mistake.PATH_FORGOTTEN),
     "result_for_state": (recurrence_evidence(state="after"), Mistake.TIME_SHIFT),
     "by_prior": (linear_evidence(LINEAR["wrong axis"]), Mistake.MISSING_TERM),
     "truth_at_changed_input": (evidence(*MISTAKES["output for input"]), Mistake.OUTPUT_FOR_INPUT),
@@ -165,8 +118,11 @@ EXAMPLES = {
 }
 
 
+NAMES = [find.__name__ for finds in DETECTORS.values() for find in finds]
+
+
 def test_every_detector_has_an_example_and_a_name_of_its_own():
-    assert sorted(EXAMPLES) == sorted(detector.name for detector in DETECTORS)
+    assert sorted(EXAMPLES) == sorted(NAMES)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -176,11 +132,10 @@ def test_a_detector_finds_its_mistake(name):
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_detectors_name_the_mistakes_in_their_rows(example):
-    rows = {detector.name: detector for detector in DETECTORS}
+def test_a_suspicion_is_of_a_wrong_leaf_and_says_so(example):
     case = EXAMPLES[example][0]
     for suspicion in search(case):
-        assert suspicion.label in rows[suspicion.found_by].mistakes
+        assert suspicion.found_by in NAMES
         assert suspicion.leaf in case.wrong
         assert suspicion.message.startswith(f"{case.names[suspicion.leaf]} ")
         assert 0 <= suspicion.cost <= 1
@@ -188,10 +143,4 @@ def test_detectors_name_the_mistakes_in_their_rows(example):
 
 def test_no_mutation_has_the_name_of_a_detector():
     mutations = {mutation.name for round_ in ROUNDS for mutation in round_.mutations}
-    assert mutations.isdisjoint(detector.name for detector in DETECTORS)
-
-
-def test_every_detector_says_what_it_looks_for():
-    for detector in DETECTORS:
-        assert detector.purpose.endswith(".")
-        assert detector.mistakes
+    assert mutations.isdisjoint(NAMES)

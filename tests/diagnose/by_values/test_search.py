@@ -141,7 +141,6 @@ def test_a_fault_in_a_detector_is_not_hidden(monkeypatch):
     def broken(probe, leaf):
         raise ValueError("broken")
 
-    detector = _detectors.Detector(broken, _detectors.Reads.VALUES, {Mistake.SIGN})
-    monkeypatch.setattr(_search, "DETECTORS", (detector,))
+    monkeypatch.setitem(_search.DETECTORS, _detectors.Reads.VALUES, (broken,))
     with pytest.raises(ValueError, match="broken"):
         search(linear_evidence(LINEAR["sign"]))

@@ -1,4 +1,4 @@
-"""Edits with a number that is found: a constant of another value, a value off by a factor."""
+"""Edits of constants: another value in the place of one, found by Gauss and Newton at one sample."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import numpy as np
 
 from ..mistakes import Mistake
 from ._context import Context
-from ._evaluator import Edit, Meaning, Operand, Solve, Use
+from ._evaluator import Edit, Meaning, MutantEvaluator, Operand, Solve, Use
 
 _SMALL = 0.02
 _BOUNDS = {"gt", "lt", "ge", "le", "max", "min", "clamp"}
+_STEPS = 8
 
 
 def other_constants(context: Context) -> Iterator[Edit]:
@@ -23,13 +24,6 @@ def other_constants(context: Context) -> Iterator[Edit]:
         if np.isfinite(old):
             for chosen in {tuple(uses), *((use,) for use in uses[:6])}:
                 yield _other_constant(context, old, chosen)
-
-
-def other_factors(context: Context) -> Iterator[Edit]:
-    """A value off by a factor."""
-    for i in context.floats:
-        if i not in context.flat.constants:
-            yield _other_factor(context, i)
 
 
 def _other_constant(context: Context, old: float, uses: tuple[Use, ...]) -> Edit:
@@ -55,24 +49,45 @@ def _other_constant(context: Context, old: float, uses: tuple[Use, ...]) -> Edit
             return Meaning(what, 0.3, (Mistake.WRONG_MASK,))
         return Meaning(what, 0.45, (Mistake.WRONG_DERIVATIVE, Mistake.CONSTANT_FACTOR))
 
-    near = old * 1.01 + (1e-3 if old == 0 else 0)
-    return Edit(None, operands(old), solve=Solve(operands, old, near, meaning))
+    return Edit(None, operands(old), solve=Solve(operands, old, meaning))
 
 
-def _other_factor(context: Context, i: int) -> Edit:
-    def operands(c: float) -> dict[Use, Operand]:
-        return context.everywhere(i, lambda values, x: c * x)
+def solved(program: MutantEvaluator, solve: Solve) -> Meaning | None:
+    """What a family of edits means where one of them explains the evidence.
 
-    def meaning(c: float) -> Meaning | None:
-        if not 1e-9 <= abs(c) <= 1e9:
+    Args:
+        program: what is edited.
+        solve: the edits.
+
+    Returns:
+        The meaning at the number that was found; None where none explains at all samples.
+
+    Raises:
+        DoesNotFit: an equation cannot take what the edit gives it.
+    """
+    s, c = program.screen, solve.start
+    sizes = [max(gap, 1e3 * t) for gap, t in zip(program.gaps[s], program.tolerance[s], strict=True)]
+
+    def residual(c: float) -> np.ndarray:
+        answers = program.answer(Edit(None, solve.operands(c)), s)
+        gaps = zip(answers, program.targets[s], sizes, strict=True)
+        return np.concatenate([np.ravel((a - t) / size) for a, t, size in gaps])
+
+    other = c * 1.01 + (1e-3 if c == 0 else 0)
+    here = residual(c)
+    start = float(here @ here)
+    for step in range(_STEPS):
+        slope = (residual(other) - here) / (other - c)
+        steep = float(slope @ slope)
+        if not np.isfinite(steep) or steep == 0:
             return None
-        factor, doubt = 1 / c if context.repair else c, context.doubt(i)
-        what = f"{context.words.name(i)} is {factor:.6g} times what it should be"
-        if abs(factor + 1) < 1e-6:
-            return Meaning(what, doubt, (Mistake.SIGN,))
-        if abs(factor - 1) < _SMALL:
-            return Meaning(what, doubt + 0.05, (Mistake.SMALL_CONSTANT,))
-        partly = (Mistake.PARTLY_WRONG,) if context.users(i) == {"select_n"} else ()
-        return Meaning(what, doubt, (*partly, Mistake.CONSTANT_FACTOR))
-
-    return Edit(None, operands(1.0), solve=Solve(operands, 1.0, 0.5, meaning))
+        c -= float(slope @ here) / steep
+        here = residual(c)
+        left = float(here @ here)
+        hopeless = step == 0 and left > 0.3 * start or step == 2 and left > 1e-2 * start
+        if not np.isfinite(left) or hopeless:
+            return None
+        if left < 1e-14 * start:
+            break
+        other = c + 1e-4 * (abs(c - solve.start) + 1e-6 * abs(c) + 1e-12)
+    return solve.meaning(c) if program.explains(Edit(None, solve.operands(c))) else None
