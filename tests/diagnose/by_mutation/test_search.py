@@ -12,7 +12,6 @@ from jaxbackprop.diagnose.by_mutation._evaluator import Edit, Meaning
 from jaxbackprop.diagnose.by_mutation._table import ROUNDS, Mutation, Round
 from tests.diagnose.by_mutation.rules import CASES, changed, evidence, normal, truth_of
 
-
 # One factor everywhere or in each row is left to the numbers.
 BY_VALUES = ("constant factor", "unnormalised")
 
