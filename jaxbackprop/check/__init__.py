@@ -13,4 +13,4 @@ from ._layout import Layout as Layout
 from ._record import Compared as Compared
 from ._report import Finding as Finding
 from ._report import Report as Report
-from ._residuals import held_bytes as held_bytes
+from .properties import held_bytes as held_bytes

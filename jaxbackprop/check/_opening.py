@@ -16,7 +16,7 @@ from jaxbackprop._float64 import to_numpy64
 from ._attempt import UNTRACEABLE, Outcome, attempt
 from ._evaluator import Evaluator, Point
 from ._layout import CannotCheck, Layout
-from ._sampling import first_cotangents
+from ._sampling import cotangents
 from ._session import CheckSession, FirstRun
 from ._subject import Subject
 from ._truth import find_truth
@@ -57,7 +57,7 @@ def open_session(
     if not shapes:
         raise CannotCheck(f"{subject.name} has no floating-point result to be differentiated")
     leaves = layout.with_floats(layout.leaves, tuple(map(to_numpy64, layout.floats_of(layout.leaves))))
-    base = Point(leaves, first_cotangents(shapes, seed))
+    base = Point(leaves, cotangents(shapes, np.random.default_rng(seed)))
     pull, x64_native = subject.rule_pull(layout), x64 or layout.has_keys
     rule = Evaluator(pull, layout, dtype=np.float64, traced=traced, x64=x64_native)
     native = Evaluator(pull, layout, traced=traced, x64=x64_native)

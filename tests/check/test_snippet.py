@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from jaxbackprop.check import check_pair, check_vjp
+from jaxbackprop.check import Finding, check_pair, check_vjp
 from jaxbackprop.check._reproducer._snippet import TooLong, literal, snippet
+from jaxbackprop.check._subject import Given
 from tests.check.rules import doubled_bias, normal, product, scaled, sine
 
 ROOT = Path(__file__).parents[2]
@@ -191,15 +193,12 @@ def test_in_float64():
     assert 'jax.config.update("jax_enable_x64", True)' in code
 
 
-def written(op, *args, dy, **more):
-    given = {
-        "names": ["a", "b", "c", "d"][: len(args)],
-        "argument": 0,
-        "path": "",
-        "index": (0,),
-        "says": "so",
-    }
-    return snippet(op, None, {}, args, dy, **{**given, **more})
+def written(op, *args, dy, argument=0):
+    wrong = Finding("value", "so", index=(0,), got=1.0, want=2.0, point=args, cotangent=dy, argument=argument)
+    session = SimpleNamespace(
+        subject=SimpleNamespace(given=Given(op, None, {})), parameters=lambda count: [*"abcd"][:count]
+    )
+    return snippet(session, wrong)
 
 
 def test_what_cannot_be_imported_or_written_has_none():

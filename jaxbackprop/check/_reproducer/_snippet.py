@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -25,68 +25,30 @@ class TooLong(ValueError):
 
 def shown_by(session: CheckSession, findings: Sequence[Finding]) -> str:
     """Code that shows the first finding of a wrong value; "" where none can be shown in a few lines."""
-    given = session.subject.given
-    for found in findings:
-        if found.property != "value" or found.argument is None:
-            continue
-        if found.cotangent is None or found.point is None:
-            continue
-        code = snippet(
-            given.op,
-            given.rule,
-            given.kwargs,
-            found.point,
-            found.cotangent,
-            names=session.parameters(len(found.point)),
-            argument=found.argument,
-            path=found.path,
-            index=found.index or (),
-            says=f"got {found.got:.7g}, want {found.want:.7g}",
-        )
-        if code:
-            return code
-    return ""
+    return next(filter(None, (snippet(session, found) for found in findings)), "")
 
 
-def snippet(
-    op: Callable[..., Any],
-    rule: Callable[..., Any] | None,
-    kwargs: Mapping[str, Any],
-    args: tuple[Any, ...],
-    dy: Any,
-    *,
-    names: list[str],
-    argument: int,
-    path: str,
-    index: tuple[int, ...],
-    says: str,
-) -> str:
-    """Code that prints one entry of a cotangent.
-
-    Args:
-        op: the operator, or f of a pair.
-        rule: f_vjp of a pair; None where jax.vjp of `op` is the rule.
-        kwargs: keyword arguments.
-        args: at which it shows; floats in their own dtypes.
-        dy: the incoming cotangent, with the structure of the results.
-        names: what to call the arguments.
-        argument: whose cotangent.
-        path: where inside that argument.
-        index: which entry.
-        says: the comment behind it.
+def snippet(session: CheckSession, found: Finding) -> str:
+    """Code that prints the wrong entry of a cotangent.
 
     Returns:
-        The code; "" where an argument is too large for a literal or the operator cannot be imported by name.
+        The code; "" where the finding is no wrong value at a point, where an argument is too large for a
+        literal, or where the operator cannot be imported by name.
     """
+    op, rule, kwargs = session.subject.given
+    args = found.point
+    if found.property != "value" or found.argument is None or args is None or found.cotangent is None:
+        return ""
     try:
-        literals = [literal(arg) for arg in args]
-        cotangent, keywords = literal(dy), {name: literal(value) for name, value in kwargs.items()}
+        literals, dy = [literal(arg) for arg in args], literal(found.cotangent)
+        keywords = "".join(f", {name}={literal(value)}" for name, value in kwargs.items())
     except TooLong:
         return ""
-    found = _import_names(op), None if rule is None else _import_names(rule)
-    if found[0] is None or (rule is not None and found[1] is None):
+    functions = [_import_names(f) for f in (op, rule) if f is not None]
+    imported = [names for names in functions if names is not None]
+    if len(imported) < len(functions):
         return ""
-    text = " ".join([*literals, cotangent, *keywords.values()])
+    text = " ".join([*literals, dy, keywords])
     lines = []
     if rule is None or "jax." in text:
         lines.append("import jax")
@@ -94,48 +56,38 @@ def snippet(
         lines.append("import jax.numpy as jnp")
     if "np." in text.replace("jnp.", ""):
         lines.append("import numpy as np")
-    for module, name in dict.fromkeys(n for n in found if n is not None):
-        lines.append(f"from {module} import {name.partition('.')[0]}")
+    lines += [f"from {module} import {name.partition('.')[0]}" for module, name in dict.fromkeys(imported)]
     if "float64" in text and rule is None:
         lines.append('jax.config.update("jax_enable_x64", True)')
-    more = "".join(f", {name}={value}" for name, value in keywords.items())
     # An array has a line of its own; what is short stands in the call.
-    named = [
-        name if _has_arrays(arg) else text for name, arg, text in zip(names, args, literals, strict=True)
-    ]
-    lines += [
-        f"{name} = {text}" for name, arg, text in zip(names, args, literals, strict=True) if _has_arrays(arg)
-    ]
-    lines.append(f"dy = {cotangent}")
-    place = path + (f"[{', '.join(map(str, index))}]" if index else "")
+    named = []
+    for name, arg, value in zip(session.parameters(len(args)), args, literals, strict=True):
+        has_line = any(isinstance(leaf, jax.Array | np.ndarray) for leaf in jax.tree.leaves(arg))
+        named.append(name if has_line else value)
+        if has_line:
+            lines.append(f"{name} = {value}")
+    lines.append(f"dy = {dy}")
+    place = found.path + (f"[{', '.join(map(str, found.index))}]" if found.index else "")
+    says = f"got {found.got:.7g}, want {found.want:.7g}"
+    _, function = imported[-1]
     if rule is None:
-        moving = [i for i, arg in enumerate(args) if _has_floats(arg)]
+        moving = [i for i, arg in enumerate(args) if any(map(is_float, jax.tree.leaves(arg)))]
         inputs = ", ".join(named[i] for i in moving)
-        function = found[0][1]
-        if len(moving) < len(args) or more:
-            function = f"lambda {inputs}: {function}({', '.join(named)}{more})"
+        if len(moving) < len(args) or keywords:
+            function = f"lambda {inputs}: {function}({', '.join(named)}{keywords})"
         lines.append(f"y, pullback = jax.vjp({function}, {inputs})")
-        lines.append(f"print(pullback(dy)[{moving.index(argument)}]{place})  # {says}")
+        lines.append(f"print(pullback(dy)[{moving.index(found.argument)}]{place})  # {says}")
     else:
-        assert found[1] is not None
-        lines.append(f"print({found[1][1]}({', '.join(named)}, dy{more})[{argument}]{place})  # {says}")
+        lines.append(
+            f"print({function}({', '.join(named)}, dy{keywords})[{found.argument}]{place})  # {says}"
+        )
     return "\n".join(lines)
-
-
-def _has_arrays(arg: Any) -> bool:
-    return any(isinstance(leaf, jax.Array | np.ndarray) for leaf in jax.tree.leaves(arg))
-
-
-def _has_floats(arg: Any) -> bool:
-    return any(map(is_float, jax.tree.leaves(arg)))
 
 
 def _import_names(f: Callable[..., Any]) -> tuple[str, str] | None:
     """Module and name under which a function is found again."""
     module, name = getattr(f, "__module__", None), getattr(f, "__qualname__", None)
-    if not module or not name or "<" in name:
-        return None
-    if module == "__main__":
+    if not module or module == "__main__" or not name or "<" in name:
         return None
     try:
         found: Any = importlib.import_module(module)
@@ -175,10 +127,7 @@ def _array(value: Any) -> str:
     array = np.asarray(value)
     if array.size > _MOST_NUMBERS:
         raise TooLong
-    if jnp.issubdtype(array.dtype, jnp.floating):
-        numbers = _short(array)
-    else:
-        numbers = repr(array.tolist())
+    numbers = _short(array) if jnp.issubdtype(array.dtype, jnp.floating) else repr(array.tolist())
     maker = "jnp.array" if isinstance(value, jax.Array) else "np.array"
     if 0 in array.shape:
         return f"{maker.replace('array', 'zeros')}({array.shape}, '{array.dtype.name}')"

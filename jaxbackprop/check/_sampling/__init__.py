@@ -10,7 +10,6 @@ from ._kind import REDRAWS as REDRAWS
 from ._kind import Kind as Kind
 from ._points import Sample as Sample
 from ._points import Sampled as Sampled
-from ._points import first_cotangents as first_cotangents
 from ._points import sample as sample
 from ._redraws import cotangents as cotangents
 from ._redraws import free_leaves as free_leaves

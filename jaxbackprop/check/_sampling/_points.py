@@ -12,7 +12,7 @@ from jaxbackprop._float64 import Arrays
 from .._evaluator import Point
 from .._layout import Layout
 from ._kind import Kind
-from ._redraws import Shapes, cotangents, redraws
+from ._redraws import cotangents, redraws
 
 _EXAMPLES = 3
 
@@ -37,11 +37,6 @@ class Sample:
     batch: tuple[Arrays, ...]
 
 
-def first_cotangents(shapes: Shapes, seed: int) -> Arrays:
-    """The cotangents at the caller's arguments."""
-    return cotangents(shapes, np.random.default_rng(seed))
-
-
 def sample(
     layout: Layout, base: Point, domains: Any, seed: int, *, quick: bool, few: bool, scale: float
 ) -> Sample:
@@ -49,7 +44,7 @@ def sample(
 
     Args:
         layout: of the arguments.
-        base: the caller's arguments, under `first_cotangents`.
+        base: the caller's arguments, under the first cotangents of this seed.
         domains: see `check_vjp`.
         seed: see `check_vjp`.
         quick: a few kinds of redraws alone.

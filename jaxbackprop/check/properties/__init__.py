@@ -10,15 +10,14 @@ from collections.abc import Callable
 from .._record import Observations, Record
 from .._report import Finding
 from .._session import CheckSession
-from ._determinism import determinism
 from ._differences import differences
 from ._forward import forward
-from ._jit import jit
 from ._larger_batch import larger_batch
-from ._linearity import linearity
-from ._outputs_used import outputs_used
+from ._linearity import linearity, outputs_used
 from ._precision import precision
 from ._residuals import differentiable_again, residuals
+from ._residuals import held_bytes as held_bytes
+from ._same import determinism, jit
 from ._scan_and_checkpoint import scan_and_checkpoint
 from ._structure import structure as structure
 from ._values import values

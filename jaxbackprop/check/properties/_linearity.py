@@ -1,4 +1,4 @@
-"""The rule is linear in the incoming cotangent."""
+"""The rule is linear in the incoming cotangent, and uses that of every result."""
 
 from __future__ import annotations
 
@@ -42,6 +42,21 @@ def linearity(session: CheckSession, observed: Observations, record: Record) -> 
             message = f"{session.names[leaf]} {how}"
             labels = tuple(mistake.value for mistake in mistakes)
             findings.append(finding(session, leaf, "linearity", message, mistakes=labels))
+    return findings
+
+
+def outputs_used(session: CheckSession, observed: Observations, record: Record) -> list[Finding]:
+    """Of several results, where one alone has a cotangent, the gradient is zero only if it should be."""
+    alone = [one for one in observed.comparisons if one.kind is Kind.ONE_RESULT]
+    findings = []
+    for leaf in sorted(record.wrong):
+        for k, one in enumerate(alone):
+            due = np.any(np.abs(one.want[leaf]) > one.noise[leaf])
+            others = (other.violation(leaf) for j, other in enumerate(alone) if j != k)
+            if due and not np.any(one.gradient(leaf)) and all(v is None for v in others):
+                message = f"{session.names[leaf]} ignores the cotangent of result {k}"
+                mistakes = (Mistake.OUTPUT_IGNORED.value,)
+                findings.append(finding(session, leaf, "linearity", message, mistakes=mistakes))
     return findings
 
 

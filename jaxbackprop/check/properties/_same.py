@@ -1,16 +1,22 @@
-"""Two answers of one rule that should be the same."""
+"""Two answers of one rule that should be the same: two calls, and compiled beside operation by operation."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
+from jaxbackprop._errors import first_line
 from jaxbackprop._float64 import to_numpy64
 
+from .._attempt import attempt
 from .._comparison import worst_violation
 from .._findings import finding
-from .._record import Record
+from .._record import Observations, Record
 from .._report import Finding
+from .._rounding import Blur
+from .._session import CheckSession
 
 
 def differing(
@@ -46,3 +52,29 @@ def differing(
             message = f"{session.names[leaf]} is another {how}: {said}"
             findings.append(finding(session, leaf, what, message, worst, mistakes=mistakes))
     return findings
+
+
+def determinism(session: CheckSession, observed: Observations, record: Record) -> list[Finding]:
+    """The first leaf that changes from call to call."""
+    again = session.rule_native.run([session.base])[0]
+    for leaf, (a, b) in enumerate(zip(observed.base.gradient, again.gradient, strict=True)):
+        if a.tobytes() != b.tobytes() and not np.array_equal(to_numpy64(a), to_numpy64(b), equal_nan=True):
+            message = f"{session.names[leaf]} changes from call to call"
+            return [finding(session, leaf, "determinism", message)]
+    return []
+
+
+def jit(session: CheckSession, observed: Observations, record: Record) -> list[Finding]:
+    """Within a few units in the last place; a quick check does not ask."""
+    if not session.rule_native.traced or (session.quick and not session.figures):
+        return []
+    with session.rule_native.setting():
+        ran = attempt(lambda: session.rule_native.call(session.base))
+    if ran.error is not None:
+        return [Finding("jit", f"the rule runs under jit but not without: {first_line(ran.error)}")]
+    compiled, apart = observed.base, ran.value
+
+    def judge(blur: Blur) -> list[Finding]:
+        return differing(record, compiled.gradient, apart.gradient, blur.noise, what="jit", how="under jit")
+
+    return session.judge_with_rounding(session.base, compiled, judge)

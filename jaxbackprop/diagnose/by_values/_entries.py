@@ -19,7 +19,7 @@ def where_zero_is_due(probe: Probe, leaf: int) -> Iterator[Suspicion]:
         return
     if any(np.any(s.want[leaf][w]) for s, w in zip(probe.samples, wrong, strict=True)):
         return
-    selects = probe.selects(leaf)
+    selects = probe.selects[leaf]
     says = "is not zero where it should be"
     costs = {Mistake.PADDING: 0.35 if selects else 0.15, Mistake.WRONG_MASK: 0.12 if selects else 0.2}
     yield from probe.suspect(leaf, says, costs)
@@ -46,7 +46,7 @@ def _one_slice(probe: Probe, leaf: int, shape: tuple[int, ...], axis: int, index
     edge = index in (0, shape[axis] - 1)
     zero_due = not any(np.any(np.take(s.want[leaf], index, axis)) for s in probe.samples)
     costs = {Mistake.PARTLY_WRONG: 0.01 if edge and not zero_due else 0.3}
-    if zero_due and not probe.selects(leaf):
+    if zero_due and not probe.selects[leaf]:
         yield from probe.suspect(leaf, f"is not zero {where}", {Mistake.PADDING: 0.1})
     elif edge:
         costs |= {Mistake.OFF_BY_ONE: 0.3, Mistake.PADDING: 0.35}

@@ -14,7 +14,7 @@ from ._probe import Probe
 
 def share_of_winners(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Suspicion]:
     """Several equal winners each get a factor too much."""
-    if not _same_support(pairs) or not probe.selects(leaf):
+    if not _same_support(pairs) or not probe.selects[leaf]:
         return
     tied = any(np.any(p.matrix(p.want_support).sum(1) > 1) for p in pairs)
     if tied and all(_rows_even(probe, p.ratio()) for p in pairs):

@@ -31,7 +31,7 @@ def moved(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Suspic
     if len(steps) == 1 and sum(min(d, n - d) for d, n in zip(*steps, first.leaf_shape, strict=True)) == 1:
         says = "goes to the entry beside the one it belongs to"
         yield from probe.suspect(leaf, says, {Mistake.OFF_BY_ONE: 0.0})
-    if probe.selects(leaf):
+    if probe.selects[leaf]:
         says = "goes to another entry than the one that was chosen"
         yield from probe.suspect(leaf, says, {Mistake.WRONG_WINNER: 0.02, Mistake.WRONG_MASK: 0.4})
         return
@@ -48,7 +48,7 @@ def not_due(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Susp
     """Every contribution is there, and others where none is due."""
     if any(np.any(p.wrong & p.want_support) or not np.any(p.wrong) for p in pairs):
         return
-    first, selects = pairs[0], probe.selects(leaf)
+    first, selects = pairs[0], probe.selects[leaf]
     one_each = all(np.all(p.matrix(p.want_support).sum(1) <= 1) for p in pairs)
     if one_each and first.same_shape and all(_is_diagonal(p.matrix(p.got_support)) for p in pairs):
         costs = {

@@ -165,12 +165,9 @@ class Probe:
 
     # ---- what kind of function it is ----------------------------------------------------------------------
 
-    def selects(self, leaf: int) -> bool:
-        """Whether the numbers choose which entries get a gradient, as a maximum or a threshold does."""
-        return self._selecting[leaf]
-
     @functools.cached_property
-    def _selecting(self) -> list[bool]:
+    def selects(self) -> list[bool]:
+        """Of each leaf, whether the numbers choose which entries get a gradient: a maximum, a threshold."""
         first = self.samples[0]
         free = [k for k in self.evidence.slots if not is_mask(first.leaves[k])]
         # The samples may lie close together: the point mirrored, or in reversed order, lies elsewhere.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any
 
@@ -35,9 +35,10 @@ def search(evidence: Evidence, *, budget_s: float = 1.5) -> list[Suspicion]:
     probe = Probe(evidence)
     if not probe.samples or not probe.wrong:
         return []
+    clock = Clock()
     # Ratios of zeros and logarithms of negative numbers are how some patterns are seen not to fit.
     with np.errstate(all="ignore"):
-        return list(_Search(probe, Clock(), budget_s).suspicions())
+        return list(_suspicions(probe, lambda: clock.spent() > budget_s))
 
 
 def ranked(found: Iterable[Suspicion], leaves: int) -> list[Suspicion]:
@@ -64,40 +65,29 @@ def ranked(found: Iterable[Suspicion], leaves: int) -> list[Suspicion]:
     return sorted(best.values(), key=doubt)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Search:
-    """All detectors in their order, until the time is up."""
+def _suspicions(probe: Probe, late: Callable[[], bool]) -> Iterator[Suspicion]:
+    """What all detectors find, in their order, until it is late."""
 
-    probe: Probe
-    clock: Clock
-    budget_s: float
-
-    def suspicions(self) -> Iterator[Suspicion]:
-        """What all detectors find."""
-        unexplained = []
-        for leaf in self.probe.wrong:
-            if not any(self.probe.wrong_at(s, leaf) for s in self.probe.samples):
-                continue
-            first = next(filter(None, self._answers(Reads.FIRST, leaf)), [])
-            yield from first
-            if not first:
-                unexplained.append(leaf)
-        for leaf in unexplained:
-            yield from chain.from_iterable(self._answers(Reads.VALUES, leaf))
-            small = np.size(self.probe.samples[0].want[leaf]) <= _MOST_ENTRIES
-            pairs = self.probe.pairs(leaf) if small and not self._late() else []
-            if pairs:
-                yield from chain.from_iterable(self._answers(Reads.JACOBIANS, leaf, pairs))
-            yield from chain.from_iterable(self._answers(Reads.LAST, leaf))
-        if unexplained:
-            for answer in self._answers(Reads.EVERYTHING):
-                yield from (s for s in answer if s.leaf in unexplained)
-
-    def _answers(self, reads: Reads, *args: Any) -> Iterator[list[Suspicion]]:
-        """What each detector of a kind finds; but for the last, while there is time."""
+    def answers(reads: Reads, *args: Any) -> Iterator[list[Suspicion]]:
         for find in DETECTORS[reads]:
-            if reads is Reads.LAST or not self._late():
-                yield [dataclasses.replace(s, found_by=find.__name__) for s in find(self.probe, *args)]
+            if reads is Reads.LAST or not late():
+                yield [dataclasses.replace(s, found_by=find.__name__) for s in find(probe, *args)]
 
-    def _late(self) -> bool:
-        return self.clock.spent() > self.budget_s
+    unexplained = []
+    for leaf in probe.wrong:
+        if not any(probe.wrong_at(s, leaf) for s in probe.samples):
+            continue
+        first = next(filter(None, answers(Reads.FIRST, leaf)), [])
+        yield from first
+        if not first:
+            unexplained.append(leaf)
+    for leaf in unexplained:
+        yield from chain.from_iterable(answers(Reads.VALUES, leaf))
+        small = np.size(probe.samples[0].want[leaf]) <= _MOST_ENTRIES
+        pairs = probe.pairs(leaf) if small and not late() else []
+        if pairs:
+            yield from chain.from_iterable(answers(Reads.JACOBIANS, leaf, pairs))
+        yield from chain.from_iterable(answers(Reads.LAST, leaf))
+    if unexplained:
+        for answer in answers(Reads.EVERYTHING):
+            yield from (s for s in answer if s.leaf in unexplained)

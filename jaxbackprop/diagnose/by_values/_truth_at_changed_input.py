@@ -2,18 +2,268 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
 
-from .._evidence import Suspicion
-from ._changed_inputs import changed_inputs
+import numpy as np
+
+from jaxbackprop._float64 import Arrays
+
+from .._evidence import Sample, Suspicion
+from ..mistakes import Mistake
+from ._axes import axis_orders, axis_subsets, broadcasts_to, in_words, long_axes, shifted
+from ._leaves import is_boolean, is_integer, is_mask, with_leaf
 from ._probe import Probe
+
+Input = tuple[tuple[Any, ...], Arrays]
+Change = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class ChangedInput:
+    """A change, and what it means if the right gradient there is what the rule answers here.
+
+    Attributes:
+        at: the changed arguments and cotangents of a sample.
+        costs: the mistakes that it would be.
+        says: the message after the cotangent's name.
+        fits: for which leaves it means that.
+    """
+
+    at: Callable[[Sample], Input]
+    costs: Mapping[Mistake, float]
+    says: str
+    fits: Callable[[int], bool] = lambda leaf: True
 
 
 def truth_at_changed_input(probe: Probe) -> Iterator[Suspicion]:
     """The rule's answer is the right one at other arguments or for another cotangent."""
     by_wrongness = sorted(probe.samples, key=lambda s: -sum(probe.wrong_at(s, leaf) for leaf in probe.wrong))
-    for change in changed_inputs(probe):
+    for change in _changed_inputs(probe):
         leaves = [leaf for leaf in probe.wrong if change.fits(leaf)]
         answers = ((s, probe.truth(*change.at(s)), s.got) for s in by_wrongness)
         for leaf in probe.explained(leaves, answers):
             yield from probe.suspect(leaf, change.says, change.costs)
+
+
+def _changed_inputs(probe: Probe) -> Iterator[ChangedInput]:
+    """All changes that are tried, those of arguments first."""
+    s = probe.samples[0]
+    named = {slot: probe.argument(leaf) for leaf, slot in enumerate(probe.evidence.slots)}
+    for slot, value in enumerate(s.leaves):
+        if slot in named:
+            yield from _of_a_float(probe, slot, named)
+        if is_boolean(value) or is_mask(value):
+            yield from _of_a_mask(probe, slot, named.get(slot, "the mask"))
+        if is_integer(value):
+            yield from _of_indices(probe, slot, value)
+    for k in range(len(s.dy)):
+        yield from _of_a_cotangent(probe, k)
+
+
+def _of_a_float(probe: Probe, slot: int, named: Mapping[int, str]) -> Iterator[ChangedInput]:
+    s, name = probe.samples[0], named[slot]
+    shape = np.shape(s.leaves[slot])
+    with_it = f"is what it should be with {name}"
+
+    def changed(change: Change, costs: Mapping[Mistake, float], says: str, **fits: Any) -> ChangedInput:
+        return ChangedInput(_leaf(slot, change), costs, says, **fits)
+
+    for k, y in enumerate(s.y):
+        if np.shape(y) == shape and shape:
+            # Pieces of a piecewise-linear function have their slopes wherever they are evaluated.
+            costs = {Mistake.OUTPUT_FOR_INPUT: 0.14 if probe.piecewise_linear else 0.0}
+            says = f"is what it should be with the result in place of {name}"
+
+            def with_result(s: Sample, k: int = k) -> Input:
+                return with_leaf(s, slot, s.y[k]), s.dy
+
+            yield ChangedInput(with_result, costs, says)
+    for order in axis_orders(shape):
+        says = f"is what it should be with the transpose of {name}"
+        yield changed(partial(np.transpose, axes=order), {Mistake.MISSING_TRANSPOSE: 0.0}, says)
+    for axes in axis_subsets(shape):
+        says = f"{with_it} reversed along {in_words(axes)}"
+        yield changed(partial(np.flip, axis=axes), {Mistake.ORDER_REVERSED: 0.02}, says)
+    for change, axis in _shifts(shape):
+        costs = {Mistake.OFF_BY_ONE: 0.05, Mistake.TIME_SHIFT: 0.1}
+        yield changed(change, costs, f"{with_it} shifted by one along axis {axis}")
+    scalar = not shape or np.size(s.leaves[slot]) == 1
+
+    def own(leaf: int) -> bool:
+        return probe.evidence.slots[leaf] == slot
+
+    ones, zeros = (f"is what it should be were {name} {value}" for value in ("all ones", "zero"))
+    costs = {Mistake.MISSING_FACTOR: 0.02}
+    if scalar:
+        costs = {Mistake.CONSTANT_FACTOR: 0.16, Mistake.MISSING_FACTOR: 0.13}
+    yield changed(np.ones_like, costs, ones, fits=lambda leaf: scalar or not own(leaf))
+    costs = {Mistake.SMOOTHING_FORGOTTEN: 0.1, Mistake.MISSING_TERM: 0.15}
+    if not scalar:
+        costs = {Mistake.PATH_FORGOTTEN: 0.1}
+    yield changed(np.zeros_like, costs, zeros, fits=lambda leaf: not own(leaf))
+    costs = {Mistake.MISSING_FACTOR: 0.14, Mistake.PATH_FORGOTTEN: 0.2}
+    yield changed(np.zeros_like, costs, zeros, fits=own)
+    says = f"is what it should be with the sign of {name} flipped"
+    yield changed(np.negative, {Mistake.SIGN: 0.1}, says)
+    for other in named:
+        if other == slot or np.shape(s.leaves[other]) != shape or not shape:
+            continue
+        if other > slot:
+            move = partial(_other_for, slot=slot, other=other, both=True)
+            says = f"{with_it} and {named[other]} exchanged"
+            yield ChangedInput(move, {Mistake.ARGUMENTS_SWAPPED: 0.1}, says)
+        move = partial(_other_for, slot=slot, other=other, both=False)
+        says = f"is what it should be with {named[other]} in place of {name}"
+        yield ChangedInput(move, {Mistake.STALE_RESIDUAL: 0.2, Mistake.ARGUMENTS_SWAPPED: 0.25}, says)
+
+
+def _of_a_mask(probe: Probe, slot: int, name: str) -> Iterator[ChangedInput]:
+    shape = np.shape(probe.samples[0].leaves[slot])
+
+    def masked(leaf: int) -> bool:
+        return np.shape(probe.samples[0].want[leaf]) == shape
+
+    without, says = _leaf(slot, np.ones_like), f"is what it should be without {name}"
+    costs = {Mistake.PADDING: 0.02, Mistake.WRONG_MASK: 0.04, Mistake.MISSING_FACTOR: 0.06}
+    yield ChangedInput(without, costs, says, masked)
+    # The mask works on another argument, whose unmasked value was kept.
+    costs = {Mistake.PADDING: 0.04, Mistake.STALE_RESIDUAL: 0.05, Mistake.MISSING_FACTOR: 0.3}
+    yield ChangedInput(without, costs, says, lambda leaf: not masked(leaf))
+    says = f"is what it should be with {name} inverted"
+    yield ChangedInput(_leaf(slot, _inverted), {Mistake.WRONG_MASK: 0.0}, says)
+
+
+def _of_indices(probe: Probe, slot: int, value: np.ndarray) -> Iterator[ChangedInput]:
+    sizes = {n for leaf in probe.evidence.slots for n in np.shape(probe.samples[0].leaves[leaf])}
+    for by in (1, -1):
+        says = f"is what it should be for indices that are {by:+d} off"
+        for n in (None, *sorted(n for n in sizes if n > np.max(value, initial=0))):
+            yield ChangedInput(_leaf(slot, partial(_plus, by=by, n=n)), {Mistake.OFF_BY_ONE: 0.0}, says)
+    for axis in long_axes(np.shape(value)):
+        says = "is what it should be for the indices in reversed order"
+        yield ChangedInput(_leaf(slot, partial(np.flip, axis=axis)), {Mistake.ORDER_REVERSED: 0.0}, says)
+    if np.any(np.asarray(value) < 0):
+        says = "is what it should be if negative indices counted"
+        yield ChangedInput(
+            _leaf(slot, lambda i: np.maximum(i, np.zeros_like(i))), {Mistake.PADDING: 0.0}, says
+        )
+
+
+def _of_a_cotangent(probe: Probe, k: int) -> Iterator[ChangedInput]:
+    s = probe.samples[0]
+    shape = np.shape(s.dy[k])
+    what = "the upstream cotangent" if len(s.dy) == 1 else f"the cotangent of result {k}"
+    for_it = f"is what it should be for {what}"
+
+    def changed(change: Change, costs: Mapping[Mistake, float], says: str, **fits: Any) -> ChangedInput:
+        return ChangedInput(
+            lambda s: (s.leaves, (*s.dy[:k], change(s.dy[k]), *s.dy[k + 1 :])), costs, says, **fits
+        )
+
+    def reduced(leaf: int) -> bool:
+        return np.ndim(s.want[leaf]) < len(shape)
+
+    for order in axis_orders(shape):
+        says, transpose = (
+            f"is what it should be for the transpose of {what}",
+            partial(np.transpose, axes=order),
+        )
+        costs = {Mistake.WRONG_AXIS: 0.0, Mistake.MISSING_TRANSPOSE: 0.3}
+        yield changed(transpose, costs, says, fits=reduced)
+        costs = {Mistake.MISSING_TRANSPOSE: 0.0, Mistake.WRONG_AXIS: 0.3}
+        yield changed(transpose, costs, says, fits=lambda leaf: not reduced(leaf))
+    for axes in axis_subsets(shape):
+        says = f"{for_it} reversed along {in_words(axes)}"
+        yield changed(partial(np.flip, axis=axes), {Mistake.ORDER_REVERSED: 0.0}, says)
+    for change, axis in _shifts(shape):
+        costs = {Mistake.OFF_BY_ONE: 0.02, Mistake.TIME_SHIFT: 0.2}
+        yield changed(change, costs, f"{for_it} shifted by one along axis {axis}")
+    for axis in long_axes(shape):
+        for f, name in ((np.sum, "summed"), (np.mean, "averaged")):
+            says = f"{for_it} {name} over axis {axis}"
+            yield changed(partial(_spread, f=f, axis=axis), {Mistake.EXTRA_SUM: 0.0}, says)
+        for index, where in ((0, "first"), (shape[axis] - 1, "last")):
+            says = f"counts the {where} slice of {what} along axis {axis} only"
+            costs = {Mistake.MISSING_SUM: 0.02}
+            if axis == index == 0:
+                costs[Mistake.BATCH_OF_ONE] = 0.1
+            yield changed(partial(_slice, axis=axis, index=index, kept=True), costs, says)
+            says = f"leaves out the {where} slice of {what} along axis {axis}"
+            costs = {
+                Mistake.OFF_BY_ONE: 0.1,
+                Mistake.TIME_SHIFT: 0.15,
+                Mistake.PARTLY_WRONG: 0.2,
+                Mistake.MISSING_TERM: 0.25,
+            }
+            yield changed(partial(_slice, axis=axis, index=index, kept=False), costs, says)
+    if len(s.dy) > 1:
+        yield changed(np.zeros_like, {Mistake.OUTPUT_IGNORED: 0.0}, f"leaves out {what}")
+    for name, quantity in _quantities(probe, k):
+        for power, how, cost in ((-1.0, "divided by", 0.1), (1.0, "times", 0.15)):
+            move = partial(_scaled, k=k, quantity=quantity, power=power)
+            yield ChangedInput(move, {Mistake.MISSING_FACTOR: cost}, f"{for_it} {how} {name}")
+
+
+def _quantities(probe: Probe, k: int) -> Iterator[tuple[str, Callable[[Sample], np.ndarray]]]:
+    """What an entry of the upstream may have been multiplied by."""
+    s = probe.samples[0]
+    yield "the result", lambda s: s.y[k]
+    yield "1 - result", lambda s: 1 - s.y[k]
+    yield "1 - result²", lambda s: 1 - s.y[k] ** 2
+    for leaf, slot in enumerate(probe.evidence.slots):
+        if broadcasts_to(np.shape(s.leaves[slot]), np.shape(s.y[k])):
+            name = probe.argument(leaf)
+            yield name, partial(_of_leaf, slot=slot, f=np.positive)
+            yield f"log {name}", partial(_of_leaf, slot=slot, f=lambda x: np.log(np.abs(x)))
+            yield f"{name}²", partial(_of_leaf, slot=slot, f=np.square)
+
+
+def _shifts(shape: tuple[int, ...]) -> Iterator[tuple[Change, int]]:
+    """Every shift by one, with its axis."""
+    for axis in long_axes(shape):
+        for by in (1, -1):
+            for wrap in (True, False):
+                yield partial(shifted, by=by, axis=axis, wrap=wrap), axis
+
+
+def _leaf(slot: int, change: Change) -> Callable[[Sample], Input]:
+    return lambda s: (with_leaf(s, slot, change(np.asarray(s.leaves[slot]))), s.dy)
+
+
+def _other_for(s: Sample, slot: int, other: int, both: bool) -> Input:
+    leaves = list(with_leaf(s, slot, s.leaves[other]))
+    if both:
+        leaves[other] = s.leaves[slot]
+    return tuple(leaves), s.dy
+
+
+def _scaled(s: Sample, k: int, quantity: Callable[[Sample], np.ndarray], power: float) -> Input:
+    return s.leaves, (*s.dy[:k], s.dy[k] * quantity(s) ** power, *s.dy[k + 1 :])
+
+
+def _of_leaf(s: Sample, slot: int, f: Change) -> np.ndarray:
+    return f(np.asarray(s.leaves[slot]))
+
+
+def _inverted(mask: np.ndarray) -> np.ndarray:
+    return np.logical_not(mask).astype(mask.dtype)
+
+
+def _plus(ids: np.ndarray, by: int, n: int | None) -> np.ndarray:
+    """Indices that are off, also past the end, or modulo their number."""
+    moved = ids + np.asarray(by, ids.dtype)
+    return moved if n is None else np.where(ids < 0, ids, moved % np.asarray(n, ids.dtype))
+
+
+def _spread(d: np.ndarray, f: Callable[..., Any], axis: int) -> np.ndarray:
+    return np.array(np.broadcast_to(f(d, axis=axis, keepdims=True), d.shape))
+
+
+def _slice(d: np.ndarray, axis: int, index: int, kept: bool) -> np.ndarray:
+    """One slice alone, or all but that."""
+    alone = np.zeros_like(d)
+    np.moveaxis(alone, axis, 0)[index] = np.moveaxis(d, axis, 0)[index]
+    return alone if kept else d - alone

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jaxbackprop.check.properties._outputs_used import outputs_used
+from jaxbackprop.check.properties._linearity import outputs_used
 from tests.check.observed import answering, asked, of_two_results
 
 
