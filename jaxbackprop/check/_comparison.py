@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from jaxbackprop._float64 import Arrays, to_numpy64
 
 from ._evaluator import Answer, Point
-from ._rounding import EPS, jittered, largest, noise_in_float64
+from ._rounding import EPS, all_finite, jittered, largest, noise_in_float64
 from ._sampling import Kind, Sampled
 from ._session import CheckSession
 
@@ -90,7 +89,7 @@ def compare(session: CheckSession, points: Sequence[Sampled]) -> list[Comparison
     found = []
     for at, ((kind, point), got, right) in enumerate(zip(points, answers, truths, strict=True)):
         want = tuple(map(to_numpy64, right.gradient))
-        if not _finite((*right.y, *got.value)) or not (kind.given or _finite(want)):
+        if not all_finite((*right.y, *got.value)) or not (kind.given or all_finite(want)):
             continue
         near = [moved[draws * at + n].gradient for n in range(draws)]
         noise = noise_in_float64(layout, point, want, right.y, near, eps)
@@ -110,16 +109,12 @@ def usual_sizes(comparisons: Sequence[Comparison]) -> list[float]:
     return [max((largest(one.want[leaf]) for one in usual), default=0.0) for leaf in leaves]
 
 
-def _finite(leaves: Sequence[Any]) -> bool:
-    return all(np.all(np.isfinite(leaf)) for leaf in leaves)
-
-
 def _with_differences(
     session: CheckSession, points: Sequence[Sampled], answers: Sequence[Answer]
 ) -> list[Comparison]:
     found = []
     for (kind, point), got in zip(points, answers, strict=True):
-        if kind not in _FOR_LINEARITY and _finite(got.value):
+        if kind not in _FOR_LINEARITY and all_finite(got.value):
             want, noise = session.differences.entries(point)
             found.append(Comparison(kind, point, got, want, noise, tuple(map(to_numpy64, got.value))))
     return found

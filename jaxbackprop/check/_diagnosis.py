@@ -15,10 +15,13 @@ from ._comparison import Comparison
 from ._evaluator import Evaluator, Point
 from ._findings import leaf_of
 from ._report import Finding
+from ._rounding import all_finite
 from ._sampling import Kind
 from ._session import CheckSession
 
 _SAMPLES = 6
+
+Ask = Callable[[tuple[Any, ...], Arrays], Arrays]
 
 
 def diagnosed(
@@ -80,11 +83,11 @@ def _overflown(session: CheckSession, found: Finding, comparisons: Sequence[Comp
     leaf = leaf_of(session, found)
     if found.property != "value" or leaf is None:
         return found
-    wrong = [comparison for comparison in comparisons if comparison.violation(leaf) is not None]
-    if not wrong or any(np.all(np.isfinite(comparison.gradient(leaf))) for comparison in wrong):
+    wrong = [one for one in comparisons if one.violation(leaf) is not None]
+    if not wrong or any(np.all(np.isfinite(one.gradient(leaf))) for one in wrong):
         return found
-    where = ", ".join(dict.fromkeys(comparison.kind for comparison in wrong if comparison.redrawn))
-    at = "" if any(not comparison.redrawn for comparison in wrong) else f" at redrawn arguments ({where})"
+    where = ", ".join(dict.fromkeys(one.kind for one in wrong if one.redrawn))
+    at = "" if any(not one.redrawn for one in wrong) else f" at redrawn arguments ({where})"
     message = f"{session.names[leaf]} is not finite where it should be{at}"
     mistakes = (Mistake.UNSTABLE.value, Mistake.PARTLY_WRONG.value)
     # Far out it is a matter of range; at the caller's own arguments the value is simply wrong.
@@ -96,18 +99,16 @@ def gather(
     session: CheckSession, comparisons: Sequence[Comparison], shown: Mapping[int, Comparison]
 ) -> Evidence | None:
     """The evidence against a rule; None where there is too little."""
-    base = [comparison for comparison in comparisons if comparison.kind in (Kind.BASE, Kind.FRESH)]
+    base = [one for one in comparisons if one.kind in (Kind.BASE, Kind.FRESH)]
     if len(base) < 2:
         return None
     redrawn = sorted(
-        (comparison for comparison in comparisons if comparison.redrawn),
-        key=lambda comparison: comparison.kind.plainness or 0,
+        (one for one in comparisons if one.redrawn),
+        key=lambda one: one.kind.plainness or 0,
     )
     chosen = [*base, *redrawn[: _SAMPLES - 2]]
-    chosen += [
-        comparison for comparison in shown.values() if comparison.redrawn and comparison not in chosen
-    ][:2]
-    samples = tuple(_sample(comparison) for comparison in chosen if _finite(comparison))
+    chosen += [one for one in shown.values() if one.redrawn and one not in chosen][:2]
+    samples = tuple(_sample(one) for one in chosen if all_finite((*one.y, *one.want)))
     if len(samples) < 3:
         return None
     rule, truth = session.rule, session.truth
@@ -119,23 +120,15 @@ def gather(
         samples=samples,
         rule=_asked(rule),
         truth=_by_differences(session) if truth is None else _asked(truth),
-        rule_program=(lambda leaves, dy: rule.pull(leaves, dy).gradient) if traced else None,
+        rule_program=_program(rule) if traced else None,
+        truth_program=_program(truth) if traced and truth is not None else None,
         settings=_settings(session),
-        truth_program=(lambda leaves, dy: truth.pull(leaves, dy).gradient)
-        if traced and truth is not None
-        else None,
     )
 
 
-def _finite(comparison: Comparison) -> bool:
-    return all(np.all(np.isfinite(v)) for v in (*comparison.y, *comparison.want))
-
-
-def _sample(comparison: Comparison) -> Sample:
-    got = tuple(to_numpy64(g) for g in comparison.got.gradient)
-    return Sample(
-        comparison.point.leaves, comparison.point.dy, comparison.y, got, comparison.want, comparison.noise
-    )
+def _sample(one: Comparison) -> Sample:
+    got = tuple(map(to_numpy64, one.got.gradient))
+    return Sample(one.point.leaves, one.point.dy, one.y, got, one.want, one.noise)
 
 
 def _settings(session: CheckSession) -> tuple[tuple[str, float], ...]:
@@ -148,15 +141,13 @@ def _settings(session: CheckSession) -> tuple[tuple[str, float], ...]:
     )
 
 
-def _by_differences(session: CheckSession) -> Callable[[tuple[Any, ...], Arrays], Arrays]:
-    def ask(leaves: tuple[Any, ...], dy: Arrays) -> Arrays:
-        return session.differences.entries(Point(tuple(leaves), tuple(dy)))[0]
-
-    return ask
+def _program(evaluator: Evaluator) -> Callable[..., tuple[Any, ...]]:
+    return lambda leaves, dy: evaluator.pull(leaves, dy).gradient
 
 
-def _asked(evaluator: Evaluator) -> Callable[[tuple[Any, ...], Arrays], Arrays]:
-    def ask(leaves: tuple[Any, ...], dy: Arrays) -> Arrays:
-        return tuple(to_numpy64(g) for g in evaluator.run([Point(tuple(leaves), tuple(dy))])[0].gradient)
+def _asked(evaluator: Evaluator) -> Ask:
+    return lambda leaves, dy: tuple(map(to_numpy64, evaluator.run([Point(leaves, dy)])[0].gradient))
 
-    return ask
+
+def _by_differences(session: CheckSession) -> Ask:
+    return lambda leaves, dy: session.differences.entries(Point(leaves, dy))[0]

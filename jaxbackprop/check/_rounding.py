@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any
 
 import jax.numpy as jnp
@@ -39,6 +40,11 @@ def eps_of(dtype: Any) -> float:
 def largest(x: np.ndarray) -> float:
     """The largest finite magnitude; 0 where there is none."""
     return float(np.max(np.abs(x), initial=0.0, where=np.isfinite(x)))
+
+
+def all_finite(arrays: Iterable[Any]) -> bool:
+    """Whether arrays hold finite numbers alone."""
+    return all(np.all(np.isfinite(array)) for array in arrays)
 
 
 def backward_error(point: Point, y: Arrays, slot: int) -> float:

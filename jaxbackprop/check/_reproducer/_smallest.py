@@ -17,6 +17,7 @@ from .._evaluator import Point
 from .._findings import leaf_of
 from .._kinks import kink
 from .._report import Finding
+from .._rounding import all_finite
 from .._sampling import Sampled, free_leaves
 from .._session import CheckSession
 
@@ -50,7 +51,7 @@ def simplest(session: CheckSession, comparison: Comparison, leaf: int) -> Compar
         return comparison
     points = [Sampled(comparison.kind, point) for point in _rounder(session, comparison.point)]
     for found in compare(session, points):
-        if not all(np.all(np.isfinite(v)) for v in (*found.y, *found.want)):
+        if not all_finite((*found.y, *found.want)):
             continue
         worst = found.violation(leaf)
         # A mistake that is nearly lost in rounding shows nothing.

@@ -16,7 +16,7 @@ from .._findings import finding
 from .._kinks import kink
 from .._record import Observations, Record
 from .._report import Finding
-from .._rounding import backward_error
+from .._rounding import all_finite, backward_error
 from .._sampling import Kind
 from .._session import VERY_MANY, CheckSession
 from .._strip import stops_gradients
@@ -31,7 +31,7 @@ def differences(session: CheckSession, observed: Observations, record: Record) -
         return []
     kinds = (Kind.BASE,) if session.quick else (Kind.BASE, Kind.OTHER)
     for one in observed.comparisons:
-        if one.kind not in kinds or not all(np.all(np.isfinite(want)) for want in one.want):
+        if one.kind not in kinds or not all_finite(one.want):
             continue
         floats: Arrays = tuple(np.asarray(x, np.float64) for x in session.layout.floats_of(one.point.leaves))
         directions = Directions.of(floats, np.random.default_rng(0))
@@ -57,7 +57,18 @@ def differences(session: CheckSession, observed: Observations, record: Record) -
                 return []
             row = int(np.argmax(np.where(off, np.abs(got - estimate.value), -1)))
             return [
-                _finding(session, one, leaf, float(got[row]), float(estimate.value[row]), float(noise[row]))
+                finding(
+                    session,
+                    leaf,
+                    "value",
+                    f"{session.names[leaf]} differs from differences of the function, though autodiff of the "
+                    "oracle agrees with it",
+                    got=float(got[row]),
+                    want=float(estimate.value[row]),
+                    error=float(abs(got[row] - estimate.value[row])),
+                    noise=float(noise[row]),
+                    point=session.layout.args(one.point.leaves),
+                )
             ]
     return []
 
@@ -74,24 +85,3 @@ def _noise(
     backward = backward_error(one.point, one.y, session.layout.floats[leaf])
     known = np.abs(ways) @ np.nan_to_num(one.noise[leaf]).reshape(-1)
     return 20 * estimate.error + known + 1e-7 * scale + 1e-9 * backward + 1e-40
-
-
-def _finding(
-    session: CheckSession, one: Comparison, leaf: int, got: float, want: float, noise: float
-) -> Finding:
-    message = (
-        f"{session.names[leaf]} differs from differences of the function, though autodiff of the oracle "
-        "agrees with it"
-    )
-    point = session.layout.args(one.point.leaves)
-    return finding(
-        session,
-        leaf,
-        "value",
-        message,
-        got=got,
-        want=want,
-        error=abs(got - want),
-        noise=noise,
-        point=point,
-    )

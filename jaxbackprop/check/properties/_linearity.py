@@ -9,6 +9,7 @@ from jaxbackprop.diagnose import Mistake
 from .._findings import finding
 from .._record import Observations, Record
 from .._report import Finding
+from .._rounding import all_finite
 from .._sampling import Kind
 from .._session import CheckSession
 
@@ -24,7 +25,7 @@ def linearity(session: CheckSession, observed: Observations, record: Record) -> 
     findings = []
     for leaf in range(len(session.layout.floats)):
         g = {kind: one.gradient(leaf) for kind, one in given.items()}
-        if not all(np.all(np.isfinite(v)) for v in g.values()):
+        if not all_finite(g.values()):
             continue
         scale = max(
             float(np.max(np.abs(v), initial=0.0)) for kind, v in g.items() if kind is not Kind.LARGE_SCALE

@@ -16,7 +16,7 @@ from .._findings import finding
 from .._kinks import kink
 from .._record import Observations, Record
 from .._report import Finding
-from .._rounding import Blur
+from .._rounding import Blur, all_finite
 from .._sampling import Kind
 from .._session import CheckSession
 
@@ -45,7 +45,7 @@ def precision(session: CheckSession, observed: Observations, record: Record) -> 
 def _unstable(
     session: CheckSession, one: Comparison, native: Answer, blur: Blur, *, leaf: int, usual_size: float
 ) -> Finding | None:
-    if not all(np.all(np.isfinite(v)) for v in (*native.value, *native.y)):
+    if not all_finite((*native.value, *native.y)):
         return None
     usual = one.kind in (Kind.BASE, Kind.FRESH)
     info = jnp.finfo(session.layout.dtypes[leaf])

@@ -11,6 +11,7 @@ from .._findings import finding
 from .._kinks import kink, nearby_mean
 from .._record import Observations, Record
 from .._report import Finding
+from .._rounding import all_finite
 from .._sampling import Kind
 from .._session import CheckSession
 
@@ -84,7 +85,7 @@ def _beside_nonfinite(session: CheckSession, one: Comparison, leaf: int) -> Viol
     """Where autodiff is not finite: the gradients around tell what a rule may answer."""
     if session.truth is None or one.kind not in (Kind.BASE, Kind.FRESH):
         return None
-    if not all(np.all(np.isfinite(y)) for y in one.y):
+    if not all_finite(one.y):
         return None
     mean, spread = nearby_mean(session.truth, one.point, leaf)
     if not np.all(np.isfinite(mean)):

@@ -16,7 +16,7 @@ from .._attempt import attempt
 from .._evaluator import Answer, Evaluator, Point
 from .._record import Observations, Record
 from .._report import Finding
-from .._rounding import Blur
+from .._rounding import Blur, all_finite
 from .._sampling import Kind, redraws
 from .._session import VERY_MANY, CheckSession
 from ._same import differing
@@ -38,7 +38,7 @@ def vmap(session: CheckSession, observed: Observations, record: Record) -> list[
         return _raises(session, points, ran.error, record)
     findings: list[Finding] = []
     for n, (point, answer) in enumerate(zip(points, apart, strict=True)):
-        if not all(np.all(np.isfinite(y)) for y in answer.y):
+        if not all_finite(answer.y):
             continue
         got = [leaf[n] for leaf in ran.value]
         new = session.judge_with_rounding(point, answer, partial(_judge, record, got, answer))

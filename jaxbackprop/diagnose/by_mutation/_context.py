@@ -125,10 +125,6 @@ class Context:
         """Edits of what depends on the cotangent are likelier: backward rules get the forward right."""
         return 0.0 if self.on_dy(i) else 0.1 if self.repair else 0.3
 
-    def everywhere(self, i: int, operand: Operand) -> dict[Use, Operand]:
-        """Another operand wherever a value is taken."""
-        return dict.fromkeys(self.uses(i), operand)
-
     def scopes(self, i: int, operand: Operand) -> Iterator[tuple[dict[Use, Operand], float]]:
         """A value replaced everywhere, then in one place only; in all steps of a loop where it is of one.
 
@@ -165,10 +161,6 @@ class Context:
         """What a mask left out means."""
         labels = (Mistake.WRONG_MASK, Mistake.MISSING_FACTOR)
         return labels if self.on_floats(i) else (Mistake.PADDING, *labels)
-
-    def ranked(self, i: int, labels: Labels) -> Labels:
-        """Labels of a value that is shifted: an entry of a sorted array is a winner."""
-        return (Mistake.WRONG_WINNER, *labels) if "sort" in self.program.names_above(i) else labels
 
 
 @dataclasses.dataclass(frozen=True)

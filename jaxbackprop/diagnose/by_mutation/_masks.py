@@ -110,7 +110,10 @@ def indices(context: Context) -> Iterator[Edit]:
     """Indices, labels and winners shifted by one."""
     for i in context.program.uses:
         if context.has_kind(i, "i") and i not in context.flat.constants:
-            labels = context.ranked(i, (Mistake.OFF_BY_ONE, Mistake.WRONG_WINNER))
+            # An entry of a sorted array is a winner.
+            is_sorted = "sort" in context.program.names_above(i)
+            labels: Labels = (Mistake.OFF_BY_ONE, Mistake.WRONG_WINNER)
+            labels = labels[::-1] if is_sorted else labels
             for step in (1, -1):
                 operand = function_of(_stepped, step)
                 yield from of_value(context, i, operand, f"{context.words.name(i)} is shifted by one", labels)

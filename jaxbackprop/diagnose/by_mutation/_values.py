@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 
+from .._axes import shifted as moved
+from .._axes import spread, without
 from ..mistakes import Mistake
 from ._context import MOVES, Context, filled, function_of, of_value
 from ._evaluator import Edit, Labels, Meaning
@@ -98,8 +99,9 @@ def shifted(context: Context) -> Iterator[Edit]:
         labels = labels[::-1] if _is_time(context, axis) else labels
         what = f"{context.words.name(i)} is shifted by one along axis {axis}"
         for step in (1, -1):
-            for move in (np.roll, _pushed):
-                yield from of_value(context, i, function_of(move, step, axis), what, labels, context.doubt(i))
+            for wrap in (True, False):
+                operand = function_of(moved, step, axis, wrap)
+                yield from of_value(context, i, operand, what, labels, context.doubt(i))
 
 
 def summed(context: Context) -> Iterator[Edit]:
@@ -109,7 +111,7 @@ def summed(context: Context) -> Iterator[Edit]:
             said = f"{how} over axis {axis}"
             name, label = context.words.name(i), Mistake.MISSING_SUM if context.repair else Mistake.EXTRA_SUM
             what = f"{name} is not {said}" if context.repair else f"{name} is {said}"
-            yield from of_value(context, i, function_of(_spread, f, axis), what, (label,), context.doubt(i))
+            yield from of_value(context, i, function_of(spread, f, axis), what, (label,), context.doubt(i))
 
 
 def lost_edge(context: Context) -> Iterator[Edit]:
@@ -121,9 +123,7 @@ def lost_edge(context: Context) -> Iterator[Edit]:
             labels = (Mistake.TIME_SHIFT, *labels) if _is_time(context, axis) else labels
         for entry in (0, context.shape(i)[axis] - 1):
             what = f"entry {entry} of {context.words.name(i)} along axis {axis} counts wrongly"
-            yield from of_value(
-                context, i, function_of(_without, entry, axis), what, labels, context.doubt(i)
-            )
+            yield from of_value(context, i, function_of(without, entry, axis), what, labels, context.doubt(i))
 
 
 def _varying(context: Context) -> Iterator[int]:
@@ -148,19 +148,3 @@ def _is_moved_dy(context: Context, i: int) -> bool:
 
 def _is_time(context: Context, axis: int) -> bool:
     return context.flat.loops and axis == 0
-
-
-def _pushed(x: Any, step: int, axis: int) -> Any:
-    out = np.roll(x, step, axis)
-    out[(slice(None),) * axis + (0 if step > 0 else -1,)] = 0
-    return out
-
-
-def _without(x: Any, entry: int, axis: int) -> Any:
-    out = np.array(x)
-    out[(slice(None),) * axis + (entry,)] = 0
-    return out
-
-
-def _spread(x: Any, reduction: Callable[..., Any], axis: int) -> Any:
-    return np.broadcast_to(reduction(x, axis=axis, keepdims=True), x.shape)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from .._axes import broadcasts_to, long_axes
 from .._evidence import Suspicion
 from ..mistakes import Mistake
-from ._axes import broadcasts_to, long_axes
 from ._probe import Probe
 
 # Factors that derivatives hold, of an argument or a result.

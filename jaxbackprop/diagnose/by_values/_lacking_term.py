@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from .._axes import long_axes
 from .._evidence import Suspicion
 from ..mistakes import Mistake
-from ._axes import long_axes
 from ._leaves import is_integer
 from ._probe import Probe
 

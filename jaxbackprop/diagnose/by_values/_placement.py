@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from .._axes import axis_orders, axis_subsets, in_words, long_axes, shifted
 from .._evidence import Suspicion
 from ..mistakes import Mistake
-from ._axes import axis_orders, axis_subsets, in_words, long_axes, shifted
 from ._probe import Probe
 
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from jaxbackprop._float64 import Arrays
 
+from .._axes import other_axes
 from .._evidence import Evidence, Sample, Suspicion
 from ..mistakes import Mistake
-from ._axes import other_axes
 from ._jacobians import LARGEST_JACOBIAN, JacobianPair, jacobian
 from ._leaves import is_mask, with_leaf
 
@@ -74,18 +74,13 @@ class Probe:
 
     def is_always(self, leaf: int, patterns: Iterable[np.ndarray]) -> bool:
         """Whether a pattern, made for each sample, is what the rule answers, and is not simply right."""
-        shown = missed = 0
-        for s, pattern in zip(self.samples, patterns, strict=False):
-            if self.equal(np.asarray(pattern), s.got[leaf]):
-                shown += self.wrong_at(s, leaf)
-            else:
-                missed += 1
-            if missed > self.allowed_misses:
-                return False
-        return shown > missed
+        made = zip(self.samples, map(np.asarray, patterns), strict=False)
+        return bool(self.explained([leaf], ((s, {leaf: pattern}, s.got) for s, pattern in made)))
 
     def explained(
-        self, leaves: Sequence[int], answers: Iterable[tuple[Sample, Arrays | None, Arrays]]
+        self,
+        leaves: Sequence[int],
+        answers: Iterable[tuple[Sample, Arrays | Mapping[int, np.ndarray] | None, Arrays]],
     ) -> list[int]:
         """The leaves on which an answer at changed input is what is looked for, in all samples but a few.
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from .._axes import long_axes
 from .._evidence import Suspicion
 from ..mistakes import Mistake
-from ._axes import long_axes
 from ._jacobians import JacobianPair
 from ._probe import Probe
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from .._axes import axis_orders, axis_subsets, in_words, long_axes
 from .._evidence import Suspicion
 from ..mistakes import Mistake
-from ._axes import axis_orders, axis_subsets, in_words, long_axes
 from ._leaves import is_boolean, is_key, with_leaf
 from ._probe import Probe
 

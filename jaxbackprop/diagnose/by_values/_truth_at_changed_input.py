@@ -11,9 +11,9 @@ import numpy as np
 
 from jaxbackprop._float64 import Arrays
 
+from .._axes import axis_orders, axis_subsets, broadcasts_to, in_words, long_axes, shifted, spread, without
 from .._evidence import Sample, Suspicion
 from ..mistakes import Mistake
-from ._axes import axis_orders, axis_subsets, broadcasts_to, in_words, long_axes, shifted
 from ._leaves import is_boolean, is_integer, is_mask, with_leaf
 from ._probe import Probe
 
@@ -184,13 +184,13 @@ def _of_a_cotangent(probe: Probe, k: int) -> Iterator[ChangedInput]:
     for axis in long_axes(shape):
         for f, name in ((np.sum, "summed"), (np.mean, "averaged")):
             says = f"{for_it} {name} over axis {axis}"
-            yield changed(partial(_spread, f=f, axis=axis), {Mistake.EXTRA_SUM: 0.0}, says)
+            yield changed(partial(spread, reduction=f, axis=axis), {Mistake.EXTRA_SUM: 0.0}, says)
         for index, where in ((0, "first"), (shape[axis] - 1, "last")):
             says = f"counts the {where} slice of {what} along axis {axis} only"
             costs = {Mistake.MISSING_SUM: 0.02}
             if axis == index == 0:
                 costs[Mistake.BATCH_OF_ONE] = 0.1
-            yield changed(partial(_slice, axis=axis, index=index, kept=True), costs, says)
+            yield changed(partial(_alone, index=index, axis=axis), costs, says)
             says = f"leaves out the {where} slice of {what} along axis {axis}"
             costs = {
                 Mistake.OFF_BY_ONE: 0.1,
@@ -198,7 +198,7 @@ def _of_a_cotangent(probe: Probe, k: int) -> Iterator[ChangedInput]:
                 Mistake.PARTLY_WRONG: 0.2,
                 Mistake.MISSING_TERM: 0.25,
             }
-            yield changed(partial(_slice, axis=axis, index=index, kept=False), costs, says)
+            yield changed(partial(without, index=index, axis=axis), costs, says)
     if len(s.dy) > 1:
         yield changed(np.zeros_like, {Mistake.OUTPUT_IGNORED: 0.0}, f"leaves out {what}")
     for name, quantity in _quantities(probe, k):
@@ -258,12 +258,5 @@ def _plus(ids: np.ndarray, by: int, n: int | None) -> np.ndarray:
     return moved if n is None else np.where(ids < 0, ids, moved % np.asarray(n, ids.dtype))
 
 
-def _spread(d: np.ndarray, f: Callable[..., Any], axis: int) -> np.ndarray:
-    return np.array(np.broadcast_to(f(d, axis=axis, keepdims=True), d.shape))
-
-
-def _slice(d: np.ndarray, axis: int, index: int, kept: bool) -> np.ndarray:
-    """One slice alone, or all but that."""
-    alone = np.zeros_like(d)
-    np.moveaxis(alone, axis, 0)[index] = np.moveaxis(d, axis, 0)[index]
-    return alone if kept else d - alone
+def _alone(d: np.ndarray, index: int, axis: int) -> np.ndarray:
+    return d - without(d, index, axis)

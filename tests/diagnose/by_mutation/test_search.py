@@ -84,7 +84,7 @@ def edits_with_an_error(context):
         return x.no_such_attribute
 
     for i in context.floats:
-        yield Edit(Meaning("an edit with a typo"), context.everywhere(i, operand))
+        yield Edit(Meaning("an edit with a typo"), dict.fromkeys(context.uses(i), operand))
 
 
 def test_an_error_in_an_edit_is_not_hidden(monkeypatch):
@@ -96,7 +96,7 @@ def test_an_error_in_an_edit_is_not_hidden(monkeypatch):
 
 def edits_of_another_shape(context):
     for i in context.floats:
-        yield Edit(Meaning("a longer value"), context.everywhere(i, lambda values, x: np.zeros(99)))
+        yield Edit(Meaning("a longer value"), dict.fromkeys(context.uses(i), lambda values, x: np.zeros(99)))
 
 
 def test_a_mutant_whose_shapes_do_not_fit_explains_nothing(monkeypatch):

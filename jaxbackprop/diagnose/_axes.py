@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -46,12 +46,24 @@ def broadcasts_to(shape: tuple[int, ...], whole: tuple[int, ...]) -> bool:
     )
 
 
-def shifted(a: np.ndarray, by: int, axis: int, *, wrap: bool) -> np.ndarray:
+def shifted(a: np.ndarray, by: int, axis: int, wrap: bool) -> np.ndarray:
     """An array shifted along an axis by one; what enters is zero, or wraps round from the other end."""
     moved = np.roll(a, by, axis)
     if not wrap:
         np.moveaxis(moved, axis, 0)[(0 if by > 0 else -1)] = 0
     return moved
+
+
+def spread(a: np.ndarray, reduction: Callable[..., np.ndarray], axis: int) -> np.ndarray:
+    """The sum, or the mean, over an axis in the place of each entry."""
+    return np.array(np.broadcast_to(reduction(a, axis=axis, keepdims=True), a.shape))
+
+
+def without(a: np.ndarray, index: int, axis: int) -> np.ndarray:
+    """An array with zeros in one slice."""
+    rest = np.array(a)
+    np.moveaxis(rest, axis, 0)[index] = 0
+    return rest
 
 
 def in_words(axes: tuple[int, ...]) -> str:
