@@ -1,4 +1,7 @@
-"""The corpus judges itself: right rules agree with float64 autodiff, wrong ones disagree where they say."""
+"""The corpus judges itself: right rules agree with float64 autodiff, wrong ones disagree where they say.
+
+What takes long here is among the exhaustive: it tests cases, and no code of the package.
+"""
 
 import collections
 import contextlib
@@ -201,6 +204,7 @@ def test_there_are_enough_of_both_with_names_of_their_own():
     assert dtypes == {"float64", "float32", "bfloat16", "float16"}
 
 
+@pytest.mark.exhaustive
 @families
 def test_right_rules_agree_with_autodiff(module):
     cases = [case for case in module.CASES if not case.mistakes]
@@ -227,6 +231,7 @@ def test_right_rules_agree_with_autodiff(module):
     assert wrong == []
 
 
+@pytest.mark.exhaustive
 @families
 def test_wrong_values_are_wrong_in_the_arguments_named(module):
     points = wrong_cases(module, "value", "linearity")
@@ -261,6 +266,7 @@ def test_wrong_values_are_wrong_in_the_arguments_named(module):
     assert amiss == []
 
 
+@pytest.mark.exhaustive
 @families
 def test_wrong_dtypes_forwards_and_roundings_are_that_alone(module):
     points = wrong_cases(module, "dtype", "forward", "precision")

@@ -187,6 +187,15 @@ def test_the_seed_draws(write):
     assert first(0) == first(0) != first(1)
 
 
+def test_a_file_of_the_reference_is_right():
+    status, shown, said = command("check", "reference.linear", cwd=ROOT)
+    assert (status, said) == (0, ""), shown
+    assert {name: verdict for name, (_, verdict) in lines(shown).items()} == {
+        "reference.linear:linear": "right"
+    }
+
+
+@pytest.mark.exhaustive
 def test_the_reference_is_right():
     status, shown, said = command("check", "reference", cwd=ROOT)
     assert (status, said) == (0, ""), shown

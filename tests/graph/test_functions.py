@@ -108,7 +108,7 @@ def check_in_single_precision(functions):
             assert distance(a, exact) <= 4 * distance(b, exact) + tolerance * size, function.name
 
 
-@pytest.mark.parametrize("functions", groups(WRITTEN[::6]))
+@pytest.mark.parametrize("functions", groups(WRITTEN[::12]))
 def test_gradient_in_single_precision_is_as_exact_as_that_of_jax_grad(functions):
     check_in_single_precision(functions)
 
@@ -131,7 +131,7 @@ def test_gradients_in_single_precision_stay_there(functions):
             assert (mine.shape, mine.dtype) == (other.shape, other.dtype), function.name
 
 
-@pytest.mark.parametrize("function", WRITTEN[::40], ids=lambda function: function.name)
+@pytest.mark.parametrize("function", WRITTEN[::80], ids=lambda function: function.name)
 def test_gradient_without_jit(function):
     with function.promoting(), jax.enable_x64(True):
         f, args = function.build("small")

@@ -28,7 +28,11 @@ def test_there_are_notebooks() -> None:
 # Jupyter starts in the notebook's folder; whether the root will do as well is one notebook's business.
 @pytest.mark.parametrize(
     ("source", "folder"),
-    [(source, ROOT / "notebooks") for source in SOURCES] + [(SOURCES[0], ROOT)],
+    [
+        pytest.param(source, ROOT / "notebooks", marks=pytest.mark.exhaustive if n else ())
+        for n, source in enumerate(SOURCES)
+    ]
+    + [pytest.param(SOURCES[0], ROOT, marks=pytest.mark.exhaustive)],
     ids=lambda path: path.stem,
 )
 def test_runs_without_a_warning(source: Path, folder: Path) -> None:

@@ -34,7 +34,7 @@ def test_every_operator_is_right_by_four_opinions(row):
     check_by_four_opinions(row, "quick")
 
 
-@pytest.mark.parametrize("name", ["tanh", "max", "embedding"])
+@pytest.mark.parametrize("name", ["max"])
 def test_also_in_every_dtype_at_kinks_and_in_tails(name):
     check_by_four_opinions(*operators([name]), "thorough")
 
