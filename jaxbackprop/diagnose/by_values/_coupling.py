@@ -47,24 +47,23 @@ def _coupled_along(support: np.ndarray) -> set[int]:
 
 
 def simple_difference(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Suspicion]:
-    """What the rule's Jacobian lacks is a multiple of the identity, diagonal, or of low rank."""
+    """What the rule's Jacobian lacks is a multiple of the identity, or diagonal."""
     lacking = [p.matrix(p.want - p.got) for p in pairs]
-    if all(m.shape[0] == m.shape[1] > 1 for m in lacking):
-        c = float(lacking[0][0, 0])
-        if all(probe.equal(m, np.eye(len(m)) * m[0, 0]) for m in lacking):
-            yield from probe.suspect(leaf, f"lacks {c:.3g} times the upstream", {Mistake.PATH_FORGOTTEN: 0.0})
-            return
-        if _all_diagonal(probe, pairs, [p.want for p in pairs]):
-            yield from _zeros_elsewhere(probe, leaf, pairs)
-            return
-        if _all_diagonal(probe, pairs, [p.want + p.got for p in pairs]):
-            says = "has the wrong sign where entries depend on one another"
-            yield from probe.suspect(leaf, says, {Mistake.SIGN: 0.06})
-        if _all_diagonal(probe, pairs, [p.want - p.got for p in pairs]):
-            says = "lacks a term that works on each entry by itself"
-            yield from probe.suspect(leaf, says, {Mistake.MISSING_TERM: 0.2})
-    if all(_rank(m) < _rank(p.matrix(p.want)) for m, p in zip(lacking, pairs, strict=True)):
-        yield from probe.suspect(leaf, "lacks a term of low rank", {Mistake.MISSING_TERM: 0.6})
+    if not all(m.shape[0] == m.shape[1] > 1 for m in lacking):
+        return
+    c = float(lacking[0][0, 0])
+    if all(probe.equal(m, np.eye(len(m)) * m[0, 0]) for m in lacking):
+        yield from probe.suspect(leaf, f"lacks {c:.3g} times the upstream", {Mistake.PATH_FORGOTTEN: 0.0})
+        return
+    if _all_diagonal(probe, pairs, [p.want for p in pairs]):
+        yield from _zeros_elsewhere(probe, leaf, pairs)
+        return
+    if _all_diagonal(probe, pairs, [p.want + p.got for p in pairs]):
+        says = "has the wrong sign where entries depend on one another"
+        yield from probe.suspect(leaf, says, {Mistake.SIGN: 0.06})
+    if _all_diagonal(probe, pairs, [p.want - p.got for p in pairs]):
+        says = "lacks a term that works on each entry by itself"
+        yield from probe.suspect(leaf, says, {Mistake.MISSING_TERM: 0.2})
 
 
 def _all_diagonal(probe: Probe, pairs: list[JacobianPair], jacobians: list[np.ndarray]) -> bool:
@@ -91,7 +90,3 @@ def _zeros_elsewhere(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iter
         says = "is zero where it should not be, and not where it should be"
         costs = {Mistake.WRONG_MASK: 0.1, Mistake.STALE_RESIDUAL: 0.08 if keyed else 0.3}
         yield from probe.suspect(leaf, says, costs)
-
-
-def _rank(m: np.ndarray) -> int:
-    return int(np.linalg.matrix_rank(m, tol=1e-7 * max(np.max(np.abs(m), initial=0.0), 1e-300)))
