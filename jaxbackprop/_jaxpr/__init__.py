@@ -13,6 +13,7 @@ from ._parts import WhileParts as WhileParts
 from ._parts import branches as branches
 from ._parts import checkpoint_parts as checkpoint_parts
 from ._parts import scan_parts as scan_parts
+from ._parts import shard_mapped as shard_mapped
 from ._parts import while_parts as while_parts
 from ._program import CALLS as CALLS
 from ._program import CHECKPOINTED as CHECKPOINTED

@@ -1,9 +1,11 @@
-"""The parameters of loops, choices and checkpoints."""
+"""The parameters of loops, choices, checkpoints and maps over devices."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
+
+import jax
 
 from ._program import Equation, Program, opened
 
@@ -94,3 +96,22 @@ def checkpoint_parts(equation: Equation) -> CheckpointParts:
     """The parts of a checkpoint."""
     params = equation.params
     return CheckpointParts(params["jaxpr"], params.get("policy"), bool(params.get("prevent_cse", True)))
+
+
+def shard_mapped(equation: Equation, f: Callable[..., Any]) -> Callable[..., Any]:
+    """A function mapped over devices as the body of a shard_map is.
+
+    Args:
+        equation: of a shard_map.
+        f: takes and gives one device's part of what the equation takes and gives.
+    """
+    params = equation.params
+    mesh = params["mesh"]
+    return jax.shard_map(
+        f,
+        mesh=mesh,
+        in_specs=tuple(params["in_specs"]),
+        out_specs=tuple(params["out_specs"]),
+        check_vma=params["check_vma"],
+        axis_names=params.get("newly_manual_axes", set(mesh.axis_names)),
+    )

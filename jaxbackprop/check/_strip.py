@@ -22,6 +22,7 @@ from jaxbackprop._jaxpr import (
     interpret,
     is_jaxpr,
     opened,
+    shard_mapped,
     spec,
     while_parts,
 )
@@ -75,23 +76,11 @@ def _results(equation: Any, operands: list[Any]) -> Sequence[Any]:
         return _evaluate(call_body(equation), operands)
     hidden = any(map(_has_custom_vjp, bodies(equation)))
     if name == "shard_map" and hidden:
-        return _sharded(equation, next(bodies(equation)))(*operands)
+        # The names of its axes are known only inside: it is mapped anew, with its body stripped.
+        body = next(bodies(equation))
+        return shard_mapped(equation, lambda *args: tuple(_evaluate(body, args)))(*operands)
     changed = {name: _stripped(value) for name, value in equation.params.items()} if hidden else {}
     return binder(equation, **changed)(*operands)
-
-
-def _sharded(equation: Any, inner: Any) -> Callable[..., Any]:
-    """A shard_map equation anew, with its body stripped: the names of its axes are known only inside."""
-    params = equation.params
-    mesh = params["mesh"]
-    return jax.shard_map(
-        lambda *args: tuple(_evaluate(inner, args)),
-        mesh=mesh,
-        in_specs=tuple(params["in_specs"]),
-        out_specs=tuple(params["out_specs"]),
-        check_vma=params["check_vma"],
-        axis_names=params.get("newly_manual_axes", set(mesh.axis_names)),
-    )
 
 
 def _stripped(value: Any) -> Any:
