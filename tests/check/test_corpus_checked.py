@@ -8,6 +8,7 @@ import pytest
 from jaxbackprop.check import check_vjp
 from jaxbackprop.diagnose import Mistake
 from tests.check.corpus import MISTAKES, RIGHT, WRONG
+from tests.parts import a_part
 
 SMALL_FIRST = ("elementwise", "reductions", "dense", "maxima", "losses", "embedding", "normalisation")
 
@@ -18,10 +19,7 @@ def size(case):
 
 
 CHOSEN = [min((case for case in WRONG if case.mistakes[0] == label), key=size) for label in MISTAKES]
-HARD = [
-    pytest.param(case, marks=pytest.mark.exhaustive if n % 2 else (), id=case.name)
-    for n, case in enumerate(RIGHT[::6])
-]
+HARD = a_part(RIGHT[::6], 2, lambda case: case.name)
 
 
 def checked(case):

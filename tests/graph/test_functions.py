@@ -7,6 +7,7 @@ import pytest
 
 from jaxbackprop import graph
 from jaxbackprop.bench._graph_functions import FUNCTIONS, PRIMITIVES
+from tests.parts import a_part
 
 # The uses of one primitive are tested where the cases of the graph's rules are.
 WRITTEN = [function for function in FUNCTIONS if function not in PRIMITIVES]
@@ -78,7 +79,7 @@ def assert_equal(function, ours, theirs, tolerance):
         assert distance(a, b) <= tolerance * size, function.name
 
 
-@pytest.mark.parametrize("functions", groups(WRITTEN))
+@pytest.mark.parametrize("functions", a_part(groups(WRITTEN), 2))
 def test_gradient_is_that_of_jax_grad(functions):
     with functions[0].promoting(), jax.enable_x64(True):
         found = together(functions, [function.build("small") for function in functions], jnp.float64)
@@ -119,7 +120,7 @@ def test_every_gradient_in_single_precision_is_as_exact_as_that_of_jax_grad(func
     check_in_single_precision(functions)
 
 
-@pytest.mark.parametrize("functions", groups(WRITTEN))
+@pytest.mark.parametrize("functions", a_part(groups(WRITTEN), 3))
 def test_gradients_in_single_precision_stay_there(functions):
     """Shapes alone: nothing is compiled."""
     for function in functions:
@@ -139,7 +140,7 @@ def test_gradient_without_jit(function):
     assert_equal(function, ours, theirs, EXACT if function.precision is None else noise(function.precision))
 
 
-@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.name)
+@pytest.mark.parametrize("function", a_part(FUNCTIONS, 3, lambda function: function.name))
 def test_backward_costs_at_most_three_times_the_forward(function):
     with function.promoting():
         f, args = function.build("small")

@@ -13,6 +13,7 @@ from jaxbackprop import verify
 from jaxbackprop.ops import _linear, _softmax_cross_entropy, _window
 from jaxbackprop.ops._activations import _squashing
 from jaxbackprop.ops.catalogue import CATALOGUE, operators
+from tests.parts import a_part
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def rule():
         op.defvjp(fwd, bwd)
 
 
-@pytest.mark.parametrize("row", CATALOGUE, ids=lambda row: row.name)
+@pytest.mark.parametrize("row", a_part(CATALOGUE, 3, lambda row: row.name))
 def test_every_operator_is_right_by_four_opinions(row):
     check_by_four_opinions(row, "quick")
 

@@ -16,6 +16,7 @@ PATH = chromium.find()
 pytestmark = [
     pytest.mark.skipif(PATH is None, reason="there is no Chromium here (Debian: apt install chromium)"),
     pytest.mark.xdist_group("chromium"),
+    pytest.mark.exhaustive,
 ]
 MOST_BOXES = 300
 
