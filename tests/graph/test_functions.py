@@ -79,7 +79,7 @@ def assert_equal(function, ours, theirs, tolerance):
         assert distance(a, b) <= tolerance * size, function.name
 
 
-@pytest.mark.parametrize("functions", a_part(groups(WRITTEN), 2))
+@pytest.mark.parametrize("functions", a_part(groups(WRITTEN), 3))
 def test_gradient_is_that_of_jax_grad(functions):
     with functions[0].promoting(), jax.enable_x64(True):
         found = together(functions, [function.build("small") for function in functions], jnp.float64)
@@ -132,7 +132,7 @@ def test_gradients_in_single_precision_stay_there(functions):
             assert (mine.shape, mine.dtype) == (other.shape, other.dtype), function.name
 
 
-@pytest.mark.parametrize("function", WRITTEN[::80], ids=lambda function: function.name)
+@pytest.mark.parametrize("function", WRITTEN[::160], ids=lambda function: function.name)
 def test_gradient_without_jit(function):
     with function.promoting(), jax.enable_x64(True):
         f, args = function.build("small")

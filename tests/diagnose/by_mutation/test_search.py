@@ -11,12 +11,13 @@ from jaxbackprop.diagnose.by_mutation import _search, ranked, search
 from jaxbackprop.diagnose.by_mutation._evaluator import Edit, Meaning
 from jaxbackprop.diagnose.by_mutation._table import ROUNDS, Mutation, Round
 from tests.diagnose.by_mutation.rules import CASES, changed, evidence, normal, truth_of
+from tests.parts import a_part
 
 # One factor everywhere or in each row is left to the numbers.
 BY_VALUES = ("constant factor", "unnormalised")
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if name not in BY_VALUES])
+@pytest.mark.parametrize("name", a_part((name for name in CASES if name not in BY_VALUES), 2, str))
 def test_the_mistake_is_among_the_first_three(name):
     found = ranked(search(CASES[name]()))
     label = name.split(",")[0]
