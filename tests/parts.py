@@ -7,7 +7,7 @@ import pytest
 
 
 def a_part(values: Iterable[Any], every: int, ids: Callable[[Any], str] | None = None) -> list[Any]:
-    """Parameters for `pytest.mark.parametrize`: the first and every so-manieth in a plain run.
+    """Parameters for `pytest.mark.parametrize`: one of every few in a plain run, from the first on.
 
     Args:
         values: parameters, or what `pytest.param` made of them.

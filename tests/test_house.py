@@ -201,21 +201,7 @@ def test_reference_and_operators_stand_side_by_side():
         } - {"slopes"}
 
 
-PUBLIC = {
-    "bench",
-    "check",
-    "data",
-    "diagnose",
-    "doctor",
-    "graph",
-    "layers",
-    "models",
-    "ner",
-    "ops",
-    "optim",
-    "train",
-    "verify",
-}
+PUBLIC = set(ROOMS) - {"commands", "_pytest_plugin", "__main__"}
 
 
 def in_a_fresh_process(code):

@@ -5,8 +5,8 @@ Every label once, where its program is small, and every twelfth right rule (exha
 
 import pytest
 
-from jaxbackprop.check import check_vjp
 from jaxbackprop.diagnose import Mistake
+from tests.check.checked import checked
 from tests.check.corpus import MISTAKES, RIGHT, WRONG
 from tests.parts import a_part
 
@@ -20,19 +20,6 @@ def size(case):
 
 CHOSEN = [min((case for case in WRONG if case.mistakes[0] == label), key=size) for label in MISTAKES]
 HARD = a_part(RIGHT[::6], 2, lambda case: case.name)
-
-
-def checked(case):
-    with case.setting():
-        return check_vjp(
-            case.op,
-            *case.args,
-            oracle=case.oracle,
-            oracle_vjp=case.oracle_vjp,
-            domains=case.domains,
-            in_axes=case.in_axes,
-            kwargs=dict(case.kwargs),
-        )
 
 
 @pytest.mark.parametrize("case", HARD)

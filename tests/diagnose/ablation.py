@@ -16,7 +16,7 @@ from unittest import mock
 
 import jax
 
-from jaxbackprop.check import Finding, check_vjp
+from jaxbackprop.check import Finding
 from jaxbackprop.check import _diagnosis as naming
 from jaxbackprop.check._examine import _ORDER as ORDER
 from jaxbackprop.diagnose import Evidence, Mistake, Suspicion
@@ -24,6 +24,7 @@ from jaxbackprop.diagnose._clock import Clock
 from jaxbackprop.diagnose._diagnose import ranked, search
 from jaxbackprop.diagnose.by_mutation._table import ROUNDS
 from jaxbackprop.diagnose.by_values import DETECTORS
+from tests.check.checked import checked
 from tests.check.corpus import WRONG, Case
 
 TABLE = pathlib.Path(__file__).parents[2] / "jaxbackprop" / "diagnose" / "CONTRIBUTIONS.md"
@@ -92,17 +93,8 @@ def recorded(case: Case) -> Record:
         mock.patch.object(Clock, "spent", lambda clock: spent(clock) / 5),
         mock.patch.object(naming, "diagnose", diagnose),
         mock.patch.object(naming, "named", named_without),
-        case.setting(),
     ):
-        report = check_vjp(
-            case.op,
-            *case.args,
-            oracle=case.oracle,
-            oracle_vjp=case.oracle_vjp,
-            domains=case.domains,
-            in_axes=case.in_axes,
-            kwargs=dict(case.kwargs),
-        )
+        report = checked(case)
     record.labels = record.labels or first_three(report.findings)
     return record
 
