@@ -1,7 +1,20 @@
-"""``python -m jaxbackprop``."""
+"""``jaxbackprop``, and ``python -m jaxbackprop``."""
 
 import sys
 
-from jaxbackprop.commands import main
+from jaxbackprop._signals import run_stoppable
 
-sys.exit(main())
+
+def main() -> int:
+    """Runs the command line, whose imports a signal may end as well."""
+
+    def run() -> int:
+        from jaxbackprop.commands import main
+
+        return main()
+
+    return run_stoppable(run)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

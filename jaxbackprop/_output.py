@@ -83,16 +83,25 @@ def write_whole(path: str, write: Callable[[Path], object], flag: str) -> None:
     Raises:
         OSError: where it cannot be written; an older file of that name is then as it was.
     """
-    target = Path(path).absolute()
-    beside = target.with_name(f".{target.stem}.{os.getpid()}{target.suffix}")
     try:
-        try:
-            write(beside)
-            os.replace(beside, target)
-        finally:
-            beside.unlink(missing_ok=True)
+        replace_whole(Path(path), write)
     except OSError as error:
         raise type(error)(f"{flag} {path}: {error.strerror or error}") from None
+
+
+def replace_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """As `write_whole`, with the error as it comes.
+
+    Raises:
+        OSError: where it cannot be written; an older file of that name is then as it was.
+    """
+    target = path.absolute()
+    beside = target.with_name(f".{target.stem}.{os.getpid()}{target.suffix}")
+    try:
+        write(beside)
+        os.replace(beside, target)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def print_whole(console: Console, table: Table, *, highlight: bool | None = None) -> None:

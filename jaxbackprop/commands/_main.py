@@ -9,21 +9,21 @@ from __future__ import annotations
 import argparse
 import io
 import os
-import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Sequence
 from typing import NoReturn
 
 from jaxbackprop._errors import CannotRun
+from jaxbackprop._signals import run_stoppable
 from jaxbackprop._version import __version__
 
 from . import _bench, _check, _doctor, _evaluate, _graph, _predict, _train, _verify
 
 # In the order in which help lists them.
 _COMMANDS = (_verify, _check, _graph, _doctor, _train, _evaluate, _predict, _bench)
-_ERROR, _INTERRUPTED, _TERMINATED, _BROKEN_PIPE = 2, 130, 143, 141
+_ERROR, _BROKEN_PIPE = 2, 141
+# How jax says that JAX_PLATFORMS, or its own choice, names a device that is not there.
+_NO_DEVICE = ("Unable to initialize backend", "Unknown backend")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,9 +34,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: 0, the command's own (1 where `verify` or `check` finds a wrong gradient, or `doctor`
-        anything), 2 for any error, 130 or 143 when interrupted or terminated, 141 when the reader of standard
-        output has gone.
+        anything), 2 for any error, 128 and the number of the signal that ended it (130 for Ctrl-C), 141 when
+        the reader of standard output has gone.
     """
+    return run_stoppable(lambda: _main(argv))
+
+
+def _main(argv: Sequence[str] | None) -> int:
     # A closed stream is None; what is printed then goes nowhere, and there is nothing to read.
     sys.stdin = sys.stdin or open(os.devnull)
     sys.stdout = sys.stdout or open(os.devnull, "w")
@@ -46,20 +50,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         arguments = _parser().parse_args(argv)
-        with _terminable():
-            status: int = arguments.run(arguments)
+        status: int = arguments.run(arguments)
         sys.stdout.flush()
         return status
     except BrokenPipeError:
         # Python flushes standard output once more at exit, and would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
-    except KeyboardInterrupt:
-        print("jaxbackprop: interrupted", file=sys.stderr)
-        return _INTERRUPTED
     # A loss that diverges, and what jax finds where it is asked to look out for nan.
     except (CannotRun, FloatingPointError) as error:
         return _fail(str(error))
+    except RuntimeError as error:
+        if not str(error).startswith(_NO_DEVICE):
+            raise
+        platforms = os.environ.get("JAX_PLATFORMS")
+        return _fail(str(error) if not platforms else f"JAX_PLATFORMS={platforms}: {error}")
     except OSError as error:
         said = error.strerror or str(error)
         return _fail(said if error.filename is None else f"{error.filename}: {said}")
@@ -88,21 +93,3 @@ def _parser() -> argparse.ArgumentParser:
 def _fail(message: str) -> int:
     print("jaxbackprop: error: " + " ".join(message.split()), file=sys.stderr)
     return _ERROR
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM unwinds the stack, as Ctrl-C does, so that what was begun is tidied up."""
-
-    def stop(number: int, frame: FrameType | None) -> NoReturn:
-        raise SystemExit(_TERMINATED)
-
-    try:
-        before = signal.signal(signal.SIGTERM, stop)
-    except ValueError:  # not in the main thread
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import fields
+from typing import Any
 
 from jaxbackprop._errors import CannotRun
 from jaxbackprop.train import Config, flag
@@ -22,30 +23,36 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
                 flag(setting.name),
                 dest=setting.name,
                 action="store_true",
-                default=setting.default,
+                default=argparse.SUPPRESS,
                 help=f"{text} ({said})",
             )
-            group.add_argument(off, dest=setting.name, action="store_false", default=setting.default)
+            group.add_argument(off, dest=setting.name, action="store_false", default=argparse.SUPPRESS)
             continue
         if setting.default is not None:
             text += f" (default: {setting.default})"
         parser.add_argument(
             flag(setting.name),
             type=meta["kind"],
-            default=setting.default,
+            default=argparse.SUPPRESS,
             choices=meta["choices"],
             metavar=meta["metavar"] or (None if meta["choices"] else setting.name.rsplit("_", 1)[-1].upper()),
             help=text.replace("%", "%%"),
         )
 
 
+def given(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The settings that the flags say; those that no flag says are not there."""
+    names = (setting.name for setting in fields(Config))
+    return {name: getattr(arguments, name) for name in names if hasattr(arguments, name)}
+
+
 def config_of(arguments: argparse.Namespace) -> Config:
-    """The settings that the flags say.
+    """The settings that the flags say, and the defaults of the others.
 
     Raises:
         CannotRun: where one is out of its range.
     """
     try:
-        return Config(**{setting.name: getattr(arguments, setting.name) for setting in fields(Config)})
+        return Config(**given(arguments))
     except ValueError as error:
         raise CannotRun(str(error)) from None

@@ -9,7 +9,7 @@ from jaxbackprop.train import encodes
 
 from ._options import Commands, add_command
 from ._output import make_console, warn
-from ._settings import add_settings, config_of
+from ._settings import add_settings, config_of, given
 
 
 def add_parser(commands: Commands) -> None:
@@ -27,24 +27,36 @@ def add_parser(commands: Commands) -> None:
         help="compile everything anew: neither read nor fill the cache of compiled programs in the user's "
         "cache folder (likewise where JAXBACKPROP_NO_COMPILATION_CACHE is set)",
     )
+    parser.add_argument(
+        "--resume", metavar="RUN", help="go on with a run that was stopped, to the bits it would have come to"
+    )
     add_settings(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Trains, and writes the run folder."""
+    """Trains, and keeps the run folder."""
     config = config_of(arguments)
+    if arguments.resume is not None:
+        for other in ("out", "graph"):
+            if getattr(arguments, other) is not None:
+                raise CannotRun(f"--{other} cannot be combined with --resume")
     if arguments.out is not None and not encodes(arguments.out):
         raise CannotRun("--out is not UTF-8")
 
-    from jaxbackprop.ner import train
+    from jaxbackprop.ner import resume, train
     from jaxbackprop.train import use_compilation_cache
 
     if not arguments.no_compilation_cache:
         use_compilation_cache(warn)
+    from ._train_explained import first_bad_node
+
     console, at_start = make_console(), None
     if arguments.graph is not None:
         from ._train_loss_page import page_of_loss
 
         at_start = page_of_loss(arguments.graph, console)
-    train(config, arguments.out, console, at_start)
+    if arguments.resume is not None:
+        resume(arguments.resume, given(arguments), console, warn=warn, explain=first_bad_node)
+    else:
+        train(config, arguments.out, console, at_start, warn=warn, explain=first_bad_node)
     return 0

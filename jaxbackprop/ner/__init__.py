@@ -6,4 +6,5 @@ from ._tagger import Tagger as Tagger
 from ._tagger import load_tagger as load_tagger
 from ._text import marked as marked
 from ._text import tokenize as tokenize
+from ._train import resume as resume
 from ._train import train as train

@@ -1,24 +1,20 @@
-"""The training of a window classifier: its epochs, and the best of them."""
+"""The training of a window classifier: what is learnt from, and how an epoch is judged."""
 
 from __future__ import annotations
 
-import dataclasses
-import time
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from flax import nnx
-from rich.console import Console
 
-from jaxbackprop.data import Corpus, Encoder, batch_indices
+from jaxbackprop.data import Corpus, Encoder, Windows, batch_indices
 from jaxbackprop.models import WindowNER, window_ner_loss
 from jaxbackprop.train import (
     Config,
-    Progress,
+    Diverged,
     RowUpdates,
+    RunFolder,
+    Training,
     epoch_end,
     fit,
     make_optimizer,
@@ -30,125 +26,100 @@ from jaxbackprop.train import (
 from ._build import as_batch, tag_sentences, trainable
 
 Loss = Callable[[WindowNER, Mapping[str, jax.Array], jax.Array], jax.Array]
-# An epoch's metrics by name.
-Record = dict[str, float]
 # Called before the first step with the model, its loss, the first batch and that step's key.
 AtStart = Callable[[WindowNER, Loss, dict[str, np.ndarray], jax.Array], None]
 
+MONITOR = "dev_f1"
 # The curve of the learning rate is drawn through so many points at most.
 _POINTS = 2000
 
 
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """What training came to.
-
-    Attributes:
-        records: of all epochs, in order.
-        best: the record of the epoch with the best development F1.
-        model: as it was after that epoch.
-        learning_rate: the epochs (fractional) at which the rate was evaluated, and its values.
-        seconds: from the first step to the end of the last epoch.
-        interruption: what ended training early, or None.
-    """
-
-    records: list[Record]
-    best: Record
-    model: WindowNER
-    learning_rate: tuple[np.ndarray, np.ndarray]
-    seconds: float
-    interruption: BaseException | None
-
-
-def fit_tagger(
-    config: Config,
-    model: WindowNER,
-    encoder: Encoder,
-    corpus: Corpus,
-    console: Console,
-    at_start: AtStart | None,
-) -> Outcome:
-    """Trains a model, scores every epoch on development data and keeps the best.
-
-    An interruption after the first epoch ends training as the last epoch would.
+class TaggerTraining:
+    """All that training a window classifier takes.
 
     Args:
         config: the settings.
         model: with its initial parameters.
         encoder: words to ids.
         corpus: what to train on, and to choose the epoch by.
-        console: where progress is shown.
-        at_start: see `AtStart`.
 
-    Raises:
-        Diverged: the loss became infinite or nan.
+    Attributes:
+        windows: of the training words.
+        steps: updates in the whole run.
     """
-    windows = encoder.encode(corpus.train)
-    dev = encoder.encode(corpus.dev, labels=False)
-    count = len(windows.labels)
-    batch_size = min(config.batch_size, count)
-    schedule = make_schedule(config, count / batch_size)
-    row_optimizer = make_row_optimizer(config, schedule) if config.tune_vectors else None
-    by_rows = None
-    if row_optimizer is not None:
-        by_rows = RowUpdates(row_optimizer, {("words", "embedding"): "words"}, model.words.padding_id)
 
-    def loss(model: WindowNER, batch: Mapping[str, jax.Array], key: jax.Array) -> jax.Array:
-        return window_ner_loss(model, batch, config.l2, key=key)
+    def __init__(self, config: Config, model: WindowNER, encoder: Encoder, corpus: Corpus) -> None:
+        self._config, self._model, self._encoder, self._corpus = config, model, encoder, corpus
+        self.windows: Windows = encoder.encode(corpus.train)
+        self._dev = encoder.encode(corpus.dev, labels=False)
+        self._count = len(self.windows.labels)
+        self._batch_size = min(config.batch_size, self._count)
+        self._schedule = make_schedule(config, self._count / self._batch_size)
+        self.steps = epoch_end(config.epochs, self._count, self._batch_size)
 
-    if at_start is not None:
-        rows = batch_indices(config.seed, 0, count=count, batch_size=batch_size)
-        batch = {name: entries[rows] for name, entries in as_batch(windows).items()}
-        at_start(model, loss, batch, jax.random.fold_in(jax.random.key(config.seed), 0))
+    def loss(self, model: WindowNER, batch: Mapping[str, jax.Array], key: jax.Array) -> jax.Array:
+        """What is minimized."""
+        return window_ner_loss(model, batch, self._config.l2, key=key)
 
-    records: list[Record] = []
-    best: tuple[Record, dict[str, Any]] | None = None
-    interruption: BaseException | None = None
-    began = time.perf_counter()
-    with Progress(console, epoch_end(config.epochs, count, batch_size)) as progress:
-        epochs = fit(
-            model,
-            loss,
-            as_batch(windows),
-            optimizer=make_optimizer(config, schedule),
-            schedule=schedule,
-            batch_size=batch_size,
+    def first(self, at_start: AtStart) -> None:
+        """Calls `at_start`."""
+        seed = self._config.seed
+        rows = batch_indices(seed, 0, count=self._count, batch_size=self._batch_size)
+        batch = {name: entries[rows] for name, entries in as_batch(self.windows).items()}
+        at_start(self._model, self.loss, batch, jax.random.fold_in(jax.random.key(seed), 0))
+
+    def begin(
+        self,
+        run: RunFolder,
+        *,
+        resume: bool,
+        on_steps: Callable[[int, float, float | None], None],
+        warn: Callable[[str], None],
+    ) -> Training[WindowNER]:
+        """The training, to be iterated over; see `jaxbackprop.train.fit`."""
+        config = self._config
+        row_optimizer = make_row_optimizer(config, self._schedule) if config.tune_vectors else None
+        by_rows = None
+        if row_optimizer is not None:
+            by_rows = RowUpdates(
+                row_optimizer, {("words", "embedding"): "words"}, self._model.words.padding_id
+            )
+        return fit(
+            self._model,
+            self.loss,
+            as_batch(self.windows),
+            optimizer=make_optimizer(config, self._schedule),
+            schedule=self._schedule,
+            batch_size=self._batch_size,
             epochs=config.epochs,
             seed=config.seed,
             average=config.average,
             trainable=trainable(config),
             rows=by_rows,
-            on_steps=progress.steps,
+            evaluate=self._evaluate,
+            monitor=MONITOR,
+            patience=config.patience,
+            run=run,
+            resume=resume,
+            save_every=config.save_every,
+            keep=config.keep,
+            on_steps=on_steps,
+            warn=warn,
         )
-        try:
-            for epoch, current in epochs:
-                predicted = tag_sentences(current, encoder, dev, decode=config.decode)
-                scores = score([sentence.tags for sentence in corpus.dev], predicted)
-                record: Record = {
-                    **dataclasses.asdict(epoch),
-                    "dev_precision": scores.micro.precision,
-                    "dev_recall": scores.micro.recall,
-                    "dev_f1": scores.micro.f1,
-                }
-                is_best = best is None or record["dev_f1"] >= best[0]["dev_f1"]
-                if is_best:
-                    # A copy: the next step writes over the arrays that `current` holds.
-                    best = record, jax.tree.map(np.array, nnx.to_pure_dict(nnx.state(current)))
-                records.append(record)
-                progress.epoch(epoch, scores, best=is_best)
-        except (KeyboardInterrupt, SystemExit, BrokenPipeError) as error:
-            if best is None:
-                raise
-            if best[0] not in records:
-                records.append(best[0])
-            interruption = error
-    assert best is not None  # there is at least one epoch
-    seconds = time.perf_counter() - began
 
-    record, parameters = best
-    graphdef, state = nnx.split(model)
-    nnx.replace_by_pure_dict(state, jax.tree.map(jnp.asarray, parameters))
-    steps = np.unique(np.linspace(0, records[-1]["step"] - 1, _POINTS).astype(np.int32))
-    rates = np.asarray(jax.jit(jax.vmap(schedule))(steps))
-    learning_rate = (steps + 1) * (batch_size / count), rates
-    return Outcome(records, record, nnx.merge(graphdef, state), learning_rate, seconds, interruption)
+    def learning_rate(self, steps: int) -> tuple[np.ndarray, np.ndarray]:
+        """The learning rate of a run of so many steps: epochs (fractional), and its values there."""
+        at = np.unique(np.linspace(0, steps - 1, _POINTS).astype(np.int32))
+        rates = np.asarray(jax.jit(jax.vmap(self._schedule))(at))
+        return (at + 1) * (self._batch_size / self._count), rates
+
+    def sentences(self, error: Diverged) -> list[int]:
+        """The training sentences, counted from 1, with words in the batch where the loss was no number."""
+        assert error.indices is not None  # batches of arrays have them
+        found = np.searchsorted(np.cumsum(self.windows.lengths), error.indices, side="right")
+        return sorted({int(at) + 1 for at in found})
+
+    def _evaluate(self, model: WindowNER) -> dict[str, float]:
+        predicted = tag_sentences(model, self._encoder, self._dev, decode=self._config.decode)
+        micro = score([sentence.tags for sentence in self._corpus.dev], predicted).micro
+        return {"dev_precision": micro.precision, "dev_recall": micro.recall, MONITOR: micro.f1}

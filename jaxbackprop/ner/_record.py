@@ -1,20 +1,13 @@
-"""What a run folder says of the data and the machine of its training."""
+"""What a run folder says of the data of its training."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-import platform
 from collections.abc import Sequence
-from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
-import jax
-
-from jaxbackprop._version import __version__
 from jaxbackprop.data import Corpus, Encoder, Sentence, WordVectors
-
-_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
 def summary(corpus: Corpus, encoder: Encoder, vectors: WordVectors | None) -> str:
@@ -43,16 +36,9 @@ def describe_corpus(corpus: Corpus) -> dict[str, Any]:
     return {"name": corpus.name, **{name: part(sentences) for name, sentences in parts.items()}}
 
 
-def describe_machine() -> dict[str, Any]:
-    """The machine as config.json holds it: what the last bits of the metrics depend on."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return {
-        "versions": {
-            "jaxbackprop": __version__,
-            "python": platform.python_version(),
-            **{package: version(package) for package in _PACKAGES},
-        },
-        "device": str(jax.devices()[0].device_kind),
-        "platform": jax.default_backend(),
-        "threads": len(affinity(0)) if affinity is not None else os.cpu_count(),
-    }
+def describe_vectors(source: str, vectors: WordVectors | None) -> dict[str, Any] | None:
+    """The word vectors as config.json holds them: where they are, and a checksum."""
+    if vectors is None:
+        return None
+    where = source if source == "glove" else str(Path(source).absolute())
+    return {"source": where, "sha256": vectors.sha256, "dim": vectors.dim}

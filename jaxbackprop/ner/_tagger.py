@@ -15,7 +15,16 @@ from flax import nnx
 
 from jaxbackprop.data import DataError, Encoder, MissingExtra, Sentence, WordVectors, load_vectors
 from jaxbackprop.models import WindowNER
-from jaxbackprop.train import Config, RunError, Scores, load_parameters, read_run, score
+from jaxbackprop.train import (
+    Config,
+    RunError,
+    Scores,
+    load_newest,
+    load_parameters,
+    read_run,
+    read_status,
+    score,
+)
 
 from ._build import build_model, tag_sentences
 
@@ -80,13 +89,15 @@ def load_tagger(run: str | os.PathLike[str], warn: Callable[[str], None]) -> Tag
             that training did not see are then unknown.
 
     Returns:
-        The tagger of the best epoch.
+        The tagger of the best epoch; of the best so far, where the run has not come to its end.
 
     Raises:
         RunError: the folder is no run, or is damaged.
     """
     folder = Path(run)
-    record, vocabulary = read_run(folder)
+    # A run that has not come to its end has checkpoints, and not yet the one that they lead to.
+    begun = read_status(folder) not in (None, "finished")
+    record, vocabulary = read_run(folder, begun=begun)
     _check_record(folder, record)
     try:
         config = Config.from_dict(record["settings"])
@@ -97,7 +108,8 @@ def load_tagger(run: str | os.PathLike[str], warn: Callable[[str], None]) -> Tag
         what = f"lacks {error}" if isinstance(error, KeyError) else f"is not usable: {error}"
         raise RunError(f"the configuration of {folder} {what}") from None
     graphdef, state = nnx.split(model)
-    parameters = load_parameters(folder, nnx.to_pure_dict(state))
+    expected = nnx.to_pure_dict(state)
+    parameters = load_newest(folder, expected, warn) if begun else load_parameters(folder, expected)
     nnx.replace_by_pure_dict(state, jax.tree.map(jnp.asarray, parameters))
     return Tagger(config, encoder, nnx.merge(graphdef, state), _find_vectors(record, warn))
 

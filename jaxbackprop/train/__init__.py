@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from jaxbackprop._lazy import attach
 
 if TYPE_CHECKING:
+    from ._batches import epoch_end as epoch_end
+    from ._checkpoint import load_newest as load_newest
     from ._checkpoint import load_parameters as load_parameters
     from ._checkpoint import save_parameters as save_parameters
     from ._compilation_cache import NO_COMPILATION_CACHE as NO_COMPILATION_CACHE
@@ -16,13 +18,13 @@ if TYPE_CHECKING:
     from ._config import encodes as encodes
     from ._config import flag as flag
     from ._curves import draw_curves as draw_curves
-    from ._loop import Diverged as Diverged
+    from ._divergence import Diverged as Diverged
+    from ._fit import fit as fit
     from ._loop import Epoch as Epoch
-    from ._loop import TrainState as TrainState
-    from ._loop import epoch_end as epoch_end
-    from ._loop import fit as fit
-    from ._loop import init_state as init_state
-    from ._loop import make_step as make_step
+    from ._loop import Training as Training
+    from ._machine import describe_machine as describe_machine
+    from ._manifest import RunError as RunError
+    from ._manifest import read_run as read_run
     from ._metrics import Score as Score
     from ._metrics import Scores as Scores
     from ._metrics import entities as entities
@@ -30,24 +32,35 @@ if TYPE_CHECKING:
     from ._optimizers import make_optimizer as make_optimizer
     from ._optimizers import make_row_optimizer as make_row_optimizer
     from ._optimizers import make_schedule as make_schedule
+    from ._position import warn_of_machine as warn_of_machine
     from ._progress import Progress as Progress
     from ._rows import RowUpdates as RowUpdates
-    from ._run import RunError as RunError
-    from ._run import RunWriter as RunWriter
-    from ._run import read_run as read_run
+    from ._run import RunFolder as RunFolder
+    from ._run import read_status as read_status
+    from ._run import refuse_taken as refuse_taken
+    from ._step import TrainState as TrainState
+    from ._step import init_state as init_state
+    from ._step import make_step as make_step
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
     names={
-        "_checkpoint": ("load_parameters", "save_parameters"),
+        "_batches": ("epoch_end",),
+        "_checkpoint": ("load_newest", "load_parameters", "save_parameters"),
         "_compilation_cache": ("NO_COMPILATION_CACHE", "use_compilation_cache"),
         "_config": ("Config", "encodes", "flag"),
         "_curves": ("draw_curves",),
-        "_loop": ("Diverged", "Epoch", "TrainState", "epoch_end", "fit", "init_state", "make_step"),
+        "_divergence": ("Diverged",),
+        "_fit": ("fit",),
+        "_loop": ("Epoch", "Training"),
+        "_machine": ("describe_machine",),
+        "_manifest": ("RunError", "read_run"),
         "_metrics": ("Score", "Scores", "entities", "score"),
         "_optimizers": ("make_optimizer", "make_row_optimizer", "make_schedule"),
+        "_position": ("warn_of_machine",),
         "_progress": ("Progress",),
         "_rows": ("RowUpdates",),
-        "_run": ("RunError", "RunWriter", "read_run"),
+        "_run": ("RunFolder", "read_status", "refuse_taken"),
+        "_step": ("TrainState", "init_state", "make_step"),
     },
 )

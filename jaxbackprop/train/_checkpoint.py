@@ -1,28 +1,180 @@
-"""Parameters on disk, by orbax; nothing else in the package knows it.
+"""Checkpoints, by orbax; nothing else in the package knows it.
 
-orbax restores a file with a flipped bit in silence, so the run folder keeps a sha256 of every file, which is
-checked before orbax reads any. Saving is synchronous: a run saves once, and a disk that refuses is then an
-ordinary error here rather than a complaint from orbax's threads.
+orbax restores a file with a flipped bit in silence, so every checkpoint holds a sha256 of each of its files,
+which is checked before orbax reads any.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
+import logging
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from ._run import CHECKPOINT, RunError
+from ._manifest import CHECKPOINT, MANIFEST, RunError, check_sums, checksums, read_json
+from ._tree import by_name, describe_difference, like, merged, nested
+
+CHECKPOINTS = "checkpoints"
+_ARRAYS, _POSITION = "arrays", "position"
+# What orbax writes beside them, it completes after the checksums have been taken.
+_GUARDED = (_ARRAYS, _POSITION)
 
 # Nested dicts of arrays.
 Arrays = dict[str, Any]
-# The shape and the dtype of an array.
-Described = tuple[tuple[int, ...], str]
+
+
+class Checkpoints:
+    """The numbered checkpoints of a run folder, the newest `keep` of them.
+
+    A checkpoint is one folder, ``checkpoints/<step>``, which appears when it is whole. It is written while
+    training goes on; an error of the disk comes with the next call.
+
+    Args:
+        run: the run folder.
+        keep: how many to keep, at least 1.
+        warn: told, in one line, of a checkpoint that cannot be used.
+    """
+
+    def __init__(self, run: Path, keep: int, warn: Callable[[str], None]) -> None:
+        if keep < 1:
+            raise ValueError(f"keep must be at least 1, not {keep}")
+        self._folder, self._keep, self._warn = run.absolute() / CHECKPOINTS, keep, warn
+        self._shown = run / CHECKPOINTS
+        self._writer: Any = None
+        self._target, self._writing = Path(), False
+
+    def save(self, step: int, arrays: Any, position: dict[str, Any]) -> None:
+        """Begins to write a checkpoint; one of that step that is there already stays as it is.
+
+        Args:
+            step: updates made; the checkpoint's name.
+            arrays: pytree of arrays, which are copied before this returns.
+            position: what else is needed, as JSON holds it.
+
+        Raises:
+            RunError: the disk refuses this checkpoint or refused the last.
+        """
+        self.wait()
+        target = self._folder / f"{step:010d}"
+        if target.exists():
+            return
+        ocp = _orbax()
+        with self._refusals(target.name):
+            if self._writer is None:
+                self._folder.mkdir(exist_ok=True)
+                for left in self._folder.glob("*.orbax-checkpoint-tmp*"):
+                    shutil.rmtree(left)
+                options = ocp.AsyncOptions(post_finalization_callback=self._seal)
+                self._writer = ocp.AsyncCheckpointer(ocp.CompositeCheckpointHandler(), async_options=options)
+            # The next step writes over the arrays, and on a CPU orbax might read them where they are.
+            tree = nested(jax.tree.map(jnp.copy, arrays))
+            parts = {_ARRAYS: ocp.args.StandardSave(tree), _POSITION: ocp.args.JsonSave(position)}
+            self._target, self._writing = target, True
+            self._writer.save(target, args=ocp.args.Composite(**parts))
+
+    def wait(self) -> None:
+        """Waits until what is being written is whole, then removes what is too old.
+
+        Raises:
+            RunError: the disk refused it.
+        """
+        if not self._writing:
+            return
+        self._writing = False
+        with self._refusals(self._target.name):
+            self._writer.wait_until_finished()
+            for old in self._names()[: -self._keep]:
+                shutil.rmtree(self._folder / old)
+
+    def close(self) -> None:
+        """As :meth:`wait`, and lets go of what writes."""
+        try:
+            self.wait()
+        finally:
+            if self._writer is not None:
+                with contextlib.suppress(Exception):
+                    self._writer.close()
+                self._writer = None
+
+    def newest(self, expected: Any = None) -> tuple[Any, dict[str, Any]] | None:
+        """Reads the newest checkpoint that is whole, after its checksums have been checked.
+
+        Newer ones that are damaged are named. Where a run goes on, they are put aside, as
+        ``<step>.damaged``: nothing is deleted.
+
+        Args:
+            expected: pytree of arrays of the shapes and dtypes that the run has; None takes what is there, as
+                nested dicts of NumPy arrays, and changes nothing.
+
+        Returns:
+            Arrays in the structure of `expected`, and the position; None where there is no checkpoint.
+
+        Raises:
+            RunError: the checkpoint holds other arrays than those expected, or none is whole.
+        """
+        damaged: dict[str, str] = {}
+        for name in reversed(self._names()):
+            try:
+                found = self._read(name, expected)
+            except _Damaged as error:
+                damaged[name] = str(error)
+                continue
+            for other, reason in damaged.items():
+                self._warn(f"{self._shown / other} is damaged, so {name} is used: {reason}")
+                if expected is not None:
+                    with self._refusals(other):
+                        (self._folder / other).rename(_free(self._folder / f"{other}.damaged"))
+            return found
+        if damaged:
+            raise RunError(f"no checkpoint in {self._shown} is whole: {next(iter(damaged.values()))}")
+        return None
+
+    def _read(self, name: str, expected: Any) -> tuple[Any, dict[str, Any]]:
+        folder, shown = self._folder / name, self._shown / name
+        try:
+            check_sums(folder, _GUARDED, required=(f"{_POSITION}/metadata",))
+            position = read_json(folder / _POSITION / "metadata")
+        except RunError as error:
+            raise _Damaged(str(error).replace(str(folder), str(shown))) from None
+        return _restore(folder / _ARRAYS, shown, expected), position
+
+    def _names(self) -> list[str]:
+        if not self._folder.is_dir():
+            return []
+        return sorted(path.name for path in self._folder.iterdir() if path.name.isdigit() and path.is_dir())
+
+    def _seal(self) -> None:
+        """Writes the checksums into the folder that orbax is about to give its name."""
+        (unfinished,) = self._folder.glob(f"{self._target.name}.orbax-checkpoint-tmp*")
+        sums = {"sha256": checksums(unfinished, _GUARDED)}
+        (unfinished / MANIFEST).write_text(json.dumps(sums, indent=2) + "\n", encoding="utf-8")
+
+    @contextlib.contextmanager
+    def _refusals(self, name: str) -> Iterator[None]:
+        """What orbax and the disk say, as an error of the run."""
+        try:
+            yield
+        except RunError:
+            raise
+        except Exception as error:
+            self._writing = False
+            raise RunError(f"cannot write {self._shown / name}: {_reason(error)}") from None
+
+
+class _Damaged(Exception):
+    """A checkpoint whose files are not those that were written."""
 
 
 def save_parameters(folder: Path, parameters: Arrays) -> None:
-    """Writes parameters to the checkpoint of a run folder.
+    """Writes parameters to the ``checkpoint`` of a run folder, in place of those that are there.
 
     Args:
         folder: the run folder.
@@ -31,14 +183,13 @@ def save_parameters(folder: Path, parameters: Arrays) -> None:
     Raises:
         RunError: the disk refuses.
     """
-    import orbax.checkpoint as ocp
-
+    ocp = _orbax()
     try:
         with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
             tree = jax.tree.map(np.asarray, parameters)
-            checkpointer.save(folder.absolute() / CHECKPOINT, args=ocp.args.StandardSave(tree))
-    except OSError as error:
-        raise RunError(f"cannot write {folder / CHECKPOINT}: {error.strerror or error}") from None
+            checkpointer.save(folder.absolute() / CHECKPOINT, args=ocp.args.StandardSave(tree), force=True)
+    except Exception as error:
+        raise RunError(f"cannot write {folder / CHECKPOINT}: {_reason(error)}") from None
 
 
 def load_parameters(folder: Path, expected: Arrays) -> Arrays:
@@ -54,43 +205,78 @@ def load_parameters(folder: Path, expected: Arrays) -> Arrays:
     Raises:
         RunError: the checkpoint is unreadable, or holds other parameters than those expected.
     """
-    import orbax.checkpoint as ocp
+    restored: Arrays = _restore(folder.absolute() / CHECKPOINT, folder / CHECKPOINT, expected)
+    return restored
 
-    path = folder.absolute() / CHECKPOINT
+
+def load_newest(folder: Path, expected: Arrays, warn: Callable[[str], None]) -> Arrays:
+    """Reads the model of a run that has not come to its end: of its best epoch so far, else as it is.
+
+    Args:
+        folder: the run folder.
+        expected: nested dicts of what has a shape and a dtype, as the model has them.
+        warn: told, in one line, of a damaged checkpoint.
+
+    Returns:
+        The parameters, NumPy arrays in the same nested dicts.
+
+    Raises:
+        RunError: there is no checkpoint, none is whole, or it holds other parameters than those expected.
+    """
+    found = Checkpoints(folder, 1, warn).newest()
+    if found is None:
+        raise RunError(f"{folder} has no checkpoint yet")
+    best, constants = found[0]["best"], found[0].get("constants", {})
+    model = merged(constants, best.get("variables", {}), best["params"])
+    _refuse_difference(folder / CHECKPOINTS, model, expected)
+    return dict(like(model, expected))
+
+
+def _restore(path: Path, shown: Path, expected: Any) -> Any:
+    ocp = _orbax()
     try:
         with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
-            # orbax restores an array of another shape than asked for without a word.
             stored = checkpointer.metadata(path).item_metadata.tree
-            _compare(folder, _named(stored), _named(expected))
-            target = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), expected)
-            restored: Arrays = checkpointer.restore(path, args=ocp.args.StandardRestore(target))
-            return restored
+            if expected is not None:
+                # orbax restores an array of another shape than asked for without a word.
+                _refuse_difference(shown, stored, expected)
+            target = jax.tree.map(
+                lambda leaf: np.zeros(leaf.shape, leaf.dtype),
+                stored,
+                is_leaf=lambda node: hasattr(node, "shape"),
+            )
+            restored = checkpointer.restore(path, args=ocp.args.StandardRestore(target))
     except RunError:
         raise
     except Exception as error:
-        reason = str(error).strip().split("\n")[0] or type(error).__name__
-        raise RunError(f"{folder / CHECKPOINT} is not a readable checkpoint: {reason}") from None
+        raise RunError(f"{shown} is not a readable checkpoint: {_reason(error)}") from None
+    return restored if expected is None else like(restored, expected)
 
 
-def _named(tree: Arrays) -> dict[str, Described]:
-    leaves = jax.tree_util.tree_leaves_with_path(tree, is_leaf=lambda node: hasattr(node, "shape"))
-    return {
-        "/".join(str(getattr(entry, "key", entry)) for entry in path): (
-            tuple(leaf.shape),
-            str(np.dtype(leaf.dtype)),
-        )
-        for path, leaf in leaves
-    }
+def _refuse_difference(shown: Path, stored: Any, expected: Any) -> None:
+    difference = describe_difference(by_name(stored), by_name(nested(expected)))
+    if difference:
+        raise RunError(f"{shown} does not fit its configuration: {difference}")
 
 
-def _compare(folder: Path, stored: dict[str, Described], expected: dict[str, Described]) -> None:
-    for name in sorted(stored.keys() | expected.keys()):
-        if stored.get(name) != expected.get(name):
-            raise RunError(
-                f"{folder / CHECKPOINT} does not fit its configuration: {name} is "
-                f"{_describe(stored.get(name))}, expected {_describe(expected.get(name))}"
-            )
+def _orbax() -> ModuleType:
+    import orbax.checkpoint as ocp
+
+    # It logs, with a traceback, what it then raises, and warns of files that we read one by one.
+    logging.getLogger("absl").addFilter(_not_of_orbax)
+    return ocp
 
 
-def _describe(array: Described | None) -> str:
-    return "absent" if array is None else f"{array[1]} of shape {array[0]}"
+def _not_of_orbax(record: logging.LogRecord) -> bool:
+    return "orbax" not in record.pathname
+
+
+def _free(path: Path) -> Path:
+    candidates = (path.with_name(path.name + (f"-{n}" if n > 1 else "")) for n in range(1, 1000))
+    return next(candidate for candidate in candidates if not candidate.exists())
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error).strip().split("\n")[0] or type(error).__name__

@@ -103,6 +103,11 @@ class Config:
         below=1,
     )
     epochs: int = _setting(16, int, "passes over the training words", least=1)
+    patience: int = _setting(
+        None, int, "stop after so many epochs without a better one (default: never)", least=1
+    )
+    save_every: int = _setting(None, int, "steps between checkpoints (default: one an epoch)", least=1)
+    keep: int = _setting(2, int, "checkpoints that are kept", least=1)
     seed: int = _setting(0, int, "of initial parameters, batches and dropout", least=0, most=2**31 - 1)
     decode: str = _setting("valid", str, "best valid sequence of tags, or best tag a word", choices=DECODES)
 

@@ -1,28 +1,38 @@
-"""The picture of a run: loss, development scores and learning rate over the epochs."""
+"""The picture of a run: loss, figures and learning rate over the epochs."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# What a record holds beside figures that are drawn together.
+_NO_FIGURES = ("epoch", "step", "loss", "lr")
 _BLUE, _RED, _GREY, _GREEN = "#3b6ea8", "#c0504d", "#9a9a9a", "#4f8f5b"
 
 
 def draw_curves(
     path: Path,
     records: Sequence[Mapping[str, float]],
-    learning_rate: tuple[np.ndarray, np.ndarray],
+    learning_rate: tuple[np.ndarray, np.ndarray] | None = None,
+    *,
+    monitor: str | None = None,
 ) -> None:
-    """Draws a PNG of three panels over one axis of epochs.
+    """Draws a PNG of a panel each for loss, figures and learning rate, over one axis of epochs.
 
     Args:
         path: the file to write.
-        records: one line of metrics an epoch: ``epoch``, ``loss``, ``dev_precision``, ``dev_recall`` and
-            ``dev_f1``.
-        learning_rate: the epochs (fractional) at which it was evaluated, and its values.
+        records: the lines of metrics.jsonl: ``epoch``, ``loss``, ``lr`` where there is a schedule, and any
+            other figures.
+        learning_rate: the epochs (fractional) at which it was evaluated, and its values; None takes those of
+            the records.
+        monitor: the figure by which the best epoch was chosen, which is marked; None marks none.
 
     Raises:
         ValueError: no record.
@@ -35,50 +45,38 @@ def draw_curves(
     if not records:
         raise ValueError("records is empty: there is nothing to draw")
     epochs = [record["epoch"] for record in records]
-    best = max(records, key=lambda record: record["dev_f1"])
+    if learning_rate is None and "lr" in records[0]:
+        learning_rate = np.array(epochs), np.array([record["lr"] for record in records])
+    names = [name for name in records[0] if name not in _NO_FIGURES]
+    heights = [3, *([3] if names else []), *([2] if learning_rate is not None else [])]
 
-    figure = Figure(figsize=(7.2, 7.6), dpi=150, layout="constrained")
+    figure = Figure(figsize=(7.2, 0.95 * sum(heights)), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
-    top, middle, bottom = figure.subplots(3, 1, sharex=True, height_ratios=(3, 3, 2))
-    marker = "o" if len(epochs) <= 40 else None
-    style: dict[str, Any] = {"marker": marker, "markersize": 3.5, "linewidth": 1.8}
+    panels = list(figure.subplots(len(heights), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0])
+    style: dict[str, Any] = {
+        "markersize": 3.5,
+        "linewidth": 1.8,
+        "marker": "o" if len(epochs) <= 40 else None,
+    }
 
-    top.plot(epochs, [record["loss"] for record in records], color=_BLUE, **style)
+    top = panels[0]
+    losses = [record["loss"] for record in records]
+    top.plot(epochs, losses, color=_BLUE, **style)
     top.set_title("training loss (mean of the epoch's batches)")
-    top.set_ylabel("nats a word")
-    top.set_ylim(bottom=0)
-
-    for name, label, color, line in (
-        ("precision", "precision", _GREY, ":"),
-        ("recall", "recall", _GREY, "--"),
-        ("f1", "F1", _RED, "-"),
-    ):
-        values = [record[f"dev_{name}"] for record in records]
-        middle.plot(
-            epochs,
-            values,
-            color=color,
-            label=label,
-            linestyle=line,
-            **(style if name == "f1" else {"linewidth": 1.3}),
-        )
-    ring = {"color": _RED, "markersize": 8, "markerfacecolor": "white", "zorder": 5}
-    middle.plot(best["epoch"], best["dev_f1"], "o", **ring)
-    middle.set_title(f"development entities: best F1 {best['dev_f1']:.4f} in epoch {best['epoch']}")
-    middle.set_ylabel("score")
-    highest = max(record[f"dev_{name}"] for name in ("precision", "recall", "f1") for record in records)
-    middle.set_ylim(0, min(1.02, 1.12 * highest) if highest > 0 else 1)
-    middle.legend(loc="lower right", frameon=False, ncols=3)
-
-    bottom.plot(*learning_rate, color=_GREEN, linewidth=1.8)
-    bottom.set_title("learning rate")
-    bottom.set_ylim(bottom=0)
-    bottom.yaxis.set_major_formatter(lambda rate, _: f"{rate:g}")
-    bottom.set_xlabel("epoch")
-    bottom.xaxis.set_major_locator(MaxNLocator(integer=True))
-    bottom.set_xlim(0, epochs[-1] + 0.02 * epochs[-1])
-
-    for panel in (top, middle, bottom):
+    if min(losses) >= 0:
+        top.set_ylim(bottom=0)
+    if names:
+        _draw_figures(panels[1], epochs, records, names, monitor, style)
+    if learning_rate is not None:
+        bottom = panels[-1]
+        bottom.plot(*learning_rate, color=_GREEN, linewidth=1.8)
+        bottom.set_title("learning rate")
+        bottom.set_ylim(bottom=0)
+        bottom.yaxis.set_major_formatter(lambda rate, _: f"{rate:g}")
+    panels[-1].set_xlabel("epoch")
+    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    panels[-1].set_xlim(0, epochs[-1] + 0.02 * epochs[-1])
+    for panel in panels:
         panel.title.set_fontsize(10.5)
         panel.title.set_horizontalalignment("left")
         panel.title.set_x(0.0)
@@ -86,3 +84,36 @@ def draw_curves(
         panel.set_axisbelow(True)
         panel.spines[["top", "right"]].set_visible(False)
     figure.savefig(path)
+
+
+def _draw_figures(
+    panel: Axes,
+    epochs: Sequence[float],
+    records: Sequence[Mapping[str, float]],
+    names: Sequence[str],
+    monitor: str | None,
+    style: dict[str, Any],
+) -> None:
+    values = {name: [record[name] for record in records] for name in names}
+    lines = iter(itertools.cycle((":", "--", "-.")))
+    for name in names:
+        if name == monitor:
+            panel.plot(epochs, values[name], color=_RED, label=_label(name), **style)
+        else:
+            grey: dict[str, Any] = {"color": _GREY, "linestyle": next(lines), "linewidth": 1.3}
+            panel.plot(epochs, values[name], label=_label(name), **grey)
+    panel.set_title(", ".join(_label(name) for name in names))
+    if monitor in values:
+        best = max(records, key=lambda record: record[monitor])
+        ring: dict[str, Any] = {"color": _RED, "markersize": 8, "markerfacecolor": "white", "zorder": 5}
+        panel.plot(best["epoch"], best[monitor], "o", **ring)
+        panel.set_title(f"best {_label(monitor)} {best[monitor]:.4f} in epoch {best['epoch']}")
+    panel.set_ylabel("score")
+    found = [value for line in values.values() for value in line]
+    if 0 <= min(found) and max(found) <= 1:
+        panel.set_ylim(0, min(1.02, 1.12 * max(found)) if max(found) > 0 else 1)
+    panel.legend(loc="lower right", frameon=False, ncols=3)
+
+
+def _label(name: str) -> str:
+    return name.replace("_", " ").replace("f1", "F1")

@@ -1,60 +1,37 @@
-"""The training loop: one pure, donated step under jit, and an epoch's bookkeeping around it."""
+"""The training loop: epochs of steps, what is read of them, what is kept of them, and when to stop."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, TypeVar
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int
 
-from jaxbackprop.data import batch_indices
-
+from ._batches import ArrayBatches, StreamBatches
+from ._checkpoint import Checkpoints
+from ._divergence import Diverged, first_bad_step
+from ._machine import describe_machine
 from ._optimizers import Schedule
-from ._rows import Batch, RowUpdates
+from ._position import Position, refuse_other
+from ._rows import RowUpdates
+from ._run import INTERRUPTED, RunFolder
+from ._selection import Selection
+from ._step import Loss, TrainState, init_state, make_step
+from ._stop import Deferred
+from ._tree import sha256_of
 
 Model = TypeVar("Model", bound=nnx.Module)
-Loss = Callable[[Any, Batch, jax.Array], Float[Array, ""]]
 _READ_EVERY = 100
-
-
-class Diverged(FloatingPointError):
-    """The loss is no longer a number."""
-
-
-class TrainState(NamedTuple):
-    """All that a step changes; its buffers are given to the next step.
-
-    Attributes:
-        step: updates made so far, int32.
-        params: the trained parameters, as nnx.split gives them.
-        average: running average of the parameters, or None where none is kept.
-        opt_state: the optimizer's state for those parameters.
-        loss_sum: sum of the losses since it was last read, float32.
-    """
-
-    step: Int[Array, ""]
-    params: nnx.State
-    average: nnx.State | None
-    opt_state: optax.OptState
-    loss_sum: Float[Array, ""]
-
-
-class Step(Protocol):
-    """One update; the state passed in is used up."""
-
-    def __call__(
-        self, state: TrainState, constants: nnx.State, data: Batch, indices: ArrayLike
-    ) -> TrainState:
-        """Makes one update."""
-        ...
+# A loss that is so many times the lowest before is said.
+_GROWN = 1000
 
 
 @dataclass(frozen=True)
@@ -65,176 +42,321 @@ class Epoch:
         epoch: the epoch, counted from 1.
         step: updates made in all.
         loss: mean loss of the epoch's batches.
-        lr: learning rate of the last update.
+        lr: learning rate of the last update; None without a schedule.
+        metrics: means of the loss's auxiliary scalars, and what `evaluate` found, by name.
+        best: whether it is the best so far.
     """
 
     epoch: int
     step: int
     loss: float
-    lr: float
+    lr: float | None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    best: bool = False
+
+    def record(self) -> dict[str, Any]:
+        """The figures as a line of metrics.jsonl holds them."""
+        rate = {} if self.lr is None else {"lr": self.lr}
+        return {"epoch": self.epoch, "step": self.step, "loss": self.loss, **rate, **self.metrics}
 
 
-def init_state(
-    params: nnx.State,
-    optimizer: optax.GradientTransformation,
-    *,
-    average: float = 0.0,
-    rows: RowUpdates | None = None,
-) -> TrainState:
-    """The state before the first step; see `make_step` for the arguments. Copies the parameters."""
+@dataclass(frozen=True)
+class Plan:
+    """How a model is to be trained; see `fit`, which makes one.
 
-    @jax.jit  # one program, rather than one for the shape of every parameter
-    def init(params: nnx.State) -> TrainState:
-        return TrainState(
-            step=jnp.zeros((), jnp.int32),
-            params=jax.tree.map(jnp.copy, params),
-            average=jax.tree.map(jnp.copy, params) if average else None,
-            opt_state=optimizer.init(params)
-            if rows is None
-            else rows.beside(optimizer).init(rows.split(params)),
-            loss_sum=jnp.zeros((), jnp.float32),
+    Attributes:
+        loss: (model, batch, key) -> scalar, or (scalar, auxiliary results).
+        optimizer: optax's transformation.
+        batches: where the batches come from.
+        epochs: passes over the data.
+        seed: of batches and of the loss's keys.
+        schedule: step -> learning rate, for the record.
+        average: decay of the running average of the parameters, or 0.
+        trainable: an nnx filter of what is trained.
+        rows: the tables that are trained by rows, if any.
+        evaluate: model -> figures by name, after each epoch.
+        on_steps: called with steps made, mean loss and learning rate.
+        on_epoch: called with each epoch.
+        warn: told, in one line, what is odd.
+    """
+
+    loss: Loss
+    optimizer: optax.GradientTransformation
+    batches: ArrayBatches | StreamBatches
+    epochs: int
+    seed: int
+    schedule: Schedule | None
+    average: float
+    trainable: nnx.filterlib.Filter
+    rows: RowUpdates | None
+    evaluate: Callable[[Any], Mapping[str, float]] | None
+    on_steps: Callable[[int, float, float | None], None] | None
+    on_epoch: Callable[[Epoch], None] | None
+    warn: Callable[[str], None]
+
+
+class Training(Generic[Model]):
+    """A model in training, as an iterator: what `fit` returns."""
+
+    def __init__(
+        self,
+        model: Model,
+        plan: Plan,
+        selection: Selection,
+        run: RunFolder | None,
+        *,
+        save_every: int | None,
+        keep: int,
+        settings: Mapping[str, Any],
+        contexts: Sequence[AbstractContextManager[Any]] = (),
+        at_end: Callable[[Training[Model]], None] | None = None,
+    ) -> None:
+        graphdef, *states = nnx.split(model, plan.trainable, nnx.Not(nnx.Param), ...)
+        self._params, self._variables, self._constants = states
+        self._graphdef: nnx.GraphDef[Model] = graphdef
+        self._plan, self._selection, self._run, self._save_every = plan, selection, run, save_every
+        self._key = jax.random.key(plan.seed)
+        self._rate = None if plan.schedule is None else jax.jit(plan.schedule)
+        self._step = make_step(
+            graphdef, plan.loss, plan.optimizer, self._key, average=plan.average, rows=plan.rows
+        )
+        self._checkpoints = None if run is None else Checkpoints(run.path, keep, plan.warn)
+        self._at = Position(settings=dict(settings))
+        # The auxiliary scalars of the steps since the losses were last read.
+        self._aux: list[dict[str, Any]] = []
+        self._state = self._begin()
+        self._best: dict[str, Any] | None = None
+        self._lowest, self._timed, self._seconds = math.inf, 0, 0.0
+        self._contexts, self._at_end = contexts, at_end
+        self._generator = self._epochs()
+
+    def __iter__(self) -> Iterator[tuple[Epoch, Model]]:
+        return self
+
+    def __next__(self) -> tuple[Epoch, Model]:
+        return next(self._generator)
+
+    def close(self) -> None:
+        """Ends training here; a run can go on from what has been saved."""
+        self._generator.close()
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """The figures of all epochs so far, also of those before the run was resumed."""
+        return self._at.records
+
+    @property
+    def best(self) -> dict[str, Any] | None:
+        """The figures of the best epoch so far; without `monitor`, of the last."""
+        return self._selection.best
+
+    @property
+    def best_model(self) -> Model:
+        """The model as it was after the best epoch so far."""
+        best = self._as_best() if self._best is None else self._best
+        merged: Model = nnx.merge(self._graphdef, best["params"], best["variables"], self._constants)
+        return merged
+
+    @property
+    def parameters_sha256(self) -> str:
+        """A checksum of the parameters after the last step: of all leaves, in order."""
+        return sha256_of(self._state.params)
+
+    @property
+    def steps_per_second(self) -> float | None:
+        """Updates a second in this process, without compilation and evaluation; None after one step."""
+        return self._timed / self._seconds if self._seconds else None
+
+    def restore(self) -> None:
+        """Goes on from the newest checkpoint of the run that is whole, if there is one.
+
+        Raises:
+            RunError: it is of another configuration, or none is readable.
+        """
+        assert self._run is not None
+        assert self._checkpoints is not None
+        found = self._checkpoints.newest(self._arrays())
+        if found is not None:
+            arrays, position = found
+            at = Position.from_dict(position)
+            refuse_other(at, self._at.settings, self._plan.warn)
+            self._at, self._aux = at, at.unread
+            self._state = arrays["state"]._replace(aux={})
+            self._best = arrays["best"]
+            self._selection.restore(at.selection)
+            self._plan.batches.restore(at.batches)
+        self._run.write_metrics(self._at.records)
+
+    def _begin(self) -> TrainState:
+        plan = self._plan
+        return init_state(
+            self._params,
+            plan.optimizer,
+            variables=self._variables,
+            average=plan.average,
+            rows=plan.rows,
         )
 
-    state: TrainState = init(params)
-    return state
+    def _epochs(self) -> Generator[tuple[Epoch, Model]]:
+        with ExitStack() as stack:
+            for context in self._contexts:
+                stack.enter_context(context)
+            if self._checkpoints is not None:
+                stack.enter_context(closing(self._checkpoints))
+            while self._at.epoch <= self._plan.epochs and not self._selection.exhausted:
+                if not self._at.ended:
+                    self._steps()
+                epoch, model = self._evaluated()
+                self._at.next_epoch()
+                if self._plan.on_epoch is not None:
+                    self._plan.on_epoch(epoch)
+                yield epoch, model
+            if self._checkpoints is not None:
+                self._checkpoints.wait()
+            if self._at_end is not None:
+                self._at_end(self)
+
+    def _steps(self) -> None:
+        """Makes the steps that the epoch still lacks."""
+        at, plan = self._at, self._plan
+        began = None
+        with Deferred() if self._run is not None else nullcontext() as stop:
+            while (batch := plan.batches.next()) is not None:
+                state = self._step(self._state, self._constants, *batch)
+                if state.aux:
+                    self._aux.append(state.aux)
+                self._state = state._replace(aux={})
+                at.step += 1
+                if began is None:
+                    # The first step may have been compiled.
+                    jax.block_until_ready(self._state.step)
+                    began = time.perf_counter(), at.step
+                if at.step % _READ_EVERY == 0:
+                    self._read()
+                if self._save_every is not None and at.step % self._save_every == 0:
+                    self._save()
+                if stop is not None and stop.signal is not None:
+                    self._interrupt(stop)
+            if at.step != at.read:
+                self._read()
+            if began is not None:
+                self._seconds += time.perf_counter() - began[0]
+                self._timed += at.step - began[1]
+            at.ended = True
+            if self._save_every is None or at.epoch == plan.epochs:
+                self._save()
+            if stop is not None and stop.signal is not None:
+                self._interrupt(stop)
+
+    def _interrupt(self, stop: Deferred) -> None:
+        """Saves, says so, and lets the signal act."""
+        assert self._run is not None
+        assert self._checkpoints is not None
+        self._save()
+        self._checkpoints.wait()
+        self._run.say(INTERRUPTED, epoch=self._at.epoch, step=self._at.step)
+        stop.act()
+
+    def _read(self) -> None:
+        """Reads the losses since the last time, and looks at them."""
+        at, plan = self._at, self._plan
+        recent, bad = (leaf.item() for leaf in jax.device_get((self._state.loss_sum, self._state.bad_step)))
+        if bad >= 0 or not math.isfinite(recent):
+            raise self._diverged(recent, at.step - 1 if bad < 0 else bad)
+        self._state = self._state._replace(loss_sum=jax.device_put(np.float32(0)))
+        at.loss += recent
+        for scalars in self._unread():
+            for name, value in scalars.items():
+                at.aux[name] = at.aux.get(name, 0.0) + value
+        self._aux = []
+        mean = recent / (at.step - at.read)
+        if mean > _GROWN * self._lowest:
+            plan.warn(f"the loss has grown from {self._lowest:.3g} to {mean:.3g} by step {at.step}")
+            self._lowest = math.inf
+        self._lowest = min(self._lowest, mean)
+        at.read = at.step
+        if plan.on_steps is not None:
+            plan.on_steps(at.step, mean, self._learning_rate())
+
+    def _unread(self) -> list[dict[str, float]]:
+        return [{name: float(value) for name, value in scalars.items()} for scalars in self._aux]
+
+    def _learning_rate(self) -> float | None:
+        return None if self._rate is None else float(self._rate(self._at.step - 1))
+
+    def _evaluated(self) -> tuple[Epoch, Model]:
+        at, steps = self._at, self._at.step - self._at.began
+        model = self._model(self._shown(), self._state.variables)
+        metrics = {name: total / steps for name, total in at.aux.items()}
+        if self._plan.evaluate is not None:
+            metrics |= {name: float(value) for name, value in self._plan.evaluate(model).items()}
+        epoch = Epoch(at.epoch, at.step, at.loss / steps, self._learning_rate(), metrics)
+        record = epoch.record()
+        is_best = self._selection.judge(record)
+        if is_best:
+            # A copy: the next step writes over the arrays that the model holds.
+            self._best = jax.tree.map(_on_host, self._as_best())
+        at.records.append(record)
+        if self._run is not None:
+            self._run.append_metrics(record)
+            self._run.say(epoch=at.epoch, step=at.step)
+        return Epoch(epoch.epoch, epoch.step, epoch.loss, epoch.lr, metrics, is_best), model
+
+    def _model(self, params: nnx.State, variables: nnx.State) -> Model:
+        merged: Model = nnx.merge(self._graphdef, params, variables, self._constants)
+        return merged
+
+    def _shown(self) -> nnx.State:
+        return self._state.params if self._state.average is None else self._state.average
+
+    def _as_best(self) -> dict[str, Any]:
+        return {"params": self._shown(), "variables": self._state.variables}
+
+    def _arrays(self) -> dict[str, Any]:
+        best = self._as_best() if self._best is None else self._best
+        return {"state": self._state, "constants": self._constants, "best": best}
+
+    def _save(self) -> None:
+        if self._checkpoints is None:
+            return
+        at = self._at
+        at.unread, at.machine = self._unread(), describe_machine()
+        at.selection, at.batches = self._selection.position(), self._plan.batches.position()
+        self._checkpoints.save(at.step, self._arrays(), at.to_dict())
+
+    def _diverged(self, loss: float, bad: int) -> Diverged:
+        """The error for a loss that was no number in step `bad`, counted from 0.
+
+        With a run folder the steps since the newest checkpoint are made again, one by one, to find the step
+        that broke the parameters and the model before it.
+        """
+        batches = self._plan.batches
+        if not isinstance(batches, ArrayBatches):
+            return Diverged(loss, bad + 1)
+        if self._checkpoints is None:
+            return Diverged(loss, bad + 1, batches.indices(bad))
+
+        def start() -> tuple[TrainState, int]:
+            assert self._checkpoints is not None
+            self._checkpoints.wait()
+            found = self._checkpoints.newest({**self._arrays(), "state": self._begin()})
+            if found is None or found[1]["step"] > bad:
+                return self._begin(), 0
+            return found[0]["state"]._replace(aux={}), found[1]["step"]
+
+        def advance(state: TrainState, step: int) -> TrainState:
+            again = self._step(state, self._constants, batches.data, batches.indices(step))
+            return again._replace(aux={})
+
+        culprit = first_bad_step(advance, *start(), bad)
+        state, step = start()
+        while step < culprit:
+            state, step = advance(state, step), step + 1
+        indices = batches.indices(culprit)
+        batch = jax.tree.map(lambda examples: examples[indices], batches.data)
+        model = self._model(state.params, state.variables)
+        return Diverged(loss, culprit + 1, indices, model, batch, jax.random.fold_in(self._key, culprit))
 
 
-def make_step(
-    graphdef: nnx.GraphDef[Any],
-    loss: Loss,
-    optimizer: optax.GradientTransformation,
-    key: jax.Array,
-    *,
-    average: float = 0.0,
-    rows: RowUpdates | None = None,
-) -> Step:
-    """Compiles one update of the parameters.
-
-    The step is a pure function of (state, constants, data, indices): the randomness of step t comes from
-    ``fold_in(key, t)``, so nothing but the state needs to be kept to go on from it.
-
-    Args:
-        graphdef: the model's structure, from ``nnx.split(model, trainable, ...)``.
-        loss: (model, batch, key) -> scalar.
-        optimizer: optax's transformation.
-        key: the run's random key.
-        average: decay d of the running average a <- d a + (1 - d) params, below 1; 0 keeps none. The first
-            updates are averaged with the smaller decay (1 + t) / (10 + t), so that the initial parameters
-            are soon forgotten.
-        rows: the tables that are trained by the rows that a batch looks up, if any; the optimizer is then
-            that of the other parameters.
-
-    Returns:
-        A jitted function that donates the state's buffers. ``constants`` is the rest of the model, for
-        which no gradient and no optimizer state exist; ``data`` maps names to arrays with one row an
-        example; ``indices`` picks the rows of the batch.
-    """
-
-    def step(state: TrainState, constants: nnx.State, data: Batch, indices: Array) -> TrainState:
-        batch = {name: examples[indices] for name, examples in data.items()}
-        step_key = jax.random.fold_in(key, state.step)
-
-        def objective(params: nnx.State, batch: Batch) -> Array:
-            return loss(nnx.merge(graphdef, params, constants), batch, step_key)
-
-        if rows is not None:
-            value, params, opt_state = rows.step(
-                rows.beside(optimizer), objective, state.params, state.opt_state, batch
-            )
-        else:
-            value, grads = jax.value_and_grad(objective)(state.params, batch)
-            # optax multiplies counts by floats, which strict promotion would refuse.
-            with jax.numpy_dtype_promotion("standard"):
-                updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-            params = optax.apply_updates(state.params, updates)
-        running = state.average
-        if average:
-            t = state.step.astype(jnp.float32)
-            fresh = 1 - jnp.minimum(average, (1 + t) / (10 + t))
-            running = jax.tree.map(lambda a, p: a + fresh.astype(a.dtype) * (p - a), running, params)
-        loss_sum = state.loss_sum + value.astype(jnp.float32)
-        return TrainState(state.step + 1, params, running, opt_state, loss_sum)
-
-    return jax.jit(step, donate_argnums=0)
-
-
-def fit(
-    model: Model,
-    loss: Loss,
-    data: dict[str, np.ndarray],
-    *,
-    optimizer: optax.GradientTransformation,
-    schedule: Schedule,
-    batch_size: int,
-    epochs: int,
-    seed: int,
-    average: float = 0.0,
-    trainable: nnx.filterlib.Filter = nnx.Param,
-    rows: RowUpdates | None = None,
-    on_steps: Callable[[int, float, float], None] | None = None,
-) -> Iterator[tuple[Epoch, Model]]:
-    """Trains a model, and hands it over after every epoch.
-
-    The loss is summed on the device and read once in a hundred steps. The batches, the dropout masks and
-    so the parameters depend on the seed and on nothing else (on one machine, with one version of jax and
-    one number of threads, to the last bit).
-
-    Args:
-        model: the model; its parameters are copied, not changed.
-        loss: (model, batch, key) -> scalar.
-        data: the training examples, one row an example in every array.
-        optimizer: optax's transformation.
-        schedule: step -> learning rate, for the record.
-        batch_size: examples a batch, at most all of them.
-        epochs: passes over the examples.
-        seed: of batches and dropout.
-        average: decay of the running average of the parameters, or 0 for none; see `make_step`.
-        trainable: an nnx filter of what is trained.
-        rows: the tables that are trained by rows, if any; see `make_step`.
-        on_steps: called with the steps made so far, the mean loss since the last call and the learning rate.
-
-    Yields:
-        After each epoch, its record and the model as it is now, with averaged parameters where they are
-        kept. The model's arrays are the training state's own: use them before asking for the next epoch,
-        which overwrites them.
-
-    Raises:
-        Diverged: the loss is nan or infinite.
-        ValueError: no example, or fewer than a batch.
-    """
-    count = min((len(examples) for examples in data.values()), default=0)
-    if count == 0:
-        raise ValueError("data holds no example to train on")
-    if not 1 <= batch_size <= count:
-        raise ValueError(f"batch_size must be in [1, {count}], the number of examples, not {batch_size}")
-    graphdef, *states = nnx.split(model, trainable, ...)
-    params, constants = states
-    state = init_state(params, optimizer, average=average, rows=rows)
-    step = make_step(graphdef, loss, optimizer, jax.random.key(seed), average=average, rows=rows)
-    rate = jax.jit(schedule)
-    on_device = {name: jnp.asarray(examples) for name, examples in data.items()}
-    at = 0
-    for epoch in range(1, epochs + 1):
-        begin, read_at, total = at, at, 0.0
-        end = epoch_end(epoch, count, batch_size)
-        while at < end:
-            indices = batch_indices(seed, at, count=count, batch_size=batch_size)
-            state = step(state, constants, on_device, indices)
-            at += 1
-            if at % _READ_EVERY == 0 or at == end:
-                recent = float(state.loss_sum)
-                if not math.isfinite(recent):
-                    raise Diverged(f"the loss is {recent} by step {at}: a lower --lr may help")
-                state = state._replace(loss_sum=jax.device_put(np.float32(0)))
-                total += recent
-                if on_steps is not None:
-                    on_steps(at, recent / (at - read_at), float(rate(at - 1)))
-                read_at = at
-        record = Epoch(epoch, at, total / (at - begin), float(rate(at - 1)))
-        shown = state.average if average else state.params
-        yield record, nnx.merge(graphdef, shown, constants)
-
-
-def epoch_end(epoch: int, count: int, batch_size: int) -> int:
-    """Updates made by the end of an epoch, whose last batch may reach into the next."""
-    return -(-epoch * count // batch_size)
+def _on_host(leaf: Any) -> Any:
+    return leaf if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else np.array(leaf)

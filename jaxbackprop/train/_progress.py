@@ -10,7 +10,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 from ._loop import Epoch
-from ._metrics import Scores
 
 
 class Progress:
@@ -18,12 +17,12 @@ class Progress:
 
     Args:
         console: where to show it.
-        steps: updates in the whole run.
+        steps: updates in the whole run, or None where that is not known.
 
     Used as a context manager; the bar is gone afterwards and the lines stay.
     """
 
-    def __init__(self, console: Console, steps: int) -> None:
+    def __init__(self, console: Console, steps: int | None) -> None:
         self._console = console
         self._last = 0, time.perf_counter()
         self._bar = Bar(
@@ -50,19 +49,25 @@ class Progress:
     ) -> None:
         self._bar.stop()
 
-    def steps(self, made: int, loss: float, lr: float) -> None:
+    def steps(self, made: int, loss: float, lr: float | None) -> None:
         """Moves the bar to `made` updates; the speed is that since the last call."""
         now = time.perf_counter()
         speed = (made - self._last[0]) / (now - self._last[1])
         self._last = made, now
-        self._bar.update(self._task, completed=made, loss=loss, lr=lr, speed=speed)
+        shown = float("nan") if lr is None else lr
+        self._bar.update(self._task, completed=made, loss=loss, lr=shown, speed=speed)
 
-    def epoch(self, record: Epoch, scores: Scores, *, best: bool) -> None:
-        """Prints an epoch's line; a star marks the best epoch so far."""
-        micro = scores.micro
-        self._console.print(
-            f"epoch {record.epoch:3d}  step {record.step:6d}  loss {record.loss:.4f}  lr {record.lr:.2e}  "
-            f"dev precision {micro.precision:.4f}  recall {micro.recall:.4f}  F1 {micro.f1:.4f}"
-            + ("  *" if best else ""),
-            soft_wrap=True,
-        )
+    def epoch(self, epoch: Epoch, figures: str | None = None) -> None:
+        """Prints an epoch's line; a star marks the best epoch so far.
+
+        Args:
+            epoch: what it came to.
+            figures: its metrics as they are to be shown; None shows each by its name.
+        """
+        if figures is None:
+            figures = "  ".join(f"{name} {value:.4f}" for name, value in epoch.metrics.items())
+        parts = [f"epoch {epoch.epoch:3d}", f"step {epoch.step:6d}", f"loss {epoch.loss:.4f}"]
+        if epoch.lr is not None:
+            parts.append(f"lr {epoch.lr:.2e}")
+        parts += [part for part in (figures, "*" if epoch.best else "") if part]
+        self._console.print("  ".join(parts), soft_wrap=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import jax
 import optax
@@ -14,6 +15,7 @@ from jaxbackprop.optim import gathered_table, value_and_row_grad
 
 Batch = dict[str, Array]
 Path = tuple[str, ...]
+Aux = TypeVar("Aux")
 
 
 @dataclass(frozen=True)
@@ -58,36 +60,36 @@ class RowUpdates:
 
     def step(
         self,
-        optimizer: optax.GradientTransformation,
-        objective: Callable[[nnx.State, Batch], Float[Array, ""]],
+        optimizer: optax.GradientTransformationExtraArgs,
+        objective: Callable[[nnx.State, Batch], tuple[Float[Array, ""], Aux]],
         params: nnx.State,
         opt_state: optax.OptState,
         batch: Batch,
-    ) -> tuple[Float[Array, ""], nnx.State, optax.OptState]:
+    ) -> tuple[tuple[Float[Array, ""], Aux], nnx.State, optax.OptState]:
         """One update.
 
         Args:
             optimizer: what `beside` gave.
-            objective: (params, batch) -> loss.
+            objective: (params, batch) -> (loss, auxiliary results).
             params: all parameters.
             opt_state: the optimizer's state.
             batch: with the ids.
 
         Returns:
-            The loss, and the new parameters and state.
+            What the objective gave, and the new parameters and state.
         """
         others, tables = self.split(params)
         ids = {path: batch[name] for path, name in self.lookups.items()}
 
-        def loss(others: nnx.State, rows: dict[Path, Array]) -> Array:
+        def loss(others: nnx.State, rows: dict[Path, Array]) -> tuple[Array, Aux]:
             small, places = dict(rows), dict(batch)
             for path, name in self.lookups.items():
                 small[path], places[name] = gathered_table(rows[path], ids[path], padding_id=self.padding_id)
             return objective(self.join(params, others, small), places)
 
-        value, grads = value_and_row_grad(loss, padding_id=self.padding_id)(others, tables, ids)
+        value, grads = value_and_row_grad(loss, has_aux=True, padding_id=self.padding_id)(others, tables, ids)
         # optax multiplies counts by floats, which strict promotion would refuse.
         with jax.numpy_dtype_promotion("standard"):
-            updates, opt_state = optimizer.update(grads, opt_state, (others, tables))
+            updates, opt_state = optimizer.update(grads, opt_state, (others, tables), value=value[0])
         others, tables = optax.apply_updates((others, tables), updates)
         return value, self.join(params, others, tables), opt_state

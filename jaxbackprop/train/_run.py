@@ -1,168 +1,238 @@
-"""The run folder: written under another name, moved into place when whole, checked when read."""
+"""The run folder: taken at the start, by one process; it says at any time how the run stands."""
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
+import errno
 import json
 import os
-import shutil
-import tempfile
-from pathlib import Path, PurePosixPath
+import platform
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from jaxbackprop._errors import CannotRun
+from jaxbackprop._errors import CannotRun, first_line
+from jaxbackprop._output import replace_whole
 
-MANIFEST = "manifest.json"
-CHECKPOINT = "checkpoint"
-# What evaluation and prediction rest on. The rest of the folder is for people, who may annotate it.
-_GUARDED = ("config.json", "vocabulary.json", CHECKPOINT)
+from ._manifest import MANIFEST, RunError, checksums, read_json
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+STATUS = "status.json"
+METRICS = "metrics.jsonl"
+RUNNING, FINISHED, INTERRUPTED, FAILED = "running", "finished", "interrupted", "failed"
+# What ends a run that has nothing wrong with it. GeneratorExit: whoever iterates over `fit` has stopped.
+_INTERRUPTIONS = (KeyboardInterrupt, SystemExit, GeneratorExit, BrokenPipeError)
 
 
-class RunError(CannotRun, RuntimeError):
-    """A run folder that cannot be read or written, and why."""
+class RunFolder:
+    """A run's folder, held by this process alone until the context it is ends.
 
+    ``status.json`` then says how the run ended: ``finished``, ``interrupted``, or ``failed`` and why. A
+    process that is killed leaves ``running``, which :meth:`resume` knows to be untrue.
 
-class RunWriter:
-    """A folder that appears under its name only when it is whole.
-
-    Args:
-        out: the folder to make. Its parents are made too; an empty folder of that name is replaced.
-
-    Used as a context manager, within which :attr:`path` is the unfinished folder, beside the future one.
-    Without :meth:`commit` everything that was made is removed again.
-
-    Raises:
-        RunError: `out` exists and is not an empty folder, or its parent cannot be written to.
+    Attributes:
+        path: the folder.
     """
 
-    def __init__(self, out: str | os.PathLike[str]) -> None:
-        self.out = Path(os.path.normpath(out))
-        self._made: list[Path] = []
-        self._committed = False
-        try:
-            if self.out.is_symlink() or self.out.name in ("", "..") or os.path.ismount(self.out):
-                raise RunError(f"cannot write {self.out}: it must be the name of a new folder")
-            if self.out.exists():
-                if not self.out.is_dir():
-                    raise RunError(f"{self.out} exists and is not a folder")
-                if any(self.out.iterdir()):
-                    raise RunError(f"{self.out} exists and is not empty")
-            parent = self.out.absolute().parent
-            missing = [folder for folder in (parent, *parent.parents) if not folder.exists()]
-            for folder in reversed(missing):
-                folder.mkdir()
-                self._made.append(folder)
-            self.path = Path(tempfile.mkdtemp(prefix=f".{self.out.name}.unfinished-", dir=parent))
-        except OSError as error:
-            self._remove_parents()
-            raise RunError(f"cannot write {self.out}: {error.strerror or error}") from None
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._status: dict[str, Any] = {}
+        self._lock = _lock(path)
 
-    def __enter__(self) -> RunWriter:
+    @classmethod
+    def take(cls, out: str | os.PathLike[str]) -> RunFolder:
+        """Makes a new folder, and its parents; an empty folder will do.
+
+        Raises:
+            RunError: the name is taken, or cannot be written to.
+        """
+        path = Path(os.path.normpath(out))
+        refuse_taken(path)
+        made = [folder for folder in (path, *path.absolute().parents) if not folder.exists()]
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            # Of several processes that got here, one creates the file.
+            os.close(os.open(path / STATUS, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            return cls(path)
+        except OSError as error:
+            if isinstance(error, FileExistsError) and (path / STATUS).exists():
+                raise RunError(f"{path} has just been taken by another run") from None
+            for folder in made:
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+            raise RunError(f"cannot write {path}: {error.strerror or error}") from None
+
+    @classmethod
+    def take_dated(cls, parent: str | os.PathLike[str], started: datetime) -> RunFolder:
+        """Makes a folder that is named by the time; runs of one second are numbered."""
+        name = started.strftime("%Y%m%d-%H%M%S")
+        for number in range(1, 10_000):
+            path = Path(parent) / (name if number == 1 else f"{name}-{number}")
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.mkdir()
+            except FileExistsError:
+                if path.parent.is_dir():
+                    continue
+                raise RunError(f"cannot write {path}: {path.parent} is not a folder") from None
+            except OSError as error:
+                raise RunError(f"cannot write {path}: {error.strerror or error}") from None
+            return cls.take(path)
+        raise RunError(f"{parent} holds 10,000 runs of {name}")
+
+    @classmethod
+    def resume(cls, run: str | os.PathLike[str]) -> RunFolder:
+        """The folder of a run that has begun, to go on with.
+
+        Raises:
+            RunError: no such run, another process is at it, or the folder cannot be written to.
+        """
+        path = Path(run)
+        if not path.is_dir():
+            raise RunError(f"{path} is no folder" if path.exists() else f"{path} does not exist")
+        if not (path / STATUS).is_file():
+            raise RunError(f"{path} is no run folder: it has no {STATUS}")
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise RunError(f"cannot write {path}: {os.strerror(errno.EACCES)}")
+        return cls(path)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has come to its end."""
+        return read_status(self.path) == FINISHED
+
+    def __enter__(self) -> RunFolder:
+        self._status = {"status": RUNNING, "pid": os.getpid(), "host": platform.node(), "started": _now()}
+        self.say()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not self._committed:
-            shutil.rmtree(self.path, ignore_errors=True)
-            self._remove_parents()
+        try:
+            if error is None:
+                self.say(FINISHED)
+            else:
+                # A full disk, which may be what went wrong, keeps the older status.
+                with contextlib.suppress(RunError):
+                    if isinstance(error, _INTERRUPTIONS):
+                        self.say(INTERRUPTED, why=type(error).__name__)
+                    else:
+                        self.say(
+                            FAILED, why=str(error) if isinstance(error, CannotRun) else first_line(error)
+                        )
+        finally:
+            self.release()
+
+    def release(self) -> None:
+        """Lets other processes have the folder."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def say(self, status: str | None = None, **more: Any) -> None:
+        """Writes status.json: how the run stands, and what else is to be known (epoch, step, why)."""
+        self._status |= more if status is None else {"status": status, **more}
+        self.write_json(STATUS, {**self._status, "updated": _now()})
 
     def write_json(self, name: str, value: Any) -> None:
-        """Writes one JSON file of the folder.
+        """Writes one JSON file of the folder, whole or not at all.
 
         Raises:
+            RunError: the disk refuses.
             ValueError: the value holds nan or an infinity, which JSON lacks.
         """
-        text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
-        (self.path / name).write_text(text + "\n", encoding="utf-8")
+        self.write_text(name, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
-    def commit(self) -> None:
-        """Writes the checksums and moves the folder to its name.
+    def write_text(self, name: str, text: str) -> None:
+        """Writes one file of the folder, whole or not at all.
 
         Raises:
-            RunError: something has taken the name meanwhile, or the disk refuses.
+            RunError: the disk refuses.
+        """
+        path = self.path / name
+        try:
+            replace_whole(path, lambda beside: beside.write_text(text, encoding="utf-8"))
+        except OSError as error:
+            raise RunError(f"cannot write {path}: {error.strerror or error}") from None
+
+    def write_metrics(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """Makes metrics.jsonl hold these epochs and no more."""
+        self.write_text(METRICS, "".join(map(_line, records)))
+
+    def append_metrics(self, record: Mapping[str, Any]) -> None:
+        """Adds an epoch's line to metrics.jsonl.
+
+        Raises:
+            RunError: the disk refuses; half a line may be there, which a resumed run takes away.
         """
         try:
-            self.write_json(
-                MANIFEST, {"sha256": {name: _sha256(self.path / name) for name in _guarded(self.path)}}
-            )
-            # mkdtemp keeps others out; a run folder follows the user's umask like any folder.
-            umask = os.umask(0)
-            os.umask(umask)
-            self.path.chmod(0o777 & ~umask)
-            os.rename(self.path, self.out)
+            with (self.path / METRICS).open("a", encoding="utf-8") as file:
+                file.write(_line(record))
         except OSError as error:
-            raise RunError(f"cannot write {self.out}: {error.strerror or error}") from None
-        self._committed = True
+            raise RunError(f"cannot write {self.path / METRICS}: {error.strerror or error}") from None
 
-    def _remove_parents(self) -> None:
-        for folder in reversed(self._made):
-            try:
-                folder.rmdir()
-            except OSError:
-                return
+    def seal(self) -> None:
+        """Writes the checksums of what evaluation and prediction rest on, as it now is.
+
+        Raises:
+            RunError: the disk refuses.
+        """
+        self.write_json(MANIFEST, {"sha256": checksums(self.path)})
 
 
-def read_run(run: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The configuration and the vocabulary of a run folder, after all its checksums have been checked.
+def read_status(run: Path) -> str | None:
+    """How a run stands: ``running``, ``finished``, ``interrupted`` or ``failed``; None where nothing says."""
+    try:
+        status = read_json(run / STATUS).get("status")
+    except RunError:
+        return None
+    return status if isinstance(status, str) else None
 
-    Args:
-        run: a folder that `jaxbackprop train` made.
 
-    Returns:
-        What config.json and vocabulary.json hold.
+def refuse_taken(out: str | os.PathLike[str]) -> None:
+    """Looks at where a run's folder is to be.
 
     Raises:
-        RunError: no such folder, not a run folder, a file missing, cut short or changed.
+        RunError: something is there that is no empty folder.
     """
-    folder = Path(run)
-    if not folder.is_dir():
-        raise RunError(f"{folder} is no folder" if folder.exists() else f"{folder} does not exist")
-    if not (folder / MANIFEST).is_file():
-        raise RunError(f"{folder} is no run folder: it has no {MANIFEST}")
-    sums = _read_json(folder / MANIFEST).get("sha256")
-    if not isinstance(sums, dict) or not all(isinstance(value, str) for value in sums.values()):
-        raise RunError(f"{folder / MANIFEST} lists no checksums")
+    path = Path(os.path.normpath(out))
     try:
-        present = set(_guarded(folder))
-        if missing := sorted((set(sums) | set(_GUARDED[:2])) - present):
-            raise RunError(f"{folder / missing[0]} is missing")
-        for name in sorted(present):
-            if name not in sums:
-                raise RunError(f"{folder / name} is not listed in {MANIFEST}")
-            if _sha256(folder / name) != sums[name]:
-                raise RunError(f"{folder / name} has changed since it was written: its sha256 differs")
+        if path.is_symlink() or path.name in ("", "..") or os.path.ismount(path):
+            raise RunError(f"cannot write {path}: it must be the name of a new folder")
+        if path.exists():
+            if not path.is_dir():
+                raise RunError(f"{path} exists and is not a folder")
+            if any(path.iterdir()):
+                raise RunError(f"{path} exists and is not empty")
     except OSError as error:
-        raise RunError(f"cannot read {error.filename}: {error.strerror}") from None
-    return _read_json(folder / "config.json"), _read_json(folder / "vocabulary.json")
+        raise RunError(f"cannot write {path}: {error.strerror or error}") from None
 
 
-def _guarded(folder: Path) -> list[str]:
-    """Names, relative to the folder and with forward slashes, of the files that the manifest lists."""
-    found = []
-    for name in _GUARDED:
-        for path in (folder / name, *(folder / name).rglob("*")):
-            if path.is_file():
-                found.append(str(PurePosixPath(path.relative_to(folder))))
-    return sorted(found)
+def _now() -> str:
+    return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _line(record: Mapping[str, Any]) -> str:
+    return json.dumps(record, allow_nan=False) + "\n"
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    def refuse(constant: str) -> None:
-        raise ValueError(f"{constant} is no JSON")
-
+def _lock(path: Path) -> int | None:
+    """A lock on the folder, which ends with the process; where there are none, nothing is locked."""
+    if fcntl is None:
+        return None
+    handle = os.open(path, os.O_RDONLY)
     try:
-        value = json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
-    except OSError as error:
-        raise RunError(f"cannot read {path}: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise RunError(f"{path} is no JSON: {str(error) or type(error).__name__}") from None
-    if not isinstance(value, dict):
-        raise RunError(f"{path} holds no JSON object")
-    return value
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise RunError(f"{path} is being trained by another process") from None
+    except OSError:  # a file system without locks
+        pass
+    return handle

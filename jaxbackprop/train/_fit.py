@@ -1,0 +1,184 @@
+"""`fit`: any flax.nnx model, any loss, any data, any transformation of optax."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import optax
+from flax import nnx
+
+from ._batches import make_batches
+from ._curves import draw_curves
+from ._loop import Plan, Training
+from ._optimizers import Schedule
+from ._position import fingerprint
+from ._rows import RowUpdates
+from ._run import STATUS, RunFolder
+from ._selection import Selection
+from ._step import Loss
+
+Model = TypeVar("Model", bound=nnx.Module)
+
+
+def fit(
+    model: Model,
+    loss: Loss,
+    data: Any,
+    *,
+    optimizer: optax.GradientTransformation,
+    epochs: int,
+    batch_size: int | None = None,
+    seed: int = 0,
+    schedule: Schedule | None = None,
+    average: float = 0.0,
+    trainable: nnx.filterlib.Filter = nnx.Param,
+    rows: RowUpdates | None = None,
+    steps_per_epoch: int | None = None,
+    evaluate: Callable[[Model], Mapping[str, float]] | None = None,
+    monitor: str | None = None,
+    mode: str = "max",
+    patience: int | None = None,
+    run: str | os.PathLike[str] | RunFolder | None = None,
+    resume: bool = False,
+    save_every: int | None = None,
+    keep: int = 2,
+    progress: bool = False,
+    on_steps: Callable[[int, float, float | None], None] | None = None,
+    warn: Callable[[str], None] = warnings.warn,
+) -> Training[Model]:
+    """Trains a model, and hands it over after every epoch.
+
+    The loss is summed on the device and read once in a hundred steps. The batches, the loss's keys and so the
+    parameters depend on the seed and on nothing else (on one machine, with one version of jax and one number
+    of threads, to the last bit), be the run interrupted and resumed or not.
+
+    Example::
+
+        training = fit(model, loss, {"x": x, "y": y}, optimizer=optax.adam(1e-3), batch_size=64, epochs=10,
+                       evaluate=accuracy, monitor="accuracy", run="runs/digits", resume=True)
+        for epoch, model in training:
+            print(epoch.epoch, epoch.loss, epoch.metrics["accuracy"])
+        model = training.best_model
+
+    Args:
+        model: any flax.nnx model, in the mode it is to be trained in; it is copied, not changed. What a
+            forward pass changes beside the parameters (batch statistics, dropout streams) goes on with them.
+        loss: (model, batch, key) -> floating-point scalar, or (scalar, auxiliary results); the scalars among
+            the latter are logged. The key is that of the step: fold_in(key(seed), step).
+        data: a pytree of arrays with one row an example each, or an iterable of batches. An iterable must
+            begin anew each time it is iterated over, or come with `steps_per_epoch`.
+        optimizer: optax's transformation.
+        epochs: passes over the examples.
+        batch_size: examples a batch, at most all of them; for arrays alone.
+        seed: of batches and keys.
+        schedule: step -> learning rate, for the record.
+        average: decay of the running average of the parameters, or 0 for none; see `make_step`.
+        trainable: an nnx filter of what is trained.
+        rows: the tables that are trained by rows, if any; see `make_step`.
+        steps_per_epoch: batches of an iterable that make an epoch; None takes all it gives.
+        evaluate: model -> figures by name, called after each epoch with averaged parameters where they are
+            kept.
+        monitor: the figure that decides which epoch is the best, out of loss, auxiliary scalars and what
+            `evaluate` gives; None takes the last.
+        mode: whether the largest (``max``) or smallest (``min``) is the best.
+        patience: stop after so many epochs without a better one.
+        run: a folder for checkpoints, metrics.jsonl, status.json, curves.png and results.json, which is made;
+            or one that has been taken already, whose status and results are then the caller's to write.
+        resume: whether to go on where `run` stands, if it has begun. A run that has finished is evaluated
+            once more.
+        save_every: steps between checkpoints; None makes one an epoch. A signal that asks the process to end
+            makes one at the end of the step.
+        keep: checkpoints kept.
+        progress: whether to show a bar on a terminal, and a line an epoch.
+        on_steps: called with the steps made so far, the mean loss since the last call and the learning rate.
+        warn: told, in one line, what is odd: a loss that has grown a thousandfold, a damaged checkpoint,
+            another machine than the run began on.
+
+    Returns:
+        An iterator. After each epoch it gives its `Epoch` and the model as it is now, with averaged
+        parameters where they are kept; the arrays are the training state's own, which the next epoch
+        overwrites. It has ``best_model``, ``records`` and ``close()``.
+
+    Raises:
+        Diverged: the loss is nan or infinite (while iterating).
+        RunError: the folder cannot be written, is in use, or belongs to other settings or data.
+        TypeError, ValueError: an argument does not fit; it is named.
+    """
+    batches = make_batches(
+        data, batch_size=batch_size, epochs=epochs, seed=seed, steps_per_epoch=steps_per_epoch
+    )
+    selection = Selection(monitor, mode, patience)
+    if save_every is not None and save_every < 1:
+        raise ValueError(f"save_every must be at least 1, not {save_every}")
+    contexts: list[AbstractContextManager[Any]] = []
+    at_end = None
+    if run is None or isinstance(run, RunFolder):
+        folder = run
+    else:
+        path = Path(run)
+        folder = RunFolder.resume(path) if resume and (path / STATUS).exists() else RunFolder.take(path)
+        contexts.append(folder)
+        at_end = partial(_write_results, folder, schedule, monitor)
+    told = on_steps
+    on_epoch = None
+    if progress:
+        from rich.console import Console
+
+        from ._progress import Progress
+
+        bar = Progress(Console(highlight=False), batches.total)
+        contexts.append(bar)
+        on_epoch = bar.epoch
+
+        def told(made: int, mean: float, rate: float | None) -> None:
+            bar.steps(made, mean, rate)
+            if on_steps is not None:
+                on_steps(made, mean, rate)
+
+    settings = {"seed": seed, "batch_size": batch_size, "average": average}
+    training = Training(
+        model,
+        Plan(
+            loss=loss,
+            optimizer=optimizer,
+            batches=batches,
+            epochs=epochs,
+            seed=seed,
+            schedule=schedule,
+            average=average,
+            trainable=trainable,
+            rows=rows,
+            evaluate=evaluate,
+            on_steps=told,
+            on_epoch=on_epoch,
+            warn=warn,
+        ),
+        selection,
+        folder,
+        save_every=save_every,
+        keep=keep,
+        settings={} if folder is None else fingerprint(settings, data),
+        contexts=contexts,
+        at_end=at_end,
+    )
+    if folder is not None and resume:
+        training.restore()
+    return training
+
+
+def _write_results(
+    folder: RunFolder, schedule: Schedule | None, monitor: str | None, training: Training[Any]
+) -> None:
+    results = {
+        "parameters_sha256": training.parameters_sha256,
+        "best": training.best,
+        "steps_per_second": training.steps_per_second,
+    }
+    folder.write_json("results.json", results)
+    draw_curves(folder.path / "curves.png", training.records, monitor=monitor)

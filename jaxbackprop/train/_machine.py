@@ -1,0 +1,29 @@
+"""The machine a run is made on: what the last bits of its figures depend on."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import version
+from typing import Any
+
+import jax
+
+from jaxbackprop._version import __version__
+
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+def describe_machine() -> dict[str, Any]:
+    """The machine as JSON holds it: versions, device, platform and number of threads."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return {
+        "versions": {
+            "jaxbackprop": __version__,
+            "python": platform.python_version(),
+            **{package: version(package) for package in _PACKAGES},
+        },
+        "device": str(jax.devices()[0].device_kind),
+        "platform": jax.default_backend(),
+        "threads": len(affinity(0)) if affinity is not None else os.cpu_count(),
+    }
