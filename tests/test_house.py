@@ -23,6 +23,7 @@ GROUND = {
     "_precision",
     "_shapes",
     "_sharding",
+    "_signals",
     "_specs",
     "_version",
 }

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from jaxbackprop._errors import CannotRun
+from jaxbackprop._errors import CannotRun, first_line
 from jaxbackprop._signals import run_stoppable
 from jaxbackprop._version import __version__
 
@@ -22,8 +22,6 @@ from . import _bench, _check, _doctor, _evaluate, _graph, _predict, _train, _ver
 # In the order in which help lists them.
 _COMMANDS = (_verify, _check, _graph, _doctor, _train, _evaluate, _predict, _bench)
 _ERROR, _BROKEN_PIPE = 2, 141
-# How jax says that JAX_PLATFORMS, or its own choice, names a device that is not there.
-_NO_DEVICE = ("Unable to initialize backend", "Unknown backend")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,6 +48,7 @@ def _main(argv: Sequence[str] | None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         arguments = _parser().parse_args(argv)
+        _refuse_missing_device()
         status: int = arguments.run(arguments)
         sys.stdout.flush()
         return status
@@ -60,14 +59,26 @@ def _main(argv: Sequence[str] | None) -> int:
     # A loss that diverges, and what jax finds where it is asked to look out for nan.
     except (CannotRun, FloatingPointError) as error:
         return _fail(str(error))
-    except RuntimeError as error:
-        if not str(error).startswith(_NO_DEVICE):
-            raise
-        platforms = os.environ.get("JAX_PLATFORMS")
-        return _fail(str(error) if not platforms else f"JAX_PLATFORMS={platforms}: {error}")
     except OSError as error:
         said = error.strerror or str(error)
         return _fail(said if error.filename is None else f"{error.filename}: {said}")
+
+
+def _refuse_missing_device() -> None:
+    """Looks whether jax has the device that it is told to use.
+
+    Raises:
+        CannotRun: it has not. Its own error need not say so, and comes where something else is blamed.
+    """
+    platforms = os.environ.get("JAX_PLATFORMS")
+    if platforms and platforms != "cpu":
+        import jax
+
+        try:
+            jax.devices()
+        except Exception as error:
+            reason = first_line(error).removesuffix(": ")
+            raise CannotRun(f"JAX_PLATFORMS={platforms}, but jax finds no such device: {reason}") from None
 
 
 class _Parser(argparse.ArgumentParser):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn
@@ -197,8 +198,9 @@ class _Prepared:
         try:
             with Progress(console, self.training.steps) as progress:
                 training = self.training.begin(folder, resume=resume, on_steps=progress.steps, warn=warn)
-                for epoch, _ in training:
-                    progress.epoch(epoch, _figures(epoch))
+                with closing(training):
+                    for epoch, _ in training:
+                        progress.epoch(epoch, _figures(epoch))
         except Diverged as error:
             self._say_where(folder, error, explain)
         except KeyboardInterrupt as error:
@@ -268,9 +270,7 @@ def _as_before(folder: Path, record: dict[str, Any], given: dict[str, Any]) -> C
     for name, value in given.items():
         was = getattr(before, name)
         if value != was and name not in _FREE:
-            raise RunError(
-                f"cannot resume {folder}: {flag(name)} is {value!r}, but the run began with {was!r}"
-            )
+            raise RunError(f"cannot resume {folder}: {flag(name)} is {value!r}, but it began with {was!r}")
     return Config.from_dict(before.to_dict() | {name: given[name] for name in _FREE if name in given})
 
 

@@ -38,7 +38,11 @@ def read_run(run: str | os.PathLike[str], *, begun: bool = False) -> tuple[dict[
         raise RunError(f"{folder} is no folder" if folder.exists() else f"{folder} does not exist")
     if not (folder / MANIFEST).is_file():
         raise RunError(f"{folder} is no run folder: it has no {MANIFEST}")
-    check_sums(folder, _GUARDED[:2] if begun else _GUARDED, required=_GUARDED[:2])
+    required = _GUARDED[:2]
+    if begun:
+        check_sums(folder, required, required, ignored=(CHECKPOINT,))
+    else:
+        check_sums(folder, _GUARDED, required)
     return read_json(folder / "config.json"), read_json(folder / "vocabulary.json")
 
 
@@ -47,13 +51,16 @@ def checksums(folder: Path, names: tuple[str, ...] = _GUARDED) -> dict[str, str]
     return {name: _sha256(folder / name) for name in _files(folder, names)}
 
 
-def check_sums(folder: Path, names: tuple[str, ...], required: tuple[str, ...] = ()) -> None:
+def check_sums(
+    folder: Path, names: tuple[str, ...], required: tuple[str, ...], *, ignored: tuple[str, ...] = ()
+) -> None:
     """Compares files with the manifest of their folder.
 
     Args:
         folder: with a manifest.
-        names: files and folders; what the manifest lists of them must be there, and the other way round.
+        names: files and folders; what is there of them the manifest must list, and the other way round.
         required: files that the manifest must list.
+        ignored: files and folders that it may list.
 
     Raises:
         RunError: a file is missing, was added, or has changed.
@@ -63,7 +70,7 @@ def check_sums(folder: Path, names: tuple[str, ...], required: tuple[str, ...] =
         raise RunError(f"{folder / MANIFEST} lists no checksums")
     try:
         present = set(_files(folder, names))
-        listed = {name for name in sums if name.split("/")[0] in names}
+        listed = {name for name in sums if name.split("/")[0] not in ignored}
         if missing := sorted((listed | set(required)) - present):
             raise RunError(f"{folder / missing[0]} is missing")
         for name in sorted(present):

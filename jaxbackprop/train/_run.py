@@ -124,9 +124,8 @@ class RunFolder:
                     if isinstance(error, _INTERRUPTIONS):
                         self.say(INTERRUPTED, why=type(error).__name__)
                     else:
-                        self.say(
-                            FAILED, why=str(error) if isinstance(error, CannotRun) else first_line(error)
-                        )
+                        told = isinstance(error, CannotRun | FloatingPointError)
+                        self.say(FAILED, why=str(error) if told else first_line(error))
         finally:
             self.release()
 

@@ -144,15 +144,16 @@ def make_step(
             fresh = 1 - jnp.minimum(average, (1 + t) / (10 + t))
             running = jax.tree.map(lambda a, p: a + fresh.astype(a.dtype) * (p - a), running, params)
         value = value.astype(jnp.float32)
+        good = state.bad_step < 0
         return TrainState(
             step=state.step + 1,
             params=params,
             variables=variables,
             average=running,
             opt_state=opt_state,
-            loss_sum=state.loss_sum + value,
+            loss_sum=jnp.where(good, state.loss_sum + value, state.loss_sum),
             aux=aux,
-            bad_step=jnp.where((state.bad_step < 0) & ~jnp.isfinite(value), state.step, state.bad_step),
+            bad_step=jnp.where(good & ~jnp.isfinite(value), state.step, state.bad_step),
         )
 
     return jax.jit(step, donate_argnums=0)

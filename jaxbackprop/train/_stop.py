@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -12,6 +14,8 @@ from jaxbackprop._signals import ASKING
 class Deferred:
     """While it is entered, a first signal that asks the process to end is only noted; a second acts at once.
 
+    Where a step does not end within `seconds` (its data does not come, say), the first acts too.
+
     A signal that the process ignores (under nohup, say) stays ignored. Outside the main thread, where no
     handler can be set, signals are left as they are.
 
@@ -19,7 +23,9 @@ class Deferred:
         signal: the signal that has come, or None.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float = 20.0) -> None:
+        self._seconds = seconds
+        self._timer: threading.Timer | None = None
         self.signal: int | None = None
         self._before: dict[int, Any] = {}
 
@@ -47,7 +53,12 @@ class Deferred:
         again, self.signal = self.signal is not None, number
         if again:
             self.act()
+        self._timer = threading.Timer(self._seconds, os.kill, (os.getpid(), number))
+        self._timer.daemon = True
+        self._timer.start()
 
     def _restore(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         while self._before:
             signal.signal(*self._before.popitem())

@@ -3,15 +3,17 @@
 import hashlib
 import io
 import json
+import os
 
 import jax
 import numpy as np
 import pytest
+from flax import nnx
 from rich.console import Console
 
 from jaxbackprop import ner
 from jaxbackprop.data import DataError, Sentence
-from jaxbackprop.ner import _fit, load_tagger
+from jaxbackprop.ner import _train, load_tagger
 from jaxbackprop.train import Config, Diverged, RunError
 
 NAMES = ["Anna", "Otto", "Ida", "Max", "Lea", "Tom"]
@@ -85,6 +87,8 @@ def test_the_run_folder_holds_what_it_promises(run):
         "curves.png",
         "results.json",
         "checkpoint",
+        "checkpoints",
+        "status.json",
         "vocabulary.json",
         "manifest.json",
     }
@@ -107,7 +111,7 @@ def test_it_learns_and_keeps_the_best_epoch(run):
     best = max(records, key=lambda record: (record["dev_f1"], record["epoch"]))
     assert results["best_epoch"] == best["epoch"]
     assert results["test"]["micro avg"]["f1"] > 0.9
-    assert results["interrupted"] is False
+    assert len(results["parameters_sha256"]) == 64
 
 
 def test_the_tagger_of_the_folder_repeats_the_scores(folder, run):
@@ -191,38 +195,123 @@ def test_a_batch_larger_than_the_corpus_is_the_corpus(folder, tmp_path):
     assert [record["step"] for record in records] == [1, 2]
 
 
-@pytest.mark.parametrize("signal", [KeyboardInterrupt, BrokenPipeError])
-def test_an_interruption_after_an_epoch_keeps_the_run(folder, tmp_path, monkeypatch, signal):
-    shown = []
+def stopped(folder, out, monkeypatch, error, *, epoch, **changes):
+    """A run that an error ends when it shows an epoch."""
 
-    def epoch(self, record, scores, *, best):
-        shown.append(record)
-        if record.epoch == 2:
-            raise signal
+    def show(self, record, figures):
+        if record.epoch == epoch:
+            raise error
 
-    monkeypatch.setattr(_fit.Progress, "epoch", epoch)
-    with pytest.raises(signal):
-        ner.train(settings(folder, epochs=1000), tmp_path / "run", quiet())
-    assert json.loads((tmp_path / "run" / "results.json").read_text())["interrupted"] is True
-    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == len(shown) == 2
-    load_tagger(tmp_path / "run", refuse)
+    monkeypatch.setattr(_train.Progress, "epoch", show)
+    with pytest.raises(type(error)):
+        ner.train(settings(folder, **changes), out, quiet())
+    monkeypatch.undo()
 
 
-def test_an_interruption_before_an_epoch_leaves_nothing(folder, tmp_path, monkeypatch):
-    def interrupt(*_, **__):
-        raise KeyboardInterrupt
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), BrokenPipeError(), ZeroDivisionError()])
+def test_a_run_that_was_ended_goes_on_to_the_same_bits(folder, run, tmp_path, monkeypatch, error):
+    out = tmp_path / "run"
+    stopped(folder, out, monkeypatch, error, epoch=3)
+    status = json.loads((out / "status.json").read_text())
+    how = "failed" if isinstance(error, ZeroDivisionError) else "interrupted"
+    assert (status["status"], status["epoch"]) == (how, 3)
+    assert len((out / "metrics.jsonl").read_text().splitlines()) == 3
+    # It can be used as it is, and be gone on with.
+    assert load_tagger(out, refuse).tag([["Anna", "met", "us"]])
+    assert ner.resume(out, {}, quiet(), warn=refuse) == out
+    assert (out / "metrics.jsonl").read_bytes() == (run / "metrics.jsonl").read_bytes()
+    ours, theirs = (json.loads((path / "results.json").read_text()) for path in (out, run))
+    for name in ("parameters_sha256", "best_epoch", "test"):
+        assert ours[name] == theirs[name]
+    for a, b in zip(
+        jax.tree.leaves(parameters(load_tagger(out, refuse))),
+        jax.tree.leaves(parameters(load_tagger(run, refuse))),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(a, b)
 
-    monkeypatch.setattr(_fit, "score", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        ner.train(settings(folder), tmp_path / "run", quiet())
-    assert list(tmp_path.iterdir()) == []
+
+def test_a_finished_run_is_left_as_it_is(run):
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    ner.resume(run, {}, quiet(), warn=refuse)
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
-def test_a_run_that_diverges_says_so_and_leaves_nothing(folder, tmp_path):
+def test_a_run_goes_on_with_the_settings_and_the_data_that_it_began_with(folder, tmp_path, monkeypatch):
+    write_corpus(tmp_path)
+    out = tmp_path / "run"
+    stopped(tmp_path, out, monkeypatch, KeyboardInterrupt(), epoch=2)
+    for given, message in (
+        ({"lr": 0.1}, "--lr is 0.1, but it began with 0.05"),
+        ({"epochs": 9}, "--epochs is 9"),
+    ):
+        with pytest.raises(RunError, match=message):
+            ner.resume(out, given, quiet(), warn=refuse)
+    text = (tmp_path / "dev.conll").read_text()
+    (tmp_path / "dev.conll").write_text(text.replace("Anna", "Otto", 1))
+    with pytest.raises(RunError, match="the dev sentences are not those it began with"):
+        ner.resume(out, {}, quiet(), warn=refuse)
+    (tmp_path / "dev.conll").write_text(text)
+    (tmp_path / "vectors.txt").write_text((tmp_path / "vectors.txt").read_text() + "Zoe 1 2 3 4\n")
+    with pytest.raises(RunError, match="the word vectors are not those it began with"):
+        ner.resume(out, {}, quiet(), warn=refuse)
+    assert json.loads((out / "status.json").read_text())["status"] == "interrupted"
+
+
+def test_another_machine_is_said(folder, tmp_path, monkeypatch):
+    out = tmp_path / "run"
+    stopped(folder, out, monkeypatch, KeyboardInterrupt(), epoch=2)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(77))
+    said = []
+    ner.resume(out, {"keep": 1}, quiet(), warn=said.append)
+    assert any("threads is 77" in message for message in said)
+    assert len(list((out / "checkpoints").iterdir())) == 1
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(folder, run, tmp_path, monkeypatch):
+    out = tmp_path / "run"
+    stopped(folder, out, monkeypatch, KeyboardInterrupt(), epoch=4)
+    older, newer = sorted((out / "checkpoints").iterdir())
+    victim = max((path for path in newer.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    data = bytearray(victim.read_bytes())
+    data[len(data) // 2] ^= 1
+    victim.write_bytes(data)
+    said = []
+    load_tagger(out, said.append)
+    ner.resume(out, {}, quiet(), warn=said.append)
+    assert all(f"{newer.name} is damaged, so {older.name} is used" in message for message in said)
+    assert len(said) == 2
+    assert (out / "metrics.jsonl").read_bytes() == (run / "metrics.jsonl").read_bytes()
+    assert (out / "checkpoints" / f"{newer.name}.damaged").is_dir()
+
+
+def test_without_a_whole_checkpoint_it_says_so(folder, tmp_path, monkeypatch):
+    out = tmp_path / "run"
+    stopped(folder, out, monkeypatch, KeyboardInterrupt(), epoch=2)
+    for checkpoint in (out / "checkpoints").iterdir():
+        (checkpoint / "manifest.json").unlink()
+    with pytest.raises(RunError, match="no checkpoint in .* is whole: cannot read"):
+        ner.resume(out, {}, quiet(), warn=refuse)
+
+
+def test_a_run_that_diverges_says_where_and_can_be_read_up_to_there(folder, tmp_path):
     config = settings(folder, optimizer="sgd", lr=1e30, schedule="constant")
-    with pytest.raises((Diverged, FloatingPointError), match="lower --lr|not finite"):
-        ner.train(config, tmp_path / "run", quiet())
-    assert list(tmp_path.iterdir()) == []
+    explained = []
+
+    def explain(error, loss):
+        explained.append(error)
+        return "hidden: too large"
+
+    with pytest.raises(
+        Diverged, match=r"the loss is (nan|inf) at step \d+, on training sentences \d+, .*lower --lr"
+    ):
+        ner.train(config, tmp_path / "run", quiet(), explain=explain)
+    status = json.loads((tmp_path / "run" / "status.json").read_text())
+    assert status["status"] == "failed"
+    assert "hidden: too large" in status["why"]
+    assert status["sentences"] == sorted(set(status["sentences"]))
+    (error,) = explained
+    assert np.isfinite(jax.tree.leaves(nnx.state(error.model, nnx.Param))[0]).all()
 
 
 def test_training_text_without_an_entity_is_refused(folder, tmp_path):

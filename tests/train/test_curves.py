@@ -25,9 +25,8 @@ def some_records(epochs):
 
 @pytest.mark.parametrize("epochs", [1, 2, 200])
 def test_a_picture_is_drawn_for_runs_short_and_long(tmp_path, epochs):
-    draw_curves(
-        tmp_path / "curves.png", some_records(epochs), (np.linspace(0, epochs, 50), np.linspace(0, 1, 50))
-    )
+    rates = np.linspace(0, epochs, 50), np.linspace(0, 1, 50)
+    draw_curves(tmp_path / "curves.png", some_records(epochs), rates, monitor="dev_f1")
     picture = matplotlib.image.imread(tmp_path / "curves.png")
     height, width, _ = picture.shape
     assert (height, width) == (1140, 1080)
@@ -43,6 +42,14 @@ def test_all_scores_may_be_zero(tmp_path):
     ]
     draw_curves(tmp_path / "curves.png", records, (np.arange(3), np.zeros(3)))
     assert (tmp_path / "curves.png").stat().st_size > 0
+
+
+def test_there_is_a_panel_for_what_there_is(tmp_path):
+    """A loss alone, of a run without schedule or evaluation."""
+    records = [{"epoch": epoch, "step": epoch, "loss": -1.0} for epoch in (1, 2)]
+    draw_curves(tmp_path / "curves.png", records)
+    height, width, _ = matplotlib.image.imread(tmp_path / "curves.png").shape
+    assert height < width
 
 
 def test_nothing_to_draw_is_an_error(tmp_path):

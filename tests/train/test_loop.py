@@ -200,7 +200,7 @@ def test_a_loss_that_is_no_number_ends_the_run(data):
         epochs=2,
         seed=0,
     )
-    with pytest.raises(Diverged, match=r"by step 7: a lower --lr may help"):
+    with pytest.raises(Diverged, match=r"the loss is inf at step 1: a lower learning rate may help"):
         next(epochs)
 
 

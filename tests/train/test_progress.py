@@ -5,16 +5,16 @@ import math
 
 from rich.console import Console
 
-from jaxbackprop.train import Epoch, Progress, Score, Scores
+from jaxbackprop.train import Epoch, Progress
 
-SCORES = Scores((), Score("micro avg", 0.5, 0.25, 1 / 3, 8))
+METRICS = {"dev_precision": 0.5, "dev_f1": 1 / 3}
 
 
 def shown(console):
     with Progress(console, 200) as progress:
         progress.steps(100, 0.61803, 2e-3)
-        progress.epoch(Epoch(1, 100, 0.61803, 2e-3), SCORES, best=True)
-        progress.epoch(Epoch(2, 200, 0.5, 1e-3), SCORES, best=False)
+        progress.epoch(Epoch(1, 100, 0.61803, 2e-3, METRICS, best=True))
+        progress.epoch(Epoch(2, 200, 0.5, None, METRICS), "F1 0.3333")
         progress.steps(200, 0.5, 1e-3)
     return console.file.getvalue()
 
@@ -23,9 +23,9 @@ def test_in_a_pipe_there_are_lines_only():
     lines = shown(Console(file=io.StringIO(), width=20)).splitlines()
     assert len(lines) == 2
     assert lines[0].split() == (
-        "epoch 1 step 100 loss 0.6180 lr 2.00e-03 dev precision 0.5000 recall 0.2500 F1 0.3333 *".split()
+        "epoch 1 step 100 loss 0.6180 lr 2.00e-03 dev_precision 0.5000 dev_f1 0.3333 *".split()
     )
-    assert not lines[1].endswith("*")
+    assert lines[1].split() == "epoch 2 step 200 loss 0.5000 F1 0.3333".split()
 
 
 def test_on_a_terminal_there_is_a_bar_with_loss_rate_and_speed():

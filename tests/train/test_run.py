@@ -1,56 +1,60 @@
-"""The run folder appears whole or not at all, and says when it is not what was written."""
+"""The run folder: taken by one process, it says at any time how the run stands."""
 
 import json
+import multiprocessing
 import os
 import stat
+from datetime import datetime
 
 import pytest
 
-from jaxbackprop.train import RunError, RunWriter, read_run
+from jaxbackprop.train import Diverged, RunError, RunFolder, read_status
 
 
-def write(out):
-    with RunWriter(out) as writer:
-        writer.write_json("config.json", {"a": 1})
-        writer.write_json("vocabulary.json", {"words": ["é", "b"]})
-        (writer.path / "checkpoint" / "d").mkdir(parents=True)
-        (writer.path / "checkpoint" / "d" / "0").write_bytes(b"0123456789")
-        (writer.path / "metrics.jsonl").write_text("{}\n")
-        writer.commit()
-    return out
+def status(path):
+    return json.loads((path / "status.json").read_text())
 
 
-def test_what_was_written_is_read(tmp_path):
-    assert read_run(write(tmp_path / "run")) == ({"a": 1}, {"words": ["é", "b"]})
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
+def test_it_is_there_from_the_start_and_says_how_it_ended(tmp_path):
+    with RunFolder.take(tmp_path / "new" / "deep" / "run") as folder:
+        assert status(folder.path)["status"] == "running"
+        assert status(folder.path)["pid"] == os.getpid()
+        folder.say(epoch=3, step=40)
+        assert (status(folder.path)["epoch"], status(folder.path)["step"]) == (3, 40)
+    assert status(folder.path)["status"] == read_status(folder.path) == "finished"
+    assert folder.finished
 
 
-def test_nothing_is_there_before_the_end(tmp_path):
-    with RunWriter(tmp_path / "run") as writer:
-        assert writer.path.parent == tmp_path
-        assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
-def test_an_error_leaves_nothing_not_even_new_parents(tmp_path, error):
-    def fail():
-        with RunWriter(tmp_path / "new" / "deep" / "run") as writer:
-            writer.write_json("config.json", {})
+@pytest.mark.parametrize(
+    ("error", "how", "why"),
+    [
+        (KeyboardInterrupt(), "interrupted", "KeyboardInterrupt"),
+        (SystemExit(143), "interrupted", "SystemExit"),
+        (GeneratorExit(), "interrupted", "GeneratorExit"),
+        (RunError("no space left"), "failed", "no space left"),
+        (Diverged(float("nan"), 7), "failed", "the loss is nan at step 7: a lower learning rate may help"),
+        (ZeroDivisionError("a\nb"), "failed", "ZeroDivisionError: a"),
+    ],
+)
+def test_what_ended_it_is_said(tmp_path, error, how, why):
+    def end():
+        with RunFolder.take(tmp_path / "run"):
             raise error
 
-    with pytest.raises(error):
-        fail()
-    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(type(error)):
+        end()
+    assert (status(tmp_path / "run")["status"], status(tmp_path / "run")["why"]) == (how, why)
+    assert not RunFolder.resume(tmp_path / "run").finished
 
 
 def test_an_empty_folder_may_be_there_already(tmp_path):
     (tmp_path / "run").mkdir()
-    assert read_run(write(tmp_path / "run"))[0] == {"a": 1}
+    assert RunFolder.take(tmp_path / "run").path == tmp_path / "run"
 
 
 def test_a_run_folder_has_the_permissions_of_any_folder(tmp_path):
     (tmp_path / "plain").mkdir()
-    run = write(tmp_path / "run")
+    run = RunFolder.take(tmp_path / "run").path
     assert stat.S_IMODE(run.stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
 
 
@@ -71,114 +75,77 @@ def test_a_name_that_is_taken_is_refused(tmp_path):
     }
     for name, message in refused.items():
         with pytest.raises(RunError, match=message):
-            RunWriter(tmp_path / name)
+            RunFolder.take(tmp_path / name)
     assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_the_working_folder_is_no_new_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(RunError, match="must be the name of a new folder"):
-        RunWriter(".")
+        RunFolder.take(".")
 
 
 def test_a_path_through_a_folder_that_is_missing_is_tidied(tmp_path):
-    write(tmp_path / "missing" / ".." / "run")
-    assert read_run(tmp_path / "run")[0] == {"a": 1}
+    assert RunFolder.take(tmp_path / "missing" / ".." / "run").path == tmp_path / "run"
     assert not (tmp_path / "missing").exists()
-
-
-def test_a_name_that_was_taken_meanwhile_is_left_alone(tmp_path):
-    out = tmp_path / "run"
-
-    def race():
-        with RunWriter(out) as writer:
-            writer.write_json("config.json", {})
-            out.mkdir()
-            (out / "theirs").write_text("kept")
-            writer.commit()
-
-    with pytest.raises(RunError, match="cannot write"):
-        race()
-    assert [path.name for path in tmp_path.rglob("*")] == ["run", "theirs"]
 
 
 def test_a_parent_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="cannot write"):
-        RunWriter(tmp_path / "file" / "run")
+        RunFolder.take(tmp_path / "file" / "run")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_json_holds_no_nan(tmp_path):
-    with pytest.raises(ValueError, match="JSON"), RunWriter(tmp_path / "run") as writer:
-        writer.write_json("config.json", {"lr": float("nan")})
+def take_dated(parent, started, taken):
+    with RunFolder.take_dated(parent, started) as folder:
+        taken.put(folder.path.name)
 
 
-def test_a_changed_byte_is_noticed_in_every_guarded_file(tmp_path):
-    run = write(tmp_path / "run")
-    for name in ("config.json", "vocabulary.json", "checkpoint/d/0"):
-        path = run / name
-        right = path.read_bytes()
-        path.write_bytes(right[:-2] + bytes([right[-2] ^ 1]) + right[-1:])
-        with pytest.raises(RunError, match=f"{name} has changed since it was written: its sha256"):
-            read_run(run)
-        path.write_bytes(right[:-1])
-        with pytest.raises(RunError, match=f"{name} has changed"):
-            read_run(run)
-        path.unlink()
-        with pytest.raises(RunError, match=f"{name} is missing"):
-            read_run(run)
-        path.write_bytes(right)
-    read_run(run)
+def test_runs_of_one_second_get_a_folder_each(tmp_path):
+    """All at once, from processes of their own."""
+    started = datetime(2026, 12, 1, 11, 22, 33)
+    context = multiprocessing.get_context("fork")
+    taken = context.Queue()
+    processes = [
+        context.Process(target=take_dated, args=(tmp_path / "runs", started, taken)) for _ in range(6)
+    ]
+    for process in processes:
+        process.start()
+    names = sorted(taken.get(timeout=60) for _ in processes)
+    for process in processes:
+        process.join()
+    assert names == ["20261201-112233", *(f"20261201-112233-{n}" for n in range(2, 7))]
 
 
-def test_a_file_that_was_added_to_the_checkpoint_is_noticed(tmp_path):
-    run = write(tmp_path / "run")
-    (run / "checkpoint" / "more").write_text("")
-    with pytest.raises(RunError, match="checkpoint/more is not listed"):
-        read_run(run)
+def test_a_run_in_progress_is_not_resumed_twice(tmp_path):
+    folder = RunFolder.take(tmp_path / "run")
+    with pytest.raises(RunError, match="run is being trained by another process"):
+        RunFolder.resume(tmp_path / "run")
+    folder.release()
+    RunFolder.resume(tmp_path / "run").release()
 
 
-def test_notes_of_ones_own_do_no_harm(tmp_path):
-    run = write(tmp_path / "run")
-    (run / "notes.txt").write_text("good one")
-    (run / "metrics.jsonl").unlink()
-    read_run(run)
-
-
-def test_what_is_no_run_is_said_to_be_none(tmp_path):
+def test_what_is_no_run_is_not_resumed(tmp_path):
     with pytest.raises(RunError, match="does not exist"):
-        read_run(tmp_path / "nowhere")
-    with pytest.raises(RunError, match=r"is no run folder: it has no manifest.json"):
-        read_run(tmp_path)
-    (tmp_path / "file").write_text("")
-    with pytest.raises(RunError, match="is no folder"):
-        read_run(tmp_path / "file")
+        RunFolder.resume(tmp_path / "nowhere")
+    with pytest.raises(RunError, match="is no run folder: it has no status.json"):
+        RunFolder.resume(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "is no JSON"),
-        ("[" * 100_000, "is no JSON"),
-        ('{"sha256": NaN}', "NaN is no JSON"),
-        ("[]", "holds no JSON object"),
-        ("{}", "lists no checksums"),
-        ('{"sha256": {"config.json": 3}}', "lists no checksums"),
-        ('{"sha256": {}}', "is not listed"),
-        ("\xff", "is no JSON"),
-    ],
-)
-def test_a_broken_manifest_is_said_to_be_broken(tmp_path, text, message):
-    run = write(tmp_path / "run")
-    (run / "manifest.json").write_bytes(text.encode("latin-1"))
-    with pytest.raises(RunError, match=message):
-        read_run(run)
+def test_metrics_are_appended_and_can_be_taken_back(tmp_path):
+    folder = RunFolder.take(tmp_path / "run")
+    for epoch in (1, 2, 3):
+        folder.append_metrics({"epoch": epoch, "loss": 0.5})
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in lines] == [1, 2, 3]
+    folder.write_metrics([{"epoch": 1, "loss": 0.5}])
+    assert (tmp_path / "run" / "metrics.jsonl").read_text() == lines[0] + "\n"
 
 
-def test_a_manifest_that_names_files_elsewhere_opens_none(tmp_path):
-    run = write(tmp_path / "run")
-    manifest = json.loads((run / "manifest.json").read_text())
-    manifest["sha256"]["../../etc/passwd"] = "0" * 64
-    (run / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(RunError, match="passwd is missing"):
-        read_run(run)
+def test_json_holds_no_nan_and_a_file_is_whole_or_as_it_was(tmp_path):
+    folder = RunFolder.take(tmp_path / "run")
+    folder.write_json("config.json", {"lr": 1.0})
+    with pytest.raises(ValueError, match="JSON"):
+        folder.write_json("config.json", {"lr": float("nan")})
+    assert json.loads((tmp_path / "run" / "config.json").read_text()) == {"lr": 1.0}
