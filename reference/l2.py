@@ -58,9 +58,11 @@ def l2_vjp(
 ) -> tuple[Any, np.float64]:
     """Gradients of the penalty by the parameters and by its strength, given dy = ∂s/∂R.
 
-    R = λ Σ_k θ_k² holds θ_k in one term, so ∂R/∂θ_k = 2λ θ_k: every step of gradient descent at rate η
-    multiplies a weight by 1 - 2ηλ ("weight decay"; the factor 2 is there because the lecture's penalty has no
-    ½). In matrix form ∂R/∂W = 2λ W, of W's shape. R is linear in λ: ∂R/∂λ = Σ_k θ_k². With dy:
+    R = λ Σ_k θ_k² holds θ_k in one term, so ∂R/∂θ_k = 2λ θ_k. The factor 2 is there because the lecture's
+    penalty has no ½. A step of plain SGD at rate η multiplies a weight by 1 - 2ηλ and then goes down the
+    loss's own gradient ("weight decay"). With momentum or an adaptive optimizer it is not so: they average or
+    rescale the penalty's gradient together with the loss's. In matrix form ∂R/∂W = 2λ W, of W's shape. R is
+    linear in λ: ∂R/∂λ = Σ_k θ_k². With dy:
 
         dθ_k = 2λ θ_k dy,      dλ = dy Σ_k θ_k².
 
