@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Collection
 from dataclasses import fields
 
 from jaxbackprop._errors import CannotRun
 from jaxbackprop.train import Config, flag
 
 
-def add_settings(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags."""
+def add_settings(parser: argparse._ActionsContainer, names: Collection[str] | None = None) -> None:
+    """Adds the flags.
+
+    Args:
+        parser: what to add them to.
+        names: of the settings; None for all of them.
+    """
     for setting in fields(Config):
+        if names is not None and setting.name not in names:
+            continue
         meta = setting.metadata
         text = meta["help"]
         if meta["kind"] is bool:

@@ -46,5 +46,5 @@ def run(arguments: argparse.Namespace) -> int:
         from ._train_loss_page import page_of_loss
 
         at_start = page_of_loss(arguments.graph, console)
-    train(config, arguments.out, console, at_start)
+    train(config, arguments.out, console, at_start, warn)
     return 0

@@ -13,6 +13,7 @@ from ._tagged import read_conll as read_conll
 from ._tags import detect_scheme as detect_scheme
 from ._tags import tag_set as tag_set
 from ._tags import to_bio as to_bio
+from ._unseen import compare_tags as compare_tags
 from ._vectors import WordVectors as WordVectors
 from ._vectors import load_vectors as load_vectors
 from ._windows import PADDING as PADDING

@@ -3,13 +3,10 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from ._errors import DataError
 from ._notation import is_marked
 from ._rows import Row
-
-Task = Literal["spans", "tags"]
 
 _SAID = re.compile(r"(word|tag)=([1-9]\d{0,3})")
 _NUMBER = re.compile(r"\d+([-.]\d+)?")
@@ -61,7 +58,7 @@ class Columns:
         return f"word={self.word},tag={'last' if self.tag is None else self.tag}"
 
 
-def global_columns(path: str, lines: Sequence[str], task: Task) -> Columns | None:
+def global_columns(path: str, lines: Sequence[str], task: str) -> Columns | None:
     """The columns that a line `# global.columns = ID FORM ...` (CoNLL-U Plus) names; None without one.
 
     Raises:
@@ -81,7 +78,7 @@ def global_columns(path: str, lines: Sequence[str], task: Task) -> Columns | Non
     return None
 
 
-def header(rows: Sequence[Row], task: Task) -> tuple[Row, Columns | None] | None:
+def header(rows: Sequence[Row], task: str) -> tuple[Row, Columns | None] | None:
     """The row that names the columns of a file, such as `word pos ne`; None without one.
 
     Beside it stands what it says, or None where it has more or fewer columns than the row below it, such as
@@ -116,7 +113,7 @@ def is_number(cell: str) -> bool:
     return _NUMBER.fullmatch(cell) is not None
 
 
-def suggestion(rows: Sequence[Row], task: Task) -> str:
+def suggestion(rows: Sequence[Row], task: str) -> str:
     """The flags that would read a file, worked out from its rows.
 
     The words stand in the first column that holds neither numbers nor tags, the tags of entities in the first
@@ -137,7 +134,7 @@ def suggestion(rows: Sequence[Row], task: Task) -> str:
     return f"{'' if task == 'tags' else '--task tags '}--columns word={word + 1},tag={tag + 1}"
 
 
-def _named(cells: Sequence[str], task: Task) -> Columns | None:
+def _named(cells: Sequence[str], task: str) -> Columns | None:
     names = [_name(cell) for cell in cells]
     of_task = (*_OF_ENTITIES, *_OF_ANY) if task == "spans" else (*_OF_SPEECH, *_OF_ANY)
 

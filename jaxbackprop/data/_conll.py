@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ._columns import Columns, Task, global_columns, header, is_number, numbered, suggestion
+from ._columns import Columns, global_columns, header, is_number, numbered, suggestion
 from ._errors import DataError
 from ._lines import read_lines
 from ._notation import is_marked
@@ -35,7 +35,7 @@ class ConllFile:
     other_columns: str
 
 
-def read_as_written(path: str | os.PathLike[str], columns: Columns | None, task: Task) -> ConllFile:
+def read_as_written(path: str | os.PathLike[str], columns: Columns | None, task: str) -> ConllFile:
     """Reads a file; see `read_conll`."""
     name = os.fspath(path)
     lines = read_lines(name)
@@ -68,7 +68,7 @@ def read_as_written(path: str | os.PathLike[str], columns: Columns | None, task:
 
 
 def _comments(
-    sure: Sequence[Row], columns: Columns, task: Task, has_index: bool
+    sure: Sequence[Row], columns: Columns, task: str, has_index: bool
 ) -> Callable[[Row, bool], bool]:
     """Whether a row that starts with # is a comment, given whether a sentence is open before it."""
     layout = sure[0].layout if sure else None

@@ -4,7 +4,6 @@ import hashlib
 import os
 from dataclasses import dataclass
 
-from ._columns import Task
 from ._errors import DataError
 from ._installed import installed_file
 from ._sentence import Sentence
@@ -53,7 +52,7 @@ def read_corpus(
     *,
     columns: str | None = None,
     scheme: str | None = None,
-    task: Task = "spans",
+    task: str = "spans",
 ) -> Corpus:
     """Read a corpus from CoNLL-style files (see `read_conll`). Its name is that of the training file.
 

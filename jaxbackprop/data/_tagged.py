@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ._columns import Columns, Task
+from ._columns import Columns
 from ._conll import ConllFile, read_as_written
 from ._errors import DataError
 from ._notation import PREFIXES, Notation, read_notation
@@ -36,7 +36,7 @@ def read_conll(
     *,
     columns: str | None = None,
     scheme: str | None = None,
-    task: Task = "spans",
+    task: str = "spans",
 ) -> list[Sentence]:
     r"""Read a CoNLL-style file: word in the first column, tag in the last, sentences apart by empty lines.
 
@@ -80,7 +80,7 @@ def read_tagged(
     *,
     columns: str | None = None,
     scheme: str | None = None,
-    task: Task = "spans",
+    task: str = "spans",
 ) -> TaggedFiles:
     """Reads the files of one corpus; see `read_conll` for arguments and errors.
 

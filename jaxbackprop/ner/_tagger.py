@@ -13,7 +13,16 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from jaxbackprop.data import DataError, Encoder, MissingExtra, Sentence, WordVectors, load_vectors
+from jaxbackprop.data import (
+    DataError,
+    Encoder,
+    MissingExtra,
+    Sentence,
+    WordVectors,
+    compare_tags,
+    load_vectors,
+    read_conll,
+)
 from jaxbackprop.models import WindowNER
 from jaxbackprop.train import Config, RunError, Scores, load_parameters, read_run, score
 
@@ -47,6 +56,34 @@ class Tagger:
         """
         encoder, model = self._extended(sentences)
         return tag_sentences(model, encoder, encoder.encode_words(sentences), decode=self.config.decode)
+
+    def read(
+        self,
+        path: str | os.PathLike[str],
+        warn: Callable[[str], None],
+        *,
+        columns: str | None = None,
+        scheme: str | None = None,
+    ) -> list[Sentence]:
+        """Reads a file of tagged sentences as those of training were read.
+
+        Args:
+            path: of the file.
+            warn: told, in one line, of tags that training lacks.
+            columns: instead of those of training; see `read_conll`.
+            scheme: instead of that of training.
+
+        Raises:
+            DataError: the file cannot be read so, or has no tag of training.
+        """
+        config = self.config
+        if scheme is not None and config.task == "tags":
+            raise DataError("--scheme is of entities: this run's task is tags")
+        sentences = read_conll(
+            path, columns=columns or config.columns, scheme=scheme or config.scheme, task=config.task
+        )
+        compare_tags(self.encoder.tags, sentences, name=os.fspath(path), task=config.task, warn=warn)
+        return sentences
 
     def evaluate(self, sentences: Sequence[Sentence]) -> Scores:
         """Compares predicted with true entities; types that training did not know count as missed."""

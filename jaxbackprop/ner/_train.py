@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import time
+import warnings
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,16 @@ from flax import nnx
 from rich.console import Console
 
 from jaxbackprop._output import print_whole
-from jaxbackprop.data import Corpus, DataError, Encoder, default_corpus, load_vectors, read_corpus, tag_set
+from jaxbackprop.data import (
+    Corpus,
+    DataError,
+    Encoder,
+    compare_tags,
+    default_corpus,
+    load_vectors,
+    read_corpus,
+    tag_set,
+)
 from jaxbackprop.train import Config, RunWriter, draw_curves, save_parameters
 
 from ._build import build_model
@@ -24,7 +35,11 @@ from ._tagger import Tagger
 
 
 def train(
-    config: Config, out: str | os.PathLike[str] | None, console: Console, at_start: AtStart | None = None
+    config: Config,
+    out: str | os.PathLike[str] | None,
+    console: Console,
+    at_start: AtStart | None = None,
+    warn: Callable[[str], None] = warnings.warn,
 ) -> Path:
     """Trains a window classifier and writes its run folder.
 
@@ -40,6 +55,7 @@ def train(
         out: the folder; None takes ``runs/`` and the time.
         console: where progress and scores are shown.
         at_start: called before the first step with the model, its loss, the first batch and that step's key.
+        warn: told, in one line, of tags that development or test sentences have and training lacks.
 
     Returns:
         The folder.
@@ -57,6 +73,8 @@ def train(
         tags = tag_set(corpus.train)
         if tags == ("O",):
             raise DataError("the training sentences hold no entity: there is nothing to learn")
+        for name, part in ((config.dev, corpus.dev), (config.test, corpus.test)):
+            compare_tags(tags, part, name=name or corpus.name, task=config.task, warn=warn)
         encoder = Encoder.build(
             corpus.train,
             dev=corpus.dev,
@@ -122,7 +140,14 @@ def _read(config: Config) -> Corpus:
     if config.train is None:
         return default_corpus()
     assert config.dev is not None  # Config has seen to it
-    return read_corpus(config.train, config.dev, config.test)
+    return read_corpus(
+        config.train,
+        config.dev,
+        config.test,
+        columns=config.columns,
+        scheme=config.scheme,
+        task=config.task,
+    )
 
 
 def _default_folder(started: datetime) -> Path:
