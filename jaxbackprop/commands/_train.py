@@ -14,7 +14,7 @@ from ._settings import add_settings, config_of
 
 def add_parser(commands: Commands) -> None:
     """Adds the command and its flags."""
-    parser = add_command(commands, "train", "train the window classifier for named entities", run)
+    parser = add_command(commands, "train", "train the window classifier for named entities or tags", run)
     parser.add_argument(
         "--out", metavar="DIR", help="the run folder to make; it must not exist (default: runs/<time>)"
     )

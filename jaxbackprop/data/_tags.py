@@ -101,12 +101,17 @@ def to_bio(sequences: Sequence[Sequence[str]], scheme: str | None = None) -> lis
     return converted
 
 
-def tag_set(sentences: Iterable[Sentence]) -> tuple[str, ...]:
-    """The BIO tags of the entity types in `sentences`: ('O', 'B-a', 'I-a', 'B-b', 'I-b', ...), types sorted.
+def tag_set(sentences: Iterable[Sentence], task: str = "spans") -> tuple[str, ...]:
+    """The tags that a model of `sentences` chooses from.
 
-    B and I of a type are both there even when only one was seen: the decoder needs them.
+    With task spans those of the entity types, ('O', 'B-a', 'I-a', 'B-b', 'I-b', ...), types sorted: B and I
+    of a type are both there even when only one was seen, since the decoder needs them. With task tags those
+    that occur, sorted.
     """
-    types = sorted({tag[2:] for sentence in sentences for tag in sentence.tags if tag != "O"})
+    found = {tag for sentence in sentences for tag in sentence.tags}
+    if task == "tags":
+        return tuple(sorted(found))
+    types = sorted({tag[2:] for tag in found if tag != "O"})
     return ("O", *(prefix + entity_type for entity_type in types for prefix in ("B-", "I-")))
 
 

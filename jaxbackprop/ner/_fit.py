@@ -25,6 +25,7 @@ from jaxbackprop.train import (
     make_row_optimizer,
     make_schedule,
     score,
+    score_tags,
 )
 
 from ._build import as_batch, tag_sentences, trainable
@@ -45,7 +46,7 @@ class Outcome:
 
     Attributes:
         records: of all epochs, in order.
-        best: the record of the epoch with the best development F1.
+        best: the record of the epoch with the best development score.
         model: as it was after that epoch.
         learning_rate: the epochs (fractional) at which the rate was evaluated, and its values.
         seconds: from the first step to the end of the last epoch.
@@ -123,14 +124,12 @@ def fit_tagger(
         try:
             for epoch, current in epochs:
                 predicted = tag_sentences(current, encoder, dev, decode=config.decode)
-                scores = score([sentence.tags for sentence in corpus.dev], predicted)
-                record: Record = {
-                    **dataclasses.asdict(epoch),
-                    "dev_precision": scores.micro.precision,
-                    "dev_recall": scores.micro.recall,
-                    "dev_f1": scores.micro.f1,
-                }
-                is_best = best is None or record["dev_f1"] >= best[0]["dev_f1"]
+                scored = score if config.task == "spans" else score_tags
+                scores = scored([sentence.tags for sentence in corpus.dev], predicted)
+                measures = {f"dev_{name}": value for name, value in scores.measures.items()}
+                record: Record = {**dataclasses.asdict(epoch), **measures}
+                decides = f"dev_{scores.decides}"
+                is_best = best is None or record[decides] >= best[0][decides]
                 if is_best:
                     # A copy: the next step writes over the arrays that `current` holds.
                     best = record, jax.tree.map(np.array, nnx.to_pure_dict(nnx.state(current)))

@@ -24,14 +24,23 @@ from jaxbackprop.data import (
     read_conll,
 )
 from jaxbackprop.models import WindowNER
-from jaxbackprop.train import Config, RunError, Scores, load_parameters, read_run, score
+from jaxbackprop.train import (
+    Config,
+    RunError,
+    Scores,
+    TagScores,
+    load_parameters,
+    read_run,
+    score,
+    score_tags,
+)
 
 from ._build import build_model, tag_sentences
 
 
 @dataclass(frozen=True)
 class Tagger:
-    """Words in, BIO tags out.
+    """Words in, tags out: BIO, or with task tags those of the training text.
 
     Attributes:
         config: the settings it was trained with.
@@ -52,7 +61,7 @@ class Tagger:
             sentences: the words of each.
 
         Returns:
-            The BIO tags of each, as many as words.
+            The tags of each, as many as words.
         """
         encoder, model = self._extended(sentences)
         return tag_sentences(model, encoder, encoder.encode_words(sentences), decode=self.config.decode)
@@ -85,10 +94,11 @@ class Tagger:
         compare_tags(self.encoder.tags, sentences, name=os.fspath(path), task=config.task, warn=warn)
         return sentences
 
-    def evaluate(self, sentences: Sequence[Sentence]) -> Scores:
-        """Compares predicted with true entities; types that training did not know count as missed."""
+    def evaluate(self, sentences: Sequence[Sentence]) -> Scores | TagScores:
+        """Compares predicted with true entities, or tags; what training did not know counts as missed."""
         predicted = self.tag([sentence.words for sentence in sentences])
-        return score([sentence.tags for sentence in sentences], predicted)
+        scored = score if self.config.task == "spans" else score_tags
+        return scored([sentence.tags for sentence in sentences], predicted)
 
     def _extended(self, sentences: Iterable[Sequence[str]]) -> tuple[Encoder, WindowNER]:
         """Encoder and model with rows for words of the text that the vectors know and training did not."""

@@ -45,7 +45,7 @@ def train(
 
     The folder holds ``config.json`` (settings, versions, machine, data), ``metrics.jsonl`` (a line an epoch;
     the same to the last byte for the same settings on the same machine), ``curves.png``, ``results.json``
-    (scores and times), ``checkpoint/`` (parameters of the epoch with the best development F1),
+    (scores and times), ``checkpoint/`` (parameters of the epoch with the best development score),
     ``vocabulary.json`` (words, affixes, tags) and ``manifest.json`` (checksums). It appears when it is whole,
     or not at all. A run that is interrupted after an epoch keeps what it has: the folder is written, and then
     the interruption is raised again.
@@ -70,8 +70,8 @@ def train(
     with RunWriter(_default_folder(started) if out is None else out) as writer:
         corpus = _read(config)
         vectors = None if config.vectors == "random" else load_vectors(config.vectors)
-        tags = tag_set(corpus.train)
-        if tags == ("O",):
+        tags = tag_set(corpus.train, config.task)
+        if config.task == "spans" and tags == ("O",):
             raise DataError("the training sentences hold no entity: there is nothing to learn")
         for name, part in ((config.dev, corpus.dev), (config.test, corpus.test)):
             compare_tags(tags, part, name=name or corpus.name, task=config.task, warn=warn)
@@ -86,7 +86,7 @@ def train(
         dim = None if vectors is not None else config.word_dim
         table = encoder.initial_table(vectors, np.random.default_rng(config.seed), dim=dim)
         model = build_model(config, encoder, table.shape[1], table)
-        console.print(summary(corpus, encoder, vectors))
+        console.print(summary(corpus, encoder, vectors, config.task))
 
         outcome = fit_tagger(config, model, encoder, corpus, console, at_start)
 

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from ._run import RunError as RunError
     from ._run import RunWriter as RunWriter
     from ._run import read_run as read_run
+    from ._tag_scores import TagScores as TagScores
+    from ._tag_scores import score_tags as score_tags
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
@@ -49,5 +51,6 @@ __getattr__, __dir__, __all__ = attach(
         "_progress": ("Progress",),
         "_rows": ("RowUpdates",),
         "_run": ("RunError", "RunWriter", "read_run"),
+        "_tag_scores": ("TagScores", "score_tags"),
     },
 )

@@ -9,6 +9,13 @@ from typing import Any
 import numpy as np
 
 _BLUE, _RED, _GREY, _GREEN = "#3b6ea8", "#c0504d", "#9a9a9a", "#4f8f5b"
+# Of each score its name in the records, its label, colour and line; the last chooses the best epoch.
+_OF_ENTITIES = (
+    ("dev_precision", "precision", _GREY, ":"),
+    ("dev_recall", "recall", _GREY, "--"),
+    ("dev_f1", "F1", _RED, "-"),
+)
+_OF_WORDS = (("dev_accuracy", "accuracy", _RED, "-"),)
 
 
 def draw_curves(
@@ -20,8 +27,8 @@ def draw_curves(
 
     Args:
         path: the file to write.
-        records: one line of metrics an epoch: ``epoch``, ``loss``, ``dev_precision``, ``dev_recall`` and
-            ``dev_f1``.
+        records: one line of metrics an epoch: ``epoch``, ``loss``, and either ``dev_accuracy`` or
+            ``dev_precision``, ``dev_recall`` and ``dev_f1``.
         learning_rate: the epochs (fractional) at which it was evaluated, and its values.
 
     Raises:
@@ -35,7 +42,9 @@ def draw_curves(
     if not records:
         raise ValueError("records is empty: there is nothing to draw")
     epochs = [record["epoch"] for record in records]
-    best = max(records, key=lambda record: record["dev_f1"])
+    scores = _OF_WORDS if "dev_accuracy" in records[0] else _OF_ENTITIES
+    decides, decides_label, *_ = scores[-1]
+    best = max(records, key=lambda record: record[decides])
 
     figure = Figure(figsize=(7.2, 7.6), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
@@ -48,25 +57,23 @@ def draw_curves(
     top.set_ylabel("nats a word")
     top.set_ylim(bottom=0)
 
-    for name, label, color, line in (
-        ("precision", "precision", _GREY, ":"),
-        ("recall", "recall", _GREY, "--"),
-        ("f1", "F1", _RED, "-"),
-    ):
-        values = [record[f"dev_{name}"] for record in records]
+    for name, label, color, line in scores:
         middle.plot(
             epochs,
-            values,
+            [record[name] for record in records],
             color=color,
             label=label,
             linestyle=line,
-            **(style if name == "f1" else {"linewidth": 1.3}),
+            **(style if name == decides else {"linewidth": 1.3}),
         )
     ring = {"color": _RED, "markersize": 8, "markerfacecolor": "white", "zorder": 5}
-    middle.plot(best["epoch"], best["dev_f1"], "o", **ring)
-    middle.set_title(f"development entities: best F1 {best['dev_f1']:.4f} in epoch {best['epoch']}")
+    middle.plot(best["epoch"], best[decides], "o", **ring)
+    of_what = "tags" if scores is _OF_WORDS else "entities"
+    middle.set_title(
+        f"development {of_what}: best {decides_label} {best[decides]:.4f} in epoch {best['epoch']}"
+    )
     middle.set_ylabel("score")
-    highest = max(record[f"dev_{name}"] for name in ("precision", "recall", "f1") for record in records)
+    highest = max(record[name] for name, *_ in scores for record in records)
     middle.set_ylim(0, min(1.02, 1.12 * highest) if highest > 0 else 1)
     middle.legend(loc="lower right", frameon=False, ncols=3)
 

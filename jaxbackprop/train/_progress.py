@@ -11,6 +11,9 @@ from rich.progress import Progress as Bar
 
 from ._loop import Epoch
 from ._metrics import Scores
+from ._tag_scores import TagScores
+
+_NAMES = {"f1": "F1"}
 
 
 class Progress:
@@ -57,12 +60,13 @@ class Progress:
         self._last = made, now
         self._bar.update(self._task, completed=made, loss=loss, lr=lr, speed=speed)
 
-    def epoch(self, record: Epoch, scores: Scores, *, best: bool) -> None:
+    def epoch(self, record: Epoch, scores: Scores | TagScores, *, best: bool) -> None:
         """Prints an epoch's line; a star marks the best epoch so far."""
-        micro = scores.micro
+        measures = "  ".join(
+            f"{_NAMES.get(name, name)} {value:.4f}" for name, value in scores.measures.items()
+        )
         self._console.print(
             f"epoch {record.epoch:3d}  step {record.step:6d}  loss {record.loss:.4f}  lr {record.lr:.2e}  "
-            f"dev precision {micro.precision:.4f}  recall {micro.recall:.4f}  F1 {micro.f1:.4f}"
-            + ("  *" if best else ""),
+            f"dev {measures}" + ("  *" if best else ""),
             soft_wrap=True,
         )

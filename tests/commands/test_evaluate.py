@@ -15,6 +15,16 @@ def test_it_repeats_the_test_table_in_a_new_process(corpus, trained):
     assert table in stdout
 
 
+def test_a_run_of_tags_repeats_its_table_and_knows_no_scheme(cli, tagging):
+    folder, stdout = tagging
+    status, table, stderr = cli("evaluate", folder / "run", folder / "train.txt")
+    assert (status, stderr) == (0, "")
+    assert table.strip()
+    assert table in stdout
+    result = cli("evaluate", folder / "run", folder / "train.txt", "--scheme", "BIO")
+    assert_one_line_error(result, "--scheme is of entities: this run's task is tags")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [([], "required: RUN, FILE"), (["nowhere", "nothing.txt"], "nowhere does not exist")],

@@ -39,6 +39,19 @@ def test_a_second_run_has_the_same_metrics_to_the_last_byte_and_lies_in_runs(tra
     assert (run / "metrics.jsonl").read_bytes() == (trained[0] / "metrics.jsonl").read_bytes()
 
 
+def test_tags_of_words_are_learnt_and_scored_by_accuracy(tagging):
+    folder, stdout = tagging
+    assert "4 tags" in stdout.splitlines()[0]
+    epochs = [line for line in stdout.splitlines() if line.startswith("epoch ")]
+    assert re.search(r"  dev accuracy \d\.\d{4}  \*$", epochs[0])
+    assert re.search(r"^accuracy +1\.0000 +80$", stdout, re.MULTILINE)
+    records = [json.loads(line) for line in (folder / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert {name for name in records[0] if name.startswith("dev_")} == {"dev_accuracy"}
+    results = json.loads((folder / "run" / "results.json").read_text())
+    best = max(records, key=lambda record: (record["dev_accuracy"], record["epoch"]))
+    assert (results["best_epoch"], results["test"]["accuracy"]) == (best["epoch"], 1.0)
+
+
 # Errors: exit status 2, one line on standard error, nothing left behind
 
 

@@ -5,7 +5,7 @@ import math
 
 from rich.console import Console
 
-from jaxbackprop.train import Epoch, Progress, Score, Scores
+from jaxbackprop.train import Epoch, Progress, Score, Scores, score_tags
 
 SCORES = Scores((), Score("micro avg", 0.5, 0.25, 1 / 3, 8))
 
@@ -26,6 +26,13 @@ def test_in_a_pipe_there_are_lines_only():
         "epoch 1 step 100 loss 0.6180 lr 2.00e-03 dev precision 0.5000 recall 0.2500 F1 0.3333 *".split()
     )
     assert not lines[1].endswith("*")
+
+
+def test_scores_of_tags_are_their_accuracy():
+    console = Console(file=io.StringIO(), width=200)
+    with Progress(console, 200) as progress:
+        progress.epoch(Epoch(1, 100, 0.5, 1e-3), score_tags([["A", "B"]], [["A", "A"]]), best=True)
+    assert console.file.getvalue().endswith("dev accuracy 0.5000  *\n")
 
 
 def test_on_a_terminal_there_is_a_bar_with_loss_rate_and_speed():
