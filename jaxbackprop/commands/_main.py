@@ -19,10 +19,10 @@ from typing import NoReturn
 from jaxbackprop._errors import CannotRun
 from jaxbackprop._version import __version__
 
-from . import _bench, _check, _doctor, _evaluate, _graph, _predict, _train, _verify
+from . import _bench, _check, _data, _doctor, _evaluate, _graph, _predict, _train, _verify
 
 # In the order in which help lists them.
-_COMMANDS = (_verify, _check, _graph, _doctor, _train, _evaluate, _predict, _bench)
+_COMMANDS = (_verify, _check, _graph, _doctor, _data, _train, _evaluate, _predict, _bench)
 _ERROR, _INTERRUPTED, _TERMINATED, _BROKEN_PIPE = 2, 130, 143, 141
 
 
