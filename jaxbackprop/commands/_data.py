@@ -6,7 +6,7 @@ import argparse
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jaxbackprop._errors import CannotRun
 from jaxbackprop._output import refuse_unwritable, write_json
@@ -16,7 +16,7 @@ from ._output import warn
 from ._settings import add_settings
 
 if TYPE_CHECKING:
-    from jaxbackprop.data import Survey
+    from jaxbackprop.data import FileSurvey, Survey
 
 _WIDTH, _NUMBER = 40, 8
 # Files beside each other in a table, and places of each kind that are shown.
@@ -95,7 +95,7 @@ def _table(found: Survey, task: str, shown: range) -> Iterator[str]:
             label = ""
         yield label.ljust(room) + "".join(cell.rjust(_NUMBER) for cell in cells)
 
-    def count(label: str, of: Callable[[Any], int]) -> Iterator[str]:
+    def count(label: str, of: Callable[[FileSurvey], int]) -> Iterator[str]:
         yield from row(label, [_count(of(file)) for file in files])
 
     yield from row("", [str(at + 1) for at in shown])
@@ -114,7 +114,7 @@ def _table(found: Survey, task: str, shown: range) -> Iterator[str]:
         yield from count("tags", lambda file: len(file.tags))
     names = dict.fromkeys(name for file in found.files for name in file.tags)
     for name in names:
-        yield from count(f"  {name}", lambda file, name=name: file.tags.get(name, 0))
+        yield from row(f"  {name}", [_count(file.tags.get(name, 0)) for file in files])
 
 
 def _count(number: int) -> str:

@@ -9,6 +9,7 @@ from ._encoder import Encoder as Encoder
 from ._errors import DataError as DataError
 from ._errors import MissingExtra as MissingExtra
 from ._sentence import Sentence as Sentence
+from ._survey import FileSurvey as FileSurvey
 from ._survey import Survey as Survey
 from ._survey import survey as survey
 from ._tagged import read_conll as read_conll
