@@ -256,6 +256,10 @@ plt.show()
 # not in the window, and their gradient is exactly 0. So training moves the vectors of the words it sees and
 # leaves the others where they were. With few training examples that is the lecture's pitfall: *TV* and
 # *telly* move, *television* stays behind.
+#
+# > **Slip on the slides.** One has *retraining* as training anew from the start, another as *fine-tuning*.
+# > They are two things, and the pitfall is fine-tuning's: it goes on from pretrained vectors, in which
+# > *television* stood beside the other two.
 
 # %%
 assert np.allclose(dL[vocabulary.index("New")], pieces[1] + pieces[4])
@@ -327,8 +331,8 @@ print(f"{calls} calls; all of W would take {2 * W.size:,} calls, {2 * W.size * s
 assert np.allclose([dW[index] for index in some], numerical, atol=1e-9)
 
 # %% [markdown]
-# > **Slip on the slide.** Its cost for backpropagation is $O(W^2)$. It is the other way round: differences
-# > cost $O(W)$ calls of $O(W)$ work each, $O(W^2)$; backpropagation costs $O(W)$.
+# > **Slip on the slide.** Its cost for backpropagation is $O(W^2)$, at the end of a passage that takes the
+# > derivatives by differences. Theirs it is: $O(W)$ calls of $O(W)$ work each. Backpropagation costs $O(W)$.
 #
 # How small should $h$ be? Taylor's series leaves an error of order $h^2$ (order $h$ for the one-sided
 # difference). Rounding leaves about $10^{-16}/h$, which grows as $h$ shrinks.

@@ -238,7 +238,8 @@ print(f"central differences take {numerical[-1] / back[-1]:,.0f} times as long a
 # of a million weights would take two million forward passes for one step of descent. Hence the
 # lecture's advice: train with backpropagation, check *some* entries with differences.
 #
-# > **Slip on the slide.** It has the costs the other way round, $O(W^2)$ for backpropagation.
+# > **Slip on the slide.** It has $O(W^2)$ for backpropagation, at the end of a passage that takes the
+# > derivatives by differences: it is their cost.
 #
 # ## 3. Ten wrong derivations
 #

@@ -97,9 +97,9 @@ for t in reversed(range(T)):
     dwhh += np.outer(dss[t], hs[t - 1])
 
 # %% [markdown]
-# > **Slips on the slide.** It stops at `dhs[-1]`, the gradient of the first state; the weights get none. And
-# > `dhs[t-1] = …` is right only because nothing but the next step uses $h_{t-1}$. If the loss looks at every
-# > state, as it does when every word gets a label, the two gradients add: `dhs[t-1] += …`. (`xrange` is
+# > **Left out on the slide.** It stops at `dhs[-1]`, the gradient of the first state; the weights get none.
+# > And `dhs[t-1] = …` is right only because nothing but the next step uses $h_{t-1}$. If the loss looks at
+# > every state, as it does when every word gets a label, the two gradients add: `dhs[t-1] += …`. (`xrange` is
 # > `range` since Python 3.)
 #
 # Four ways to the same gradient: this loop, the derivation in `reference.rnn`, the operator in

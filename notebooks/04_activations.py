@@ -309,7 +309,8 @@ print("\n".join(table))
 #   come closer to 1.
 # * **sigmoid** loses its gradient under all four: under Xavier, twelve orders of magnitude over twenty
 #   layers. Its slope is 1/4 at best, so weights that suit tanh leave it a factor of a quarter at most. The
-#   lecture avoids it in deep networks for the cost of its exponential; here is a stronger reason.
+#   lecture avoids it in deep networks for the cost of its exponential, which elu and gelu have too; here is
+#   a stronger reason.
 #
 # Then why not larger weights? Turn the knob.
 

@@ -285,9 +285,10 @@ for k, W in enumerate(weights):
 # ## 4. Forward and backward cost the same, up to a constant
 #
 # For every product $Wx$ forward there are two on the way back, $\delta x^\mathsf{T}$ for the weights and
-# $W^\mathsf{T}\delta$ for the layer below. An elementwise function has a few multiplications an entry. So the
-# backward pass costs about two forward passes, in networks of any width and depth. This is what the lecture
-# means by the same time complexity.
+# $W^\mathsf{T}\delta$ for the layer below (which the first layer does not have). An elementwise function has
+# a few multiplications an entry. So the backward pass costs up to about two forward passes: two where the
+# products of wide and many layers make up the work, less in small networks. That bound holds for any width
+# and depth, and is what the lecture means by the same time complexity.
 #
 # > **Slip on the slide.** The page that it links counts $O(n^4)$ forward for $n$ layers of $n$ units and $n$
 # > examples, and $O(n^5)$ backward. That reads as if backward cost $n$ times as much. Its $n^5$ holds $n$
@@ -383,7 +384,7 @@ assert np.all(both / forward < 4)
 # The dotted line counts: one forward pass, and two of its size back. The clock says a little less, since not
 # all of the time goes into multiplying, and it is uneven, since processors like some shapes better than
 # others. What matters is that the lines do not rise. From left to right there are several hundred times as
-# many derivatives to compute, and all together they still cost two or three forward passes.
+# many derivatives to compute, and all together they still cost about three forward passes or fewer.
 #
 # ## 5. Numerical gradients cost $O(W^2)$
 #
@@ -395,8 +396,8 @@ assert np.all(both / forward < 4)
 # forward passes, and each of those multiplies by all $W$ weights. That is $O(W^2)$, where the sweep takes
 # $O(W)$. (Notebook 2 looks at the errors of differences.)
 #
-# > **Slip on the slide.** It has $O(W^2)$ for backpropagation. Its own page says it right: with differences
-# > it *would* be $O(W^2)$.
+# > **Slip on the slide.** It has $O(W^2)$ for backpropagation. The passage that this ends takes the
+# > derivatives by differences: with them it *would* be $O(W^2)$.
 #
 # The lecture's scorer $s = u^\mathsf{T}\tanh(Wx + b)$, summed over 256 windows, with all of $W$'s derivatives
 # compiled both ways:
@@ -561,8 +562,8 @@ for name, gradient in back.grads[0].items():
 #    add.
 # 2. Forward in topological order, backward in the reverse: then every node is visited once, although the
 #    paths may be too many to count.
-# 3. All gradients come out of one sweep, which costs about two forward passes, however many weights there
-#    are.
+# 3. All gradients come out of one sweep, which costs up to about two forward passes, however many weights
+#    there are.
 # 4. Differences take two forward passes *a weight*.
 # 5. To find out what a function of yours does, forward and backward, `graph.trace` it and look.
 #

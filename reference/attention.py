@@ -39,7 +39,7 @@ def attention(
             None where no mask is drawn (dropout_rate 0 or 1).
         dropout_rate: the probability of dropping a weight, in [0, 1].
         scale: a, a number; None for 1/√H, which gives scores of variance 1 where queries and keys have
-            independent entries of variance 1.
+            independent entries of mean 0 and variance 1.
 
     Returns:
         y, (..., T, N, D).

@@ -1,4 +1,7 @@
-"""Dropout with inverted scaling, its mask a function of a key (lecture, unit 3; Srivastava et al. 2014)."""
+"""Dropout with inverted scaling, its mask a function of a key.
+
+Source: lecture, unit 3 "Overfitting" (dropout); Srivastava et al. 2014.
+"""
 
 from __future__ import annotations
 

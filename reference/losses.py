@@ -1,4 +1,7 @@
-"""Losses beside softmax cross-entropy, and the two functions that it is made of (lecture, unit 1, "Tips")."""
+"""Losses beside softmax cross-entropy, and the two functions that it is made of.
+
+Source: lecture, unit 1 "Deriving Gradients : Tips".
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gradients from differences of function values, to check derivations with (lecture, unit 2).
+"""Gradients from differences of function values, to check derivations with.
 
 Two errors pull the step h in opposite directions. Taylor's series gives the truncation error,
 
@@ -14,10 +14,13 @@ difference of large values is divided by h. The sum is smallest at about
 times the scale of x and of f's derivatives. A smaller h makes the result worse, not better.
 
 Cost. For W weights there are W + 1 calls (forward) or 2W (central), each of O(W) work: O(W²) in all.
-Backpropagation gets every derivative in O(W), as much as a few calls of f. The slide has it the other way
-round, O(W²) for backpropagation. And where it counts O(n⁴) forward and O(n⁵) backward, its n⁵ holds n steps
-of gradient descent: one backward pass is of the forward pass's order. So differences are for checking, and,
-as the lecture advises, of some entries only: `indices`.
+Backpropagation gets every derivative in O(W), as much as a few calls of f. The slide gives it O(W²), at the
+end of a passage that supposes its derivatives to be taken by finite differences: theirs is the O(W²). And
+where it counts O(n⁴) forward and O(n⁵) backward, its n⁵ holds n steps of gradient descent: one backward pass
+is of the forward pass's order. So differences are for checking, and, as the lecture advises, of some entries
+only: `indices`.
+
+Source: lecture, unit 2 "Numerical Gradient".
 """
 
 from __future__ import annotations

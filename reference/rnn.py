@@ -1,4 +1,4 @@
-"""A recurrent layer, and backpropagation through time (lecture, unit 3, "Exploding Gradients").
+"""A recurrent layer, and backpropagation through time.
 
 When does the gradient explode or vanish? Over one step h_t = f(z_t), z_t = W_h h_{t-1} + …, the chain rule
 multiplies by one matrix, and over k steps by their product:
@@ -31,6 +31,8 @@ the D_t. Without input,
                                          off, the active part of W_h is 2, and states and gradients double.
 
 What counts is the product of the D_t and W_hᵀ that occurred, which the eigenvalues of W_h alone do not tell.
+
+Source: lecture, unit 3 "Exploding Gradients in vanilla RNNs".
 """
 
 from __future__ import annotations

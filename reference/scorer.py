@@ -1,6 +1,8 @@
-"""The lecture's scorer s = uᵀ f(Wx + b): all its gradients at once, and one at a time (units 1 and 2).
+"""The lecture's scorer s = uᵀ f(Wx + b): all its gradients at once, and one at a time.
 
 Every scalar multiplication of two numbers is made in one place, `_Multiplier.times`, and counted there.
+
+Source: lecture, unit 1 "Derivative wrt a weight matrix"; unit 2 "Efficiency".
 """
 
 from __future__ import annotations

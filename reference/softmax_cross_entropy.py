@@ -1,4 +1,7 @@
-"""Softmax and cross-entropy as one step, so that the gradient is p - y (lecture, unit 1, "Tips")."""
+"""Softmax and cross-entropy as one step, so that the gradient is p - y.
+
+Source: lecture, unit 1 "Deriving Gradients : Tips".
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The window of word vectors around a word, and how its gradient reaches each word (lecture, unit 1)."""
+"""The window of word vectors around a word, and how its gradient reaches each word.
+
+Source: lecture, unit 1 "Deriving gradient wrt words".
+"""
 
 from __future__ import annotations
 

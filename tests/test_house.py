@@ -180,7 +180,7 @@ def test_the_reference_is_numpy_alone(path):
         assert top in sys.stdlib_module_names | {"numpy", "reference"}, f"{path.name} must not import {top}"
 
 
-ON_PAPER_ONLY = {"scorer", "numerical", "graph", "initialization"}
+ON_PAPER_ONLY = {"scorer", "numerical", "graph", "initialization", "optimizers", "schedules"}
 
 
 def modules(package, pattern):

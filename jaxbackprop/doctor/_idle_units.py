@@ -34,7 +34,8 @@ def dead(healths: Sequence[NodeHealth]) -> list[Finding]:
     share, worst = found[0]
     message = (
         f"{percent(share)} of its units ({round(share * worst.units)} of {worst.units}) are 0 for every "
-        "example of the batch: no gradient reaches their weights, no step will wake them"
+        "example of the batch: no gradient reaches their weights; only other inputs can wake them, from new "
+        "examples or from layers below that still learn"
     )
     healths = [h for _, h in found]
     return [_finding("dead", healths, share, "share of dead units", message, _DEAD_REMEDY)]

@@ -53,7 +53,8 @@ class WindowNER(nnx.Module):
     Raises:
         ValueError: an unknown activation, or a size that is out of range.
 
-    Source: lecture, unit 1 "window classification"; Collobert et al. 2011, JMLR 12.
+    Source: lecture, unit 1 "Derivative wrt a weight matrix" (named entities) and "Deriving gradient wrt
+        words" (windows); Collobert et al. 2011, JMLR 12.
     """
 
     def __init__(

@@ -76,7 +76,7 @@ def as_batch(windows: Windows) -> dict[str, np.ndarray]:
 def tag_sentences(
     model: WindowNER, encoder: Encoder, windows: Windows, *, decode: str
 ) -> list[tuple[str, ...]]:
-    """The BIO tags of every word, one tuple a sentence."""
+    """The tags of every word, one tuple a sentence."""
     ids = tag_ids(model, as_batch(windows), windows.lengths, encoder.tags, decode=decode)
     tags = np.array(encoder.tags, dtype=object)[ids]
     ends = np.cumsum(windows.lengths)

@@ -14,6 +14,8 @@ from jaxbackprop.train import (
     Diverged,
     RowUpdates,
     RunFolder,
+    Scores,
+    TagScores,
     Training,
     epoch_end,
     fit,
@@ -21,6 +23,7 @@ from jaxbackprop.train import (
     make_row_optimizer,
     make_schedule,
     score,
+    score_tags,
 )
 
 from ._build import as_batch, tag_sentences, trainable
@@ -29,7 +32,6 @@ Loss = Callable[[WindowNER, Mapping[str, jax.Array], jax.Array], jax.Array]
 # Called before the first step with the model, its loss, the first batch and that step's key.
 AtStart = Callable[[WindowNER, Loss, dict[str, np.ndarray], jax.Array], None]
 
-MONITOR = "dev_f1"
 # The curve of the learning rate is drawn through so many points at most.
 _POINTS = 2000
 
@@ -44,6 +46,7 @@ class TaggerTraining:
         corpus: what to train on, and to choose the epoch by.
 
     Attributes:
+        monitor: the figure that chooses the best epoch.
         windows: of the training words.
         steps: updates in the whole run.
     """
@@ -55,6 +58,9 @@ class TaggerTraining:
         self._count = len(self.windows.labels)
         self._batch_size = min(config.batch_size, self._count)
         self._schedule = make_schedule(config, self._count / self._batch_size)
+        spans = config.task == "spans"
+        self._score = score if spans else score_tags
+        self.monitor = f"dev_{(Scores if spans else TagScores).decides}"
         self.steps = epoch_end(config.epochs, self._count, self._batch_size)
 
     def loss(self, model: WindowNER, batch: Mapping[str, jax.Array], key: jax.Array) -> jax.Array:
@@ -97,7 +103,7 @@ class TaggerTraining:
             trainable=trainable(config),
             rows=by_rows,
             evaluate=self._evaluate,
-            monitor=MONITOR,
+            monitor=self.monitor,
             patience=config.patience,
             run=run,
             resume=resume,
@@ -121,5 +127,5 @@ class TaggerTraining:
 
     def _evaluate(self, model: WindowNER) -> dict[str, float]:
         predicted = tag_sentences(model, self._encoder, self._dev, decode=self._config.decode)
-        micro = score([sentence.tags for sentence in self._corpus.dev], predicted).micro
-        return {"dev_precision": micro.precision, "dev_recall": micro.recall, MONITOR: micro.f1}
+        scores = self._score([sentence.tags for sentence in self._corpus.dev], predicted)
+        return {f"dev_{name}": value for name, value in scores.measures.items()}

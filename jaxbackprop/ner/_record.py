@@ -10,14 +10,12 @@ from typing import Any
 from jaxbackprop.data import Corpus, Encoder, Sentence, WordVectors
 
 
-def summary(corpus: Corpus, encoder: Encoder, vectors: WordVectors | None) -> str:
+def summary(corpus: Corpus, encoder: Encoder, vectors: WordVectors | None, task: str) -> str:
     """The data in one line."""
     sizes = " / ".join(f"{len(part):,}" for part in (corpus.train, corpus.dev, corpus.test))
+    kinds = f"{len(encoder.tags) // 2} entity types" if task == "spans" else f"{len(encoder.tags)} tags"
     source = "random" if vectors is None else vectors.name
-    return (
-        f"{corpus.name}: {sizes} sentences, {len(encoder.tags) // 2} entity types, "
-        f"{encoder.num_words:,} words, vectors {source}"
-    )
+    return f"{corpus.name}: {sizes} sentences, {kinds}, {encoder.num_words:,} words, vectors {source}"
 
 
 def describe_corpus(corpus: Corpus) -> dict[str, Any]:

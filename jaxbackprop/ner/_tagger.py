@@ -13,17 +13,28 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from jaxbackprop.data import DataError, Encoder, MissingExtra, Sentence, WordVectors, load_vectors
+from jaxbackprop.data import (
+    DataError,
+    Encoder,
+    MissingExtra,
+    Sentence,
+    WordVectors,
+    compare_tags,
+    load_vectors,
+    read_conll,
+)
 from jaxbackprop.models import WindowNER
 from jaxbackprop.train import (
     Config,
     RunError,
     Scores,
+    TagScores,
     load_newest,
     load_parameters,
     read_run,
     read_status,
     score,
+    score_tags,
 )
 
 from ._build import build_model, tag_sentences
@@ -31,7 +42,7 @@ from ._build import build_model, tag_sentences
 
 @dataclass(frozen=True)
 class Tagger:
-    """Words in, BIO tags out.
+    """Words in, tags out: BIO, or with task tags those of the training text.
 
     Attributes:
         config: the settings it was trained with.
@@ -52,15 +63,44 @@ class Tagger:
             sentences: the words of each.
 
         Returns:
-            The BIO tags of each, as many as words.
+            The tags of each, as many as words.
         """
         encoder, model = self._extended(sentences)
         return tag_sentences(model, encoder, encoder.encode_words(sentences), decode=self.config.decode)
 
-    def evaluate(self, sentences: Sequence[Sentence]) -> Scores:
-        """Compares predicted with true entities; types that training did not know count as missed."""
+    def read(
+        self,
+        path: str | os.PathLike[str],
+        warn: Callable[[str], None],
+        *,
+        columns: str | None = None,
+        scheme: str | None = None,
+    ) -> list[Sentence]:
+        """Reads a file of tagged sentences as those of training were read.
+
+        Args:
+            path: of the file.
+            warn: told, in one line, of tags that training lacks.
+            columns: instead of those of training; see `read_conll`.
+            scheme: instead of that of training.
+
+        Raises:
+            DataError: the file cannot be read so, or has no tag of training.
+        """
+        config = self.config
+        if scheme is not None and config.task == "tags":
+            raise DataError("--scheme is of entities: this run's task is tags")
+        sentences = read_conll(
+            path, columns=columns or config.columns, scheme=scheme or config.scheme, task=config.task
+        )
+        compare_tags(self.encoder.tags, sentences, name=os.fspath(path), task=config.task, warn=warn)
+        return sentences
+
+    def evaluate(self, sentences: Sequence[Sentence]) -> Scores | TagScores:
+        """Compares predicted with true entities, or tags; what training did not know counts as missed."""
         predicted = self.tag([sentence.words for sentence in sentences])
-        return score([sentence.tags for sentence in sentences], predicted)
+        scored = score if self.config.task == "spans" else score_tags
+        return scored([sentence.tags for sentence in sentences], predicted)
 
     def _extended(self, sentences: Iterable[Sequence[str]]) -> tuple[Encoder, WindowNER]:
         """Encoder and model with rows for words of the text that the vectors know and training did not."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime
@@ -20,6 +21,7 @@ from jaxbackprop.data import (
     DataError,
     Encoder,
     WordVectors,
+    compare_tags,
     default_corpus,
     load_vectors,
     read_corpus,
@@ -43,7 +45,7 @@ from jaxbackprop.train import (
 )
 
 from ._build import build_model
-from ._fit import MONITOR, AtStart, TaggerTraining
+from ._fit import AtStart, TaggerTraining
 from ._record import describe_corpus, describe_vectors, summary
 from ._tagger import Tagger
 
@@ -57,7 +59,7 @@ def train(
     console: Console,
     at_start: AtStart | None = None,
     *,
-    warn: Callable[[str], None] = lambda message: None,
+    warn: Callable[[str], None] = warnings.warn,
     explain: Callable[[Diverged, Any], str] = lambda error, loss: "",
 ) -> Path:
     """Trains a window classifier, and keeps its run folder.
@@ -66,7 +68,7 @@ def train(
     (words, affixes, tags), ``status.json`` (running, finished, interrupted, or failed and why),
     ``metrics.jsonl`` (a line an epoch; the same to the last byte for the same settings on the same machine)
     and ``checkpoints/``, from which :func:`resume` goes on. In the end come ``checkpoint/`` (parameters of
-    the epoch with the best development F1), ``results.json`` (scores, times and a checksum of the last
+    the epoch with the best development score), ``results.json`` (scores, times and a checksum of the last
     parameters) and ``curves.png``. ``manifest.json`` has checksums.
 
     Args:
@@ -89,7 +91,7 @@ def train(
     started = datetime.now().astimezone()
     if out is not None:
         refuse_taken(out)
-    prepared = _Prepared(config, console)
+    prepared = _Prepared(config, console, warn)
     folder = RunFolder.take_dated("runs", started) if out is None else RunFolder.take(out)
     with folder:
         folder.write_json("config.json", prepared.record(started))
@@ -134,7 +136,7 @@ def resume(
             console.print(f"run {folder.path} is finished", soft_wrap=True)
             return folder.path
         warn_of_machine(record, warn)
-        prepared = _Prepared(config, console)
+        prepared = _Prepared(config, console, warn)
         _refuse_other_data(folder.path, record, prepared.record(None))
         if prepared.encoder.to_dict() != vocabulary:
             raise RunError(f"cannot resume {folder.path}: the vocabulary of its data is another now")
@@ -148,16 +150,18 @@ def resume(
 class _Prepared:
     """Data and model of a run, read and built before its folder is touched."""
 
-    def __init__(self, config: Config, console: Console) -> None:
+    def __init__(self, config: Config, console: Console, warn: Callable[[str], None]) -> None:
         self.began = time.perf_counter()
         self.config, self.console = config, console
         self.corpus = _read(config)
         self.vectors: WordVectors | None = (
             None if config.vectors == "random" else load_vectors(config.vectors)
         )
-        tags = tag_set(self.corpus.train)
-        if tags == ("O",):
+        tags = tag_set(self.corpus.train, config.task)
+        if config.task == "spans" and tags == ("O",):
             raise DataError("the training sentences hold no entity: there is nothing to learn")
+        for name, part in ((config.dev, self.corpus.dev), (config.test, self.corpus.test)):
+            compare_tags(tags, part, name=name or self.corpus.name, task=config.task, warn=warn)
         self.encoder = Encoder.build(
             self.corpus.train,
             dev=self.corpus.dev,
@@ -171,7 +175,7 @@ class _Prepared:
         self.word_dim = table.shape[1]
         model = build_model(config, self.encoder, self.word_dim, table)
         self.training = TaggerTraining(config, model, self.encoder, self.corpus)
-        console.print(summary(self.corpus, self.encoder, self.vectors))
+        console.print(summary(self.corpus, self.encoder, self.vectors, config.task))
 
     def record(self, started: datetime | None) -> dict[str, Any]:
         """What config.json holds."""
@@ -212,7 +216,7 @@ class _Prepared:
         results["seconds"] = time.perf_counter() - self.began
         folder.write_json("results.json", results)
         rates = self.training.learning_rate(training.records[-1]["step"])
-        draw_curves(folder.path / "curves.png", training.records, rates, monitor=MONITOR)
+        draw_curves(folder.path / "curves.png", training.records, rates, monitor=self.training.monitor)
         console.print()
         took = time.perf_counter() - self.began
         console.print(f"run {folder.path} took {took:.1f} s", soft_wrap=True)
@@ -250,15 +254,23 @@ class _Prepared:
 
 
 def _figures(epoch: Epoch) -> str:
-    precision, recall, f1 = (epoch.metrics[name] for name in ("dev_precision", "dev_recall", "dev_f1"))
-    return f"dev precision {precision:.4f}  recall {recall:.4f}  F1 {f1:.4f}"
+    names = (name.removeprefix("dev_").replace("f1", "F1") for name in epoch.metrics)
+    shown = zip(names, epoch.metrics.values(), strict=True)
+    return "dev " + "  ".join(f"{name} {value:.4f}" for name, value in shown)
 
 
 def _read(config: Config) -> Corpus:
     if config.train is None:
         return default_corpus()
     assert config.dev is not None  # Config has seen to it
-    return read_corpus(config.train, config.dev, config.test)
+    return read_corpus(
+        config.train,
+        config.dev,
+        config.test,
+        columns=config.columns,
+        scheme=config.scheme,
+        task=config.task,
+    )
 
 
 def _as_before(folder: Path, record: dict[str, Any], given: dict[str, Any]) -> Config:

@@ -57,7 +57,8 @@ def attention(
             traced, or dropout_key is no single random key.
         ValueError: where shapes do not fit, or dropout_rate or scale is out of range.
 
-    Source: lecture, "Google's BERT"; Vaswani et al. 2017.
+    Source: Vaswani et al. 2017; BERT, which the lecture names in unit 1 "A pitfall when retraining word
+        vectors", is made of it.
     """
     query, key, value = as_floats(query=query, key=key, value=value)
     _check_shapes(query, key, value)

@@ -61,7 +61,7 @@ def batch_norm(
         ValueError: where shapes do not fit, no row counts, or epsilon is negative or not finite.
         NameError: where no axis of that name is mapped.
 
-    Source: lecture, unit 3 "Too slow": batch normalisation; Ioffe and Szegedy 2015.
+    Source: lecture, unit 3 "Too slow" (batch normalisation); Ioffe and Szegedy 2015.
     """
     x, scale, bias = as_features(x, scale, bias)
     epsilon = as_epsilon(epsilon)
@@ -235,7 +235,7 @@ def batch_norm_inference(
         TypeError: where dtypes differ or are not floating-point, or epsilon is traced.
         ValueError: where shapes do not fit, or epsilon is negative or not finite.
 
-    Source: lecture, unit 3 "Too slow": batch normalisation; Ioffe and Szegedy 2015.
+    Source: lecture, unit 3 "Too slow" (batch normalisation); Ioffe and Szegedy 2015.
     """
     x, scale, bias = as_features(x, scale, bias)
     mean, var = as_floats(mean=mean, var=var)

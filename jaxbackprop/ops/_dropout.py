@@ -37,7 +37,7 @@ def dropout(
             key.
         ValueError: where rate is outside [0, 1].
 
-    Source: lecture, unit 3 "Overfitting -> Regularization, Dropout"; Srivastava et al. 2014.
+    Source: lecture, unit 3 "Overfitting" (dropout); Srivastava et al. 2014.
     """
     (x,) = as_floats(x=x)
     rate = as_rate("rate", rate)

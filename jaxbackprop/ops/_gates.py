@@ -34,7 +34,7 @@ def add(x: Float[ArrayLike, "..."], y: Float[ArrayLike, "..."]) -> Float[Array, 
         TypeError: where dtypes differ or are not floating-point.
         ValueError: where shapes do not broadcast.
 
-    Source: lecture, unit 2 "add gate: gradient distributor".
+    Source: lecture, unit 2 "Gradient Flow" (add gate: gradient distributor).
     """
     x, y = as_floats(x=x, y=y)
     check_broadcast(x=x, y=y)
@@ -88,7 +88,7 @@ def multiply(x: Float[ArrayLike, "..."], y: Float[ArrayLike, "..."]) -> Float[Ar
         TypeError: where dtypes differ or are not floating-point.
         ValueError: where shapes do not broadcast.
 
-    Source: lecture, unit 2 'mul gate: "swap multiplier"'.
+    Source: lecture, unit 2 "Gradient Flow" (mul gate: swap multiplier).
     """
     x, y = as_floats(x=x, y=y)
     check_broadcast(x=x, y=y)
@@ -145,7 +145,7 @@ def copy(x: Float[ArrayLike, "..."], n: int) -> tuple[Float[Array, "..."], ...]:
         TypeError: where x is not floating-point or n is not a static integer.
         ValueError: where n is below 1.
 
-    Source: lecture, unit 2 "copy gate: gradient adder".
+    Source: lecture, unit 2 "Gradient Flow" (copy gate: gradient adder).
     """
     (x,) = as_floats(x=x)
     n = as_static_int("n", n)

@@ -47,7 +47,7 @@ def layer_norm(
         TypeError: where dtypes differ or are not floating-point, or epsilon is traced.
         ValueError: where shapes do not fit, x has no feature, or epsilon is negative or not finite.
 
-    Source: lecture, unit 3 "Too slow", of whose remedy this is the relative for one example; Ba et al. 2016.
+    Source: Ba et al. 2016; the lecture has batch normalisation alone.
     """
     x, scale, bias = as_features(x, scale, bias)
     if x.shape[-1] == 0:

@@ -40,7 +40,8 @@ def sigmoid_binary_cross_entropy(
         TypeError: where logits are not floating-point, or probabilities of another dtype.
         ValueError: where shapes differ, or a concrete label is outside [0, 1].
 
-    Source: lecture, unit 1 "softmax" for two classes; unit 2 "sigmoid".
+    Source: lecture, unit 1 "Deriving Gradients : Tips" (softmax) for two classes; unit 2 "Backpropagation"
+        (sigmoid).
     """
     array = as_array("labels", labels)
     if jnp.issubdtype(array.dtype, jnp.integer) or array.dtype == jnp.bool_:
@@ -136,7 +137,7 @@ def mean_squared_error(
         TypeError: where dtypes differ or are not floating-point.
         ValueError: where shapes differ or there is no entry.
 
-    Source: lecture, unit 1 "objective"; the squared error is regression's.
+    Source: the least squares that lecture, unit 3 "Regularization" penalises.
     """
     predictions, targets = as_floats(predictions=predictions, targets=targets)
     if targets.shape != predictions.shape:
@@ -204,7 +205,7 @@ def logsumexp(x: Float[ArrayLike, "..."], axis: int = -1) -> Float[Array, "..."]
         TypeError: where x is not floating-point or axis is no static integer.
         ValueError: where axis is out of range or has no entries.
 
-    Source: lecture, unit 1 "softmax": the derivative of log Σ exp is p.
+    Source: lecture, unit 1 "Deriving Gradients : Tips" (softmax): the derivative of log Σ exp is p.
     """
     (x,) = as_floats(x=x)
     return _logsumexp(x, as_filled_axis("axis", axis, x))
@@ -267,7 +268,7 @@ def softmax(x: Float[ArrayLike, "..."], axis: int = -1) -> Float[Array, "..."]:
         TypeError: where x is not floating-point or axis is no static integer.
         ValueError: where axis is out of range or has no entries.
 
-    Source: lecture, unit 1 "softmax".
+    Source: lecture, unit 1 "Deriving Gradients : Tips" (softmax).
     """
     (x,) = as_floats(x=x)
     return _softmax(x, as_filled_axis("axis", axis, x))

@@ -41,7 +41,7 @@ def max_pool(x: Float[ArrayLike, "... T d"], window: int, stride: int = 1) -> Fl
         TypeError: where x is not floating-point, or window or stride is no static integer.
         ValueError: where x has no axis of steps, or window or stride is out of range.
 
-    Source: lecture, unit 2 "max gate: gradient router"; Collobert et al. 2011, max over time.
+    Source: lecture, unit 2 "Gradient Flow" (max gate: gradient router); Collobert et al. 2011, max over time.
     """
     (x,) = as_floats(x=x)
     if x.ndim < 2:

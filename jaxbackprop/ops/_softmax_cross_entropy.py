@@ -44,7 +44,7 @@ def softmax_cross_entropy(
         ValueError: where shapes do not fit, or a concrete label is out of range. A traced label has no value
             to look at: one that is out of range makes loss and gradient nan.
 
-    Source: lecture, unit 1 "softmax", correct and incorrect classes apart.
+    Source: lecture, unit 1 "Deriving Gradients : Tips", correct and incorrect classes apart.
     """
     if ignore_label is not None:
         ignore_label = as_other_id("ignore_label", ignore_label)

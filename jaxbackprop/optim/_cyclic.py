@@ -46,7 +46,7 @@ def cyclic_schedule(
         TypeError: a size, a rate or gamma is not a number.
         ValueError: an argument is out of range; the message names it.
 
-    Source: lecture, unit 3 "cyclic learning rate"; Smith, Cyclical Learning Rates for Training Neural
+    Source: lecture, unit 3 "Learning Rate" (cyclic); Smith, Cyclical Learning Rates for Training Neural
         Networks, WACV 2017. Two slopes as in torch.optim.lr_scheduler.CyclicLR.
     """
     base = _number("base_lr", base_lr)

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from ._step import TrainState as TrainState
     from ._step import init_state as init_state
     from ._step import make_step as make_step
+    from ._tag_scores import TagScores as TagScores
+    from ._tag_scores import score_tags as score_tags
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
@@ -62,5 +64,6 @@ __getattr__, __dir__, __all__ = attach(
         "_rows": ("RowUpdates",),
         "_run": ("RunFolder", "read_status", "refuse_taken"),
         "_step": ("TrainState", "init_state", "make_step"),
+        "_tag_scores": ("TagScores", "score_tags"),
     },
 )

@@ -15,6 +15,8 @@ SCHEDULES = ("constant", "halving", "exponential", "cyclic")
 CYCLIC_MODES = ("triangular", "triangular2", "exp_range")
 ACTIVATIONS = ("tanh", "hardtanh", "sigmoid", "relu", "leaky_relu", "elu", "gelu", "silu", "softplus")
 DECODES = ("valid", "greedy")
+TASKS = ("spans", "tags")
+SCHEMES = ("IO", "BIO", "IOB1", "IOB2", "IOE", "BIOES", "BILOU", "BMES")
 
 
 def _setting(
@@ -49,6 +51,18 @@ class Config:
     )
     dev: str | None = _setting(None, str, "development sentences, with --train", metavar="FILE")
     test: str | None = _setting(None, str, "test sentences, with --train; may be left out", metavar="FILE")
+    columns: str | None = _setting(
+        None,
+        str,
+        "columns of the files, from 1, such as word=2,tag=3 (default: what the file says, or first and last)",
+        metavar="COLUMNS",
+    )
+    scheme: str | None = _setting(
+        None, str, "how the tags of the files mark entities (default: told by the tags)", choices=SCHEMES
+    )
+    task: str = _setting(
+        "spans", str, "entities, or tags of single words such as parts of speech", choices=TASKS
+    )
     vectors: str = _setting(
         "glove", str, "word vectors: random, glove, or a file of GloVe or word2vec text", metavar="NAME|FILE"
     )
@@ -109,7 +123,12 @@ class Config:
     save_every: int = _setting(None, int, "steps between checkpoints (default: one an epoch)", least=1)
     keep: int = _setting(2, int, "checkpoints that are kept", least=1)
     seed: int = _setting(0, int, "of initial parameters, batches and dropout", least=0, most=2**31 - 1)
-    decode: str = _setting("valid", str, "best valid sequence of tags, or best tag a word", choices=DECODES)
+    decode: str = _setting(
+        None,
+        str,
+        "best valid sequence of tags, or best tag a word (default: valid, or greedy with --task tags)",
+        choices=DECODES,
+    )
 
     def __post_init__(self) -> None:
         for setting in fields(self):
@@ -119,6 +138,14 @@ class Config:
             object.__setattr__(self, "lr", LEARNING_RATES[self.optimizer])
         if self.base_lr is None:
             object.__setattr__(self, "base_lr", self.lr / 20)
+        if self.decode is None:
+            object.__setattr__(self, "decode", "valid" if self.task == "spans" else "greedy")
+        if self.task == "tags" and (self.scheme is not None or self.decode == "valid"):
+            given = "--scheme" if self.scheme is not None else "--decode valid"
+            raise ValueError(f"{given} is of entities: --task tags has none")
+        if self.train is None and (self.columns, self.scheme, self.task) != (None, None, "spans"):
+            given = next(flag(name) for name in ("columns", "scheme", "task") if getattr(self, name))
+            raise ValueError(f"{given} needs --train: the built-in corpus is read as it is")
         if self.train is None and (self.dev is not None or self.test is not None):
             given = "--dev" if self.dev is not None else "--test"
             raise ValueError(f"{given} needs --train: files replace the built-in corpus as a whole")

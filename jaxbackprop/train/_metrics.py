@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Score:
-    """Precision, recall and F1 of one entity type (or of all).
+    """Precision, recall and F1 of one entity type (or of all), or likewise of one tag of words.
 
     Attributes:
         name: the entity type.
@@ -28,6 +28,10 @@ class Score:
     f1: float
     count: int
 
+    def to_dict(self) -> dict[str, float | int]:
+        """The numbers as JSON holds them."""
+        return {"precision": self.precision, "recall": self.recall, "f1": self.f1, "count": self.count}
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -36,35 +40,47 @@ class Scores:
     types: tuple[Score, ...]
     micro: Score
 
+    decides = "f1"
+
+    @property
+    def measures(self) -> dict[str, float]:
+        """The scores over all types, by name; that of `decides` chooses the best epoch."""
+        return {"precision": self.micro.precision, "recall": self.micro.recall, "f1": self.micro.f1}
+
     def table(self, *, ruled: bool) -> Table:
         """The scores as a rich table: ruled for a terminal, bare columns for a pipe."""
-        from rich.box import SIMPLE_HEAD
-        from rich.table import Table
-
-        rows: list[tuple[str, ...]] = [("type", "precision", "recall", "F1", "count")]
-        for score in (*self.types, self.micro):
-            numbers = (f"{value:.4f}" for value in (score.precision, score.recall, score.f1))
-            rows.append((score.name, *numbers, str(score.count)))
-        table = Table(box=SIMPLE_HEAD if ruled else None, pad_edge=False)
-        for at, name in enumerate(rows[0]):
-            table.add_column(name, justify="right" if at else "left", no_wrap=True)
-        for row in rows[1:-1]:
-            table.add_row(*row)
-        table.add_section()
-        table.add_row(*rows[-1], style="bold")
-        return table
+        return score_table("type", self.types, _cells(self.micro), ruled=ruled)
 
     def to_dict(self) -> dict[str, dict[str, float | int]]:
         """The scores as JSON holds them: one object an entity type, then ``micro avg``."""
-        return {
-            score.name: {
-                "precision": score.precision,
-                "recall": score.recall,
-                "f1": score.f1,
-                "count": score.count,
-            }
-            for score in (*self.types, self.micro)
-        }
+        return {score.name: score.to_dict() for score in (*self.types, self.micro)}
+
+
+def score_table(kind: str, scores: Sequence[Score], last: Sequence[str], *, ruled: bool) -> Table:
+    """Scores as a rich table.
+
+    Args:
+        kind: of what there is a row for each.
+        scores: the rows.
+        last: the cells of the row over all.
+        ruled: for a terminal; else bare columns for a pipe.
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD if ruled else None, pad_edge=False)
+    for at, name in enumerate((kind, "precision", "recall", "F1", "count")):
+        table.add_column(name, justify="right" if at else "left", no_wrap=True)
+    for score in scores:
+        table.add_row(*_cells(score))
+    table.add_section()
+    table.add_row(*last, style="bold")
+    return table
+
+
+def _cells(score: Score) -> tuple[str, ...]:
+    numbers = (f"{value:.4f}" for value in (score.precision, score.recall, score.f1))
+    return score.name, *numbers, str(score.count)
 
 
 def score(true: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> Scores:

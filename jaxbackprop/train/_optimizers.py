@@ -36,7 +36,7 @@ def make_schedule(config: Config, steps_per_epoch: float) -> Schedule:
     Returns:
         A function step -> learning rate, of integers of any shape, that works under jit.
 
-    Source: lecture, unit 3 "learning rate"; Smith 2017, arXiv:1506.01186.
+    Source: lecture, unit 3 "Learning Rate"; Smith 2017, arXiv:1506.01186.
     """
     if steps_per_epoch < 1:
         raise ValueError(f"steps_per_epoch must be at least 1, not {steps_per_epoch:g}")

@@ -1,4 +1,4 @@
-"""Entrywise nonlinearities and max gates (lecture, unit 2 "sigmoid", "max"; unit 3 "Activation Function").
+"""Entrywise nonlinearities and max gates (lecture, unit 2 "Backpropagation"; unit 3 "Activation Function").
 
 An entrywise y_i = f(x_i) has a diagonal Jacobian: ∂y_i/∂x_j = f'(x_i) where i = j, else 0. So the chain rule
 is a product entry by entry, dx = f'(x) ∘ dy, and each function of `squashing`, `rectifiers` and `smooth`

@@ -1,4 +1,4 @@
-"""Max gates: along an axis, and of two arrays (lecture, unit 2 "max")."""
+"""Max gates: along an axis, and of two arrays (lecture, unit 2 "Backpropagation", "Gradient Flow")."""
 
 from __future__ import annotations
 

@@ -36,8 +36,9 @@ def relu_vjp(x: ArrayLike, dy: ArrayLike) -> tuple[Array]:
     gradient; 0 is taken, the slope from the left, as in the lecture's `(hs[t] > 0) * dhs[t]`. A nan is not
     above 0 and passes nothing.
 
-    A unit with x ≤ 0 on every example passes nothing to the weights before it, so no step of gradient
-    descent brings it back: the "dying ReLU" of the lecture. The others below keep a slope there.
+    A unit with x ≤ 0 on every example passes nothing to its own weights and bias, so gradient descent leaves
+    them where they are: the "dying ReLU" of the lecture. Only other inputs can bring it back, from a layer
+    below that living units still teach. leaky_relu, prelu and elu keep a slope there.
 
     Args:
         x: any shape.

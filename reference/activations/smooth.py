@@ -1,4 +1,4 @@
-"""Smooth relatives of relu: softplus, silu and gelu (lecture, unit 3, "GeLU").
+"""Smooth relatives of relu: softplus, silu and gelu (gelu: lecture, unit 3, "Activation Function").
 
 Each tends to 0 on the left and to x on the right, and has a derivative everywhere: there is no kink to choose
 at. What follows is written in the logistic function σ (`squashing`), with σ'(x) = σ(x) σ(-x).

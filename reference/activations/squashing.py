@@ -1,4 +1,4 @@
-"""Activations with two bounds (lecture, unit 2 "sigmoid"; unit 3 "Activation Function")."""
+"""Activations with two bounds (lecture, unit 2 "Backpropagation"; unit 3 "Activation Function")."""
 
 from __future__ import annotations
 

@@ -81,3 +81,15 @@ def trained(training, tmp_path_factory):
     assert status == 0, stderr
     assert stderr == ""
     return out, stdout
+
+
+@pytest.fixture(scope="session")
+def tagging(tmp_path_factory):
+    """A folder with train.txt and a run of --task tags, and what the command printed."""
+    folder = tmp_path_factory.mktemp("tags")
+    (folder / "train.txt").write_text("the\tDT\tO\ndog\tNN\tO\nran\tVBD\tO\n.\t.\tO\n\n" * 20)
+    files = [part for name in ("train", "dev", "test") for part in (f"--{name}", folder / "train.txt")]
+    flags = ("--task", "tags", "--columns", "word=1,tag=2", "--epochs", 8)
+    status, stdout, stderr = command("train", *files, *SMALL, *flags, "--out", folder / "run")
+    assert (status, stderr) == (0, "")
+    return folder, stdout

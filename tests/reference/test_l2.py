@@ -1,4 +1,5 @@
 import collections
+import itertools
 from typing import NamedTuple
 
 import jax
@@ -8,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reference.l2 import l2, l2_vjp
+from reference.l2 import l2, l2_vjp, ridge, ridge_bias_covariance
+from reference.linear import linear_vjp
+from reference.losses import mean_squared_error_vjp
 from reference.numerical import central_difference
 from tests.reference.opinions import normal, values
 
@@ -197,3 +200,96 @@ def test_bad_input_is_named() -> None:
             l2({"W": leaf}, 1.0)
         with pytest.raises(TypeError, match="tree must hold real arrays"):
             l2_vjp({"W": leaf}, 1.0, 1.0)
+
+
+def design(seed=0, examples=30, features=5):
+    """Directions in which the data vary from much to little."""
+    return normal(seed, examples, features) * np.logspace(0, -1.5, features) @ normal(1, features, features)
+
+
+@pytest.mark.parametrize("strength", [0.0, 1e-3, 0.1, 10.0])
+@pytest.mark.parametrize("shape", [(30, 5), (4, 6), (5, 5)])
+def test_ridge_solves_the_normal_equations(shape, strength) -> None:
+    X, y = normal(0, *shape), normal(1, shape[0])
+    theta = ridge(X, y, strength)
+    system = X.T @ X + len(X) * strength * np.eye(shape[1])
+    np.testing.assert_allclose(system @ theta, X.T @ y, rtol=1e-9, atol=1e-10)
+    if strength:
+        np.testing.assert_allclose(theta, np.linalg.solve(system, X.T @ y), rtol=1e-8)
+
+
+def test_ridge_is_where_the_penalised_loss_is_flat() -> None:
+    X, y, strength = design(), normal(2, 30), 0.05
+    theta = ridge(X, y, strength)
+    (slope,) = linear_vjp(theta, X, None, mean_squared_error_vjp(X @ theta, y, 1.0)[0])[:1]
+    np.testing.assert_allclose(slope + l2_vjp(theta, strength, 1.0)[0], 0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(30, 5), (4, 6)])
+def test_without_a_penalty_it_is_least_squares_of_least_norm(shape) -> None:
+    X, y = normal(0, *shape), normal(1, shape[0])
+    X[:, 0] = X[:, 1]
+    expected = np.linalg.lstsq(X, y, rcond=None)[0]
+    np.testing.assert_allclose(ridge(X, y, 0.0), expected, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(ridge(X, y, 1e-10), expected, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.01, 0.5])
+def test_bias_and_covariance_against_draws(strength) -> None:
+    X, theta, noise, draws = design(), normal(3, 5), 0.7, 20_000
+    bias, covariance = ridge_bias_covariance(X, theta, noise, strength)
+    errors = noise * np.random.default_rng(0).normal(size=(draws, 30))
+    found = np.array([ridge(X, X @ theta + e, strength) for e in errors]) - theta
+    # In the directions of the covariance's eigenvectors the estimates are independent and normal. A mean lies
+    # beyond six standard errors with a probability of 2e-9. A sum of squares is chi-squared of `draws`
+    # degrees, and off by more than 2√(draws x) + 2x with a probability of at most 2e^-x (Laurent and Massart
+    # 2000).
+    variances, directions = np.linalg.eigh(covariance)
+    standard = (found - bias) @ directions / np.sqrt(variances)
+    assert np.all(np.abs(standard.mean(axis=0)) < 6 / np.sqrt(draws))
+    deviation = 2 * np.sqrt(draws * 20) + 2 * 20
+    assert np.all(np.abs(np.sum(standard**2, axis=0) - draws) < deviation)
+    # And no two of them go together: a sum or difference of two has the variance 2.
+    for i, j in itertools.combinations(range(5), 2):
+        for sign in (1, -1):
+            pair = (standard[:, i] + sign * standard[:, j]) / np.sqrt(2)
+            assert abs(np.sum(pair**2) - draws) < deviation
+
+
+def test_bias_and_covariance_by_the_normal_equations() -> None:
+    X, theta, strength = normal(0, 4, 6), normal(1, 6), 0.2
+    bias, covariance = ridge_bias_covariance(X, theta, 0.7, strength)
+    solve = np.linalg.inv(X.T @ X + 4 * strength * np.eye(6))
+    np.testing.assert_allclose(bias, -4 * strength * solve @ theta, rtol=1e-9, atol=1e-13)
+    np.testing.assert_allclose(covariance, 0.49 * solve @ X.T @ X @ solve, rtol=1e-9, atol=1e-13)
+
+
+def test_the_bias_grows_and_the_variance_falls() -> None:
+    X, theta, noise = design(), normal(3, 5), 0.7
+    # The bound of the derivation, on Nλ: up to there every larger λ has a smaller error.
+    _, _, right = np.linalg.svd(X)
+    bound = noise**2 / np.max((right @ theta) ** 2) / len(X)
+    strengths = np.concatenate([np.linspace(0.0, bound, 20), bound * np.logspace(0.1, 4, 20)])
+    pairs = [ridge_bias_covariance(X, theta, noise, strength) for strength in strengths]
+    biases = np.array([np.sum(bias**2) for bias, _ in pairs])
+    variances = np.array([np.trace(covariance) for _, covariance in pairs])
+    assert biases[0] == pytest.approx(0.0, abs=1e-20)
+    assert np.all(np.diff(biases) > 0)
+    assert np.all(np.diff(variances) < 0)
+    assert np.all(np.diff((biases + variances)[:20]) < 0)
+    # In the end the bias wins.
+    assert (biases + variances)[-1] > (biases + variances)[20]
+
+
+def test_bad_input_of_ridge_is_named() -> None:
+    X = np.ones((4, 2))
+    with pytest.raises(ValueError, match=r"X must be a matrix, got shape \(4,\)"):
+        ridge(np.ones(4), np.ones(4), 0.1)
+    with pytest.raises(ValueError, match=r"y has shape \(2,\) but X has shape \(4, 2\)"):
+        ridge(X, np.ones(2), 0.1)
+    with pytest.raises(ValueError, match=r"theta has shape \(4,\) but X has shape \(4, 2\)"):
+        ridge_bias_covariance(X, np.ones(4), 1.0, 0.1)
+    with pytest.raises(ValueError, match="strength must be at least 0, got -0.1"):
+        ridge(X, np.ones(4), -0.1)
+    with pytest.raises(ValueError, match="strength must be a scalar"):
+        ridge_bias_covariance(X, np.ones(2), 1.0, [0.1])

@@ -18,6 +18,14 @@ def test_what_depends_on_another_setting_is_filled_in():
     assert Config(optimizer="sgd").lr > Config(optimizer="adam").lr
     assert Config(lr=0.4).base_lr == pytest.approx(0.02)
     assert Config(lr=0.4, base_lr=0.1).base_lr == 0.1
+    assert (Config().decode, Config(train="a", dev="a", task="tags").decode) == ("valid", "greedy")
+
+
+def test_the_schemes_are_those_of_the_reader():
+    from jaxbackprop.data._notation import PREFIXES
+    from jaxbackprop.train._config import SCHEMES
+
+    assert tuple(PREFIXES) == SCHEMES
 
 
 def test_a_configuration_does_not_change():
@@ -45,6 +53,12 @@ def test_a_configuration_does_not_change():
         ({"dev": "a"}, "--dev needs --train"),
         ({"test": "a"}, "--test needs --train"),
         ({"train": "a"}, "--train needs --dev"),
+        ({"columns": "word=2"}, "--columns needs --train"),
+        ({"scheme": "BIO"}, "--scheme needs --train"),
+        ({"task": "tags"}, "--task needs --train"),
+        ({"train": "a", "dev": "a", "scheme": "BIE"}, "--scheme must be one of IO, BIO, .*, not 'BIE'"),
+        ({"train": "a", "dev": "a", "task": "tags", "scheme": "BIO"}, "--scheme is of entities"),
+        ({"train": "a", "dev": "a", "task": "tags", "decode": "valid"}, "--decode valid is of entities"),
     ],
 )
 def test_a_setting_out_of_range_is_named_by_its_flag(settings, message):
@@ -59,7 +73,7 @@ def test_a_setting_out_of_range_is_named_by_its_flag(settings, message):
         ({"hidden": True}, "--hidden must be int, not True"),
         ({"lr": "fast"}, "--lr must be float, not 'fast'"),
         ({"tune_vectors": 1}, "--tune-vectors must be bool, not 1"),
-        ({"decode": None}, "--decode must be str, not None"),
+        ({"vectors": None}, "--vectors must be str, not None"),
     ],
 )
 def test_a_setting_of_another_type_is_named_by_its_flag(settings, message):

@@ -36,6 +36,16 @@ def test_a_picture_is_drawn_for_runs_short_and_long(tmp_path, epochs):
         assert (panel[..., channel] > panel[..., other] + 0.15).any()
 
 
+def test_the_accuracy_of_tags_is_drawn(tmp_path):
+    records = [
+        {"epoch": n, "loss": 1 / n, "dev_accuracy": accuracy} for n, accuracy in enumerate((0.1, 0.9, 0.5), 1)
+    ]
+    draw_curves(tmp_path / "curves.png", records, (np.arange(3), np.ones(3)), monitor="dev_accuracy")
+    picture = matplotlib.image.imread(tmp_path / "curves.png")
+    middle = picture[len(picture) // 3 : 2 * len(picture) // 3]
+    assert (middle[..., 0] > middle[..., 2] + 0.15).any()
+
+
 def test_all_scores_may_be_zero(tmp_path):
     records = [
         {**record, "dev_precision": 0.0, "dev_recall": 0.0, "dev_f1": 0.0} for record in some_records(3)

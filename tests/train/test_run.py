@@ -1,9 +1,9 @@
 """The run folder: taken by one process, it says at any time how the run stands."""
 
 import json
-import multiprocessing
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 import pytest
@@ -97,25 +97,12 @@ def test_a_parent_that_is_a_file_is_refused(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def take_dated(parent, started, taken):
-    with RunFolder.take_dated(parent, started) as folder:
-        taken.put(folder.path.name)
-
-
 def test_runs_of_one_second_get_a_folder_each(tmp_path):
-    """All at once, from processes of their own."""
     started = datetime(2026, 12, 1, 11, 22, 33)
-    context = multiprocessing.get_context("fork")
-    taken = context.Queue()
-    processes = [
-        context.Process(target=take_dated, args=(tmp_path / "runs", started, taken)) for _ in range(6)
-    ]
-    for process in processes:
-        process.start()
-    names = sorted(taken.get(timeout=60) for _ in processes)
-    for process in processes:
-        process.join()
-    assert names == ["20261201-112233", *(f"20261201-112233-{n}" for n in range(2, 7))]
+    with ThreadPoolExecutor(8) as pool:
+        taken = [pool.submit(RunFolder.take_dated, tmp_path / "runs", started) for _ in range(8)]
+    names = sorted(future.result().path.name for future in taken)
+    assert names == ["20261201-112233", *(f"20261201-112233-{n}" for n in range(2, 9))]
 
 
 def test_a_run_in_progress_is_not_resumed_twice(tmp_path):

@@ -36,7 +36,7 @@ def max(x: Float[ArrayLike, "..."], axis: int) -> Float[Array, "..."]:
         TypeError: where x is not floating-point or axis is not a static integer.
         ValueError: where axis is out of range or has no entries.
 
-    Source: lecture, unit 2 "max" and "max gate: gradient router".
+    Source: lecture, unit 2 "Backpropagation" (max) and "Gradient Flow" (max gate: gradient router).
     """
     (x,) = as_floats(x=x)
     return _max(x, as_filled_axis("axis", axis, x))
@@ -89,7 +89,7 @@ def maximum(x: Float[ArrayLike, "..."], y: Float[ArrayLike, "..."]) -> Float[Arr
         TypeError: where dtypes differ or are not floating-point.
         ValueError: where shapes do not broadcast.
 
-    Source: lecture, unit 2 "max gate: gradient router".
+    Source: lecture, unit 2 "Gradient Flow" (max gate: gradient router).
     """
     x, y = as_floats(x=x, y=y)
     check_broadcast(x=x, y=y)

@@ -36,7 +36,7 @@ def softplus(x: Float[ArrayLike, "..."]) -> Float[Array, "..."]:
     Raises:
         TypeError: where x is not floating-point.
 
-    Source: lecture, unit 3 "Activation Function"; Dugas et al. 2001.
+    Source: Dugas et al. 2001; the lecture has its relatives, unit 3 "Activation Function".
     """
     (x,) = as_floats(x=x)
     return _softplus(x)
@@ -79,7 +79,7 @@ def silu(x: Float[ArrayLike, "..."]) -> Float[Array, "..."]:
     Raises:
         TypeError: where x is not floating-point.
 
-    Source: lecture, unit 3 "Activation Function"; Elfwing et al. 2018.
+    Source: Elfwing et al. 2018; the lecture has its relatives, unit 3 "Activation Function".
     """
     (x,) = as_floats(x=x)
     return _silu(x)

@@ -39,7 +39,7 @@ def sigmoid(x: Float[ArrayLike, "..."], *, keep: Literal["x", "y"] = "x") -> Flo
         TypeError: where x is not floating-point.
         ValueError: where keep is neither "x" nor "y".
 
-    Source: lecture, unit 2 "sigmoid"; unit 3 "Activation Function".
+    Source: lecture, unit 2 "Backpropagation" (sigmoid); unit 3 "Activation Function".
     """
     (x,) = as_floats(x=x)
     return _sigmoid(x, as_choice("keep", keep, "x", "y"))

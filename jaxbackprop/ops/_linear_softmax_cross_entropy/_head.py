@@ -77,7 +77,7 @@ def linear_softmax_cross_entropy(
         ValueError: where shapes do not fit, label_smoothing, reduction or chunk is out of range, or a
             concrete label is. A traced label that is out of range makes loss and gradient nan.
 
-    Source: lecture, unit 1 "softmax" and "Derivative wrt a weight matrix".
+    Source: lecture, unit 1 "Deriving Gradients : Tips" (softmax) and "Derivative wrt a weight matrix".
     """
     as_choice("reduction", reduction, "none", "sum", "mean")
     if ignore_label is not None:

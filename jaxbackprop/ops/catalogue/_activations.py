@@ -46,7 +46,7 @@ ROWS: tuple[Operator, ...] = (
         formula="dx = y (1 - y) dy on paper",
         cases=(Case((real((4, 5), -4.0, 4.0),), bar=4.0), Case((real((), -4.0, 4.0),))),
         special=((_TAILS,),),
-        source='unit 2, "sigmoid"',
+        source='unit 2, "Backpropagation"; unit 3, "Activation Function"',
     ),
     _entrywise(
         "tanh",
@@ -118,6 +118,7 @@ ROWS: tuple[Operator, ...] = (
             Case((real(()),)),
         ),
         special=((_TAILS,),),
+        source="Dugas et al. 2001",
     ),
     _entrywise(
         "silu",
@@ -127,6 +128,7 @@ ROWS: tuple[Operator, ...] = (
             Case((real(()),)),
         ),
         special=((_TAILS,),),
+        source="Elfwing et al. 2018",
     ),
     _entrywise(
         "gelu",
@@ -147,7 +149,7 @@ ROWS: tuple[Operator, ...] = (
         cases=(Case((real((4, 5)), 1)), Case((real((3, 4, 5)), -3)), Case((real((5,)), 0))),
         special=((_TIES, 1), (_TIES, 0)),
         elementwise=True,
-        source='unit 2, "max"',
+        source='unit 2, "Backpropagation" and "Gradient Flow"',
     ),
     Operator(
         name="maximum",
@@ -162,6 +164,6 @@ ROWS: tuple[Operator, ...] = (
             Case((real((4, 3)), real(()))),
         ),
         special=((_TIES, _TIES[:, ::-1].copy()),),
-        source='unit 2, "max gate: gradient router"',
+        source='unit 2, "Gradient Flow"',
     ),
 )

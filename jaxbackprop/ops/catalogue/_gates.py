@@ -21,7 +21,7 @@ ROWS: tuple[Operator, ...] = (
         op=ops.add,
         oracle=plain.add,
         cases=(Case(_PAIR), Case(_BROADCAST), Case(_SCALAR)),
-        source='unit 2, "add gate: gradient distributor"',
+        source='unit 2, "Gradient Flow"',
     ),
     Operator(
         name="multiply",
@@ -33,7 +33,7 @@ ROWS: tuple[Operator, ...] = (
         op=ops.multiply,
         oracle=plain.multiply,
         cases=(Case(_PAIR), Case(_BROADCAST), Case(_SCALAR)),
-        source="unit 2, \"mul gate: 'swap multiplier'\"",
+        source='unit 2, "Gradient Flow"',
     ),
     Operator(
         name="copy",
@@ -43,6 +43,6 @@ ROWS: tuple[Operator, ...] = (
         op=ops.copy,
         oracle=plain.copy,
         cases=(Case((real((4, 3)), 3)), Case((real(()), 1))),
-        source='unit 2, "copy gate: gradient adder"',
+        source='unit 2, "Gradient Flow"',
     ),
 )

@@ -72,6 +72,6 @@ ROWS: tuple[Operator, ...] = (
             Case((real((6, 5)), Key(raw=True), 0.4)),
             Case((real((6, 5)), Key(raw=True), 0.4), {"deterministic": True}),
         ),
-        source='unit 3, "Overfitting -> Regularization, Dropout"',
+        source='unit 3, "Overfitting"',
     ),
 )

@@ -45,7 +45,7 @@ ROWS: tuple[Operator, ...] = (
             Case((_spread((300, 6), offset=1e4), integer((300,), 0, 6)), bar=8.0, least=2.0**-80),
             Case((_spread((100, 6), offset=1e4), real((100, 6), 0.0, 1.0))),
         ),
-        source='unit 1, "softmax: correct class / incorrect class"',
+        source='unit 1, "Deriving Gradients : Tips"',
     ),
     Operator(
         name="linear_softmax_cross_entropy",
@@ -71,7 +71,7 @@ ROWS: tuple[Operator, ...] = (
             (np.array([[1e4, 0.0], [-1e4, 0.0], [0.0, 0.0]]), _AXES, np.array([0, 0, 2], np.int32)),
             (np.array([[100.0, 1.0], [-100.0, 1.0]]), _AXES, np.array([0, 2], np.int32), np.ones(3)),
         ),
-        source='unit 1, "softmax" and "Derivative wrt a weight matrix"',
+        source='unit 1, "Deriving Gradients : Tips" and "Derivative wrt a weight matrix"',
     ),
     Operator(
         name="sigmoid_binary_cross_entropy",
@@ -90,7 +90,7 @@ ROWS: tuple[Operator, ...] = (
             Case((_spread((500,)), real((500,), 0.0, 1.0)), least=0.1),
         ),
         elementwise=True,
-        source='unit 1, "softmax", for two classes; unit 2, "sigmoid"',
+        source='unit 1, "Deriving Gradients : Tips", for two classes; unit 2, "Backpropagation"',
     ),
     Operator(
         name="mean_squared_error",
@@ -100,7 +100,7 @@ ROWS: tuple[Operator, ...] = (
         op=ops.mean_squared_error,
         oracle=plain.mean_squared_error,
         cases=(Case((real((4, 5)), real((4, 5)))), Case((real(()), real(())))),
-        source='unit 1, "objective"',
+        source='unit 3, "Regularization": the least squares that it penalises',
     ),
     Operator(
         name="logsumexp",
@@ -111,7 +111,7 @@ ROWS: tuple[Operator, ...] = (
         oracle=plain.logsumexp,
         cases=(Case((real((4, 5)),)), Case((real((3, 4, 5)), 1))),
         special=((np.array([[1e4, -1e4, 0.0], [0.0, 0.0, 0.0]]),),),
-        source='unit 1, "softmax"',
+        source='unit 1, "Deriving Gradients : Tips"',
     ),
     Operator(
         name="softmax",
@@ -125,7 +125,7 @@ ROWS: tuple[Operator, ...] = (
         oracle=plain.softmax,
         cases=(Case((real((4, 5)),)), Case((real((3, 4, 5)), 1))),
         special=((np.array([[1e4, -1e4, 0.0], [0.0, 0.0, 0.0]]),),),
-        source='unit 1, "softmax"',
+        source='unit 1, "Deriving Gradients : Tips"',
     ),
     Operator(
         name="l2",

@@ -81,6 +81,6 @@ ROWS: tuple[Operator, ...] = (
             (_FAR.T, np.array([0.5, -1.0, 2.0, 1.0]), np.array([0.0, 1.0, -2.0, 3.0])),
             (_CONSTANT[:, :1], np.array([2.0]), np.array([1.0])),
         ),
-        source='unit 3, "Too slow"',
+        source="Ba et al. 2016",
     ),
 )

@@ -85,7 +85,7 @@ class Operator(RuledFunction):
         formula: its gradient, as graphs show it.
         tails: ways to call it whose accuracy is measured, where it has no sweep; empty measures the cases at
             several scales.
-        source: where the lecture derives it.
+        source: where the lecture has it; the paper, where it has not.
     """
 
     family: str

@@ -99,7 +99,7 @@ ROWS: tuple[Operator, ...] = (
             (np.array([[0.0, 1.0], [0.0, 1.0], [0.0, -1.0], [-1.0, -1.0]]), 3),
             (np.array([[1.0, 2.0], [3.0, 2.0], [3.0, 2.0], [3.0, 0.0], [-1.0, 2.0]]), 2),
         ),
-        source='unit 2, "max gate: gradient router"',
+        source='unit 2, "Gradient Flow"',
     ),
     Operator(
         name="attention",
@@ -131,6 +131,6 @@ ROWS: tuple[Operator, ...] = (
             (_SATURATED, _SCORED, _VALUED, _NOWHERE),
             (np.zeros((3, 2, 2)), _SCORED, _VALUED, _NOWHERE),
         ),
-        source='"Google\'s BERT"',
+        source='Vaswani et al. 2017; BERT, in unit 1, "A pitfall when retraining word vectors"',
     ),
 )

@@ -1,0 +1,134 @@
+"""Files of one corpus, read together: one notation and one scheme of tags for all of them."""
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ._columns import Columns
+from ._conll import ConllFile, read_as_written
+from ._errors import DataError
+from ._notation import PREFIXES, Notation, read_notation
+from ._sentence import Sentence
+from ._tags import detect_scheme, to_bio
+
+
+@dataclass(frozen=True)
+class TaggedFiles:
+    """What several files hold.
+
+    Attributes:
+        files: as they are written.
+        spelled: their sentences with each tag `O` or a type after B-, I-, E-, S-, L- or U-, in the scheme of
+            the files. With task tags, the tags as they are.
+        sentences: with BIO tags. With task tags, the tags as they are.
+        scheme: of the tags; None with task tags.
+    """
+
+    files: list[ConllFile]
+    spelled: list[list[Sentence]]
+    sentences: list[list[Sentence]]
+    scheme: str | None
+
+
+def read_conll(
+    path: str | os.PathLike[str],
+    *,
+    columns: str | None = None,
+    scheme: str | None = None,
+    task: str = "spans",
+) -> list[Sentence]:
+    r"""Read a CoNLL-style file: word in the first column, tag in the last, sentences apart by empty lines.
+
+    A line with a tab is split at tabs, any other at runs of spaces; `word|POS|tag` is split at the bars, a
+    sentence a line where a line has several. A line of white space alone is empty, but a space before a tab
+    is a word. Lines may end in LF, CR LF or CR; a byte order mark is skipped; the last line may lack its end.
+
+    Other columns are read where a line `# global.columns = ...` or a header row names them, or `columns`.
+    Where the first column counts the words, the ranges and empty nodes of CoNLL-U (1-2, 1.1) are skipped.
+    Words that are mostly numbers are refused unless something says that they are the words.
+
+    Tags may be IO, IOB1, IOB2, IOE, BIOES, BILOU or BMES, with prefixes before a `-` or `_` and in any case,
+    or without types; the way is detected over the file, and they are returned as BIO.
+
+    `-DOCSTART-` lines are skipped, and so are comments. Since `#` and `#hashtag` are words too, a line that
+    starts with `#` is a word if it is made like the first line of the file that does not (with a tab or
+    without, as many columns) and ends in a tag. Otherwise it is a comment if it stands before the first word
+    of a sentence, unless only its tag is wrong, as in `#hashtag\tbad`: made like a word, with a tab, and no
+    space after the `#`. What is left is an error.
+
+    Args:
+        path: the file, in UTF-8.
+        columns: which columns to read, such as `word=2,tag=3`; None leaves it to the file.
+        scheme: of the tags, one of IO, BIO, IOB1, IOB2, IOE, BIOES, BILOU, BMES; None detects it.
+        task: `spans`, or `tags` for any tags, such as parts of speech, that are returned as they are.
+
+    Returns:
+        The sentences, none of them empty.
+
+    Raises:
+        ValueError: an unknown scheme or task, or a scheme with task tags.
+        DataError: the file cannot be read, is not UTF-8, holds no sentence, has a line with a word or a tag
+            missing or with a tag that is none, or leaves open how it is to be read. The message starts with
+            the file and the line, and names the flag that says what is open.
+    """
+    return read_tagged([path], columns=columns, scheme=scheme, task=task).sentences[0]
+
+
+def read_tagged(
+    paths: Sequence[str | os.PathLike[str]],
+    *,
+    columns: str | None = None,
+    scheme: str | None = None,
+    task: str = "spans",
+) -> TaggedFiles:
+    """Reads the files of one corpus; see `read_conll` for arguments and errors.
+
+    The notation and the scheme of the tags are detected over all files together: a short one may hold too
+    little evidence. Columns are found for each file by itself.
+    """
+    if task not in ("spans", "tags"):
+        raise ValueError(f"task must be spans or tags, not {task!r}")
+    if scheme is not None and (scheme not in PREFIXES or task == "tags"):
+        wanted = "None with task tags" if task == "tags" else f"one of {', '.join(PREFIXES)} or None"
+        raise ValueError(f"scheme must be {wanted}, not {scheme!r}")
+    said = None if columns is None else Columns.parse(columns)
+    files = [read_as_written(path, said, task) for path in paths]
+    as_written = [file.sentences for file in files]
+    if task == "tags":
+        return TaggedFiles(files, as_written, as_written, None)
+    notation = read_notation(Counter(tag for part in as_written for s in part for tag in s.tags), scheme)
+    for file in files:
+        _refuse_unread(file, notation)
+    spelled = [
+        [Sentence(s.words, tuple(notation.readings[tag] for tag in s.tags)) for s in part]
+        for part in as_written
+    ]
+    bio = [
+        [
+            Sentence(s.words, tags)
+            for s, tags in zip(part, to_bio([s.tags for s in part], "BIOES"), strict=True)
+        ]
+        for part in spelled
+    ]
+    found = notation.scheme or detect_scheme([s.tags for part in spelled for s in part])
+    return TaggedFiles(files, spelled, bio, found)
+
+
+def _refuse_unread(file: ConllFile, notation: Notation) -> None:
+    for sentence, numbers in zip(file.sentences, file.numbers, strict=True):
+        for tag, number in zip(sentence.tags, numbers, strict=True):
+            if tag in notation.readings:
+                continue
+            at = file.columns.tag
+            place = "the last column" if at is None else f"column {at}"
+            flags = ""
+            if notation.unclear:
+                other = f"{file.other_columns} reads other columns, " if file.other_columns else ""
+                flags = (
+                    f" ({other}--scheme says how entities are tagged, such as IO for types without prefix,"
+                    " --task tags reads tags of any kind)"
+                )
+            raise DataError(
+                f"{file.path}:{number}: expected a tag in {place}, {notation.expected}, got {tag!r}{flags}"
+            )
