@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     from ._config import Config as Config
     from ._config import encodes as encodes
     from ._config import flag as flag
+    from ._confusion import Confusion as Confusion
+    from ._confusion import confusion as confusion
     from ._curves import draw_curves as draw_curves
+    from ._entity_pairs import Entity as Entity
+    from ._entity_pairs import name_error as name_error
+    from ._entity_pairs import pair_entities as pair_entities
     from ._loop import Diverged as Diverged
     from ._loop import Epoch as Epoch
     from ._loop import TrainState as TrainState
@@ -44,7 +49,9 @@ __getattr__, __dir__, __all__ = attach(
         "_checkpoint": ("load_parameters", "save_parameters"),
         "_compilation_cache": ("NO_COMPILATION_CACHE", "use_compilation_cache"),
         "_config": ("Config", "encodes", "flag"),
+        "_confusion": ("Confusion", "confusion"),
         "_curves": ("draw_curves",),
+        "_entity_pairs": ("Entity", "name_error", "pair_entities"),
         "_loop": ("Diverged", "Epoch", "TrainState", "epoch_end", "fit", "init_state", "make_step"),
         "_metrics": ("Score", "Scores", "entities", "score"),
         "_optimizers": ("make_optimizer", "make_row_optimizer", "make_schedule"),
