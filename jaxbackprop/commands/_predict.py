@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Sequence
 
 from jaxbackprop._errors import CannotRun
 from jaxbackprop.train import encodes
 
 from ._options import Commands, add_command
 from ._output import warn
-
-_LINES_AT_ONCE = 4096
+from ._standard_input import waiting_lines
 
 
 def add_parser(commands: Commands) -> None:
@@ -25,13 +22,13 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--text", help="the sentence (default: one a line from standard input)")
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
     parser.add_argument(
-        "--pretokenized", action="store_true", help="words are what white space separates: split nothing off"
+        "--pretokenized", action="store_true", help="ASCII white space separates the words: split nothing off"
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Answers each line of text with one."""
-    from jaxbackprop.ner import load_tagger, marked, tokenize
+    from jaxbackprop.ner import load_tagger, marked, split_at_spaces, tokenize
     from jaxbackprop.train import entities
 
     if arguments.text is not None:
@@ -40,12 +37,13 @@ def run(arguments: argparse.Namespace) -> int:
         if not encodes(arguments.text):
             raise CannotRun("--text is not UTF-8")
     tagger = load_tagger(arguments.run_folder, warn)
-    lines = iter(arguments.text.split("\n")) if arguments.text is not None else _standard_input()
+    cut = split_at_spaces if arguments.pretokenized else tokenize
+    batches: Iterable[list[str]] = (
+        waiting_lines(sys.stdin.fileno()) if arguments.text is None else [arguments.text.split("\n")]
+    )
     any_word = False
-    # Somebody who types waits for each answer.
-    at_once = 1 if sys.stdin.isatty() else _LINES_AT_ONCE
-    while batch := list(islice(lines, at_once)):
-        sentences = [line.split() if arguments.pretokenized else tokenize(line) for line in batch]
+    for lines in batches:
+        sentences = [cut(line) for line in lines]
         any_word = any_word or any(sentences)
         for words, tags in zip(sentences, tagger.tag(sentences), strict=True):
             if tagger.config.task == "tags":
@@ -55,6 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
                 continue
             found = entities(tags)
             print(_as_json(words, tags, found) if arguments.json else marked(words, found))
+        sys.stdout.flush()
     if not any_word:
         raise CannotRun("standard input holds no word")
     return 0
@@ -66,14 +65,3 @@ def _as_json(words: Sequence[str], tags: Sequence[str], found: Sequence[tuple[st
         for kind, begin, end in found
     ]
     return json.dumps({"words": list(words), "tags": list(tags), "entities": spans}, ensure_ascii=False)
-
-
-def _standard_input() -> Iterator[str]:
-    if isinstance(sys.stdin, io.TextIOWrapper):
-        # Under some locales Python would let any byte through.
-        sys.stdin.reconfigure(encoding="utf-8", errors="strict")
-    try:
-        for line in sys.stdin:
-            yield line.rstrip("\n")
-    except UnicodeDecodeError as error:
-        raise CannotRun(f"standard input is not UTF-8: {error.reason}") from None

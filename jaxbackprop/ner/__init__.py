@@ -2,9 +2,13 @@
 
 from ._build import as_batch as as_batch
 from ._build import trainable as trainable
+from ._errors import TaggingError as TaggingError
+from ._evaluation import Evaluation as Evaluation
+from ._evaluation import evaluate as evaluate
 from ._tagger import Tagger as Tagger
 from ._tagger import load_tagger as load_tagger
 from ._text import marked as marked
+from ._text import split_at_spaces as split_at_spaces
 from ._text import tokenize as tokenize
 from ._train import resume as resume
 from ._train import train as train

@@ -96,9 +96,20 @@ class Tagger:
         compare_tags(self.encoder.tags, sentences, name=os.fspath(path), task=config.task, warn=warn)
         return sentences
 
-    def evaluate(self, sentences: Sequence[Sentence]) -> Scores | TagScores:
-        """Compares predicted with true entities, or tags; what training did not know counts as missed."""
-        predicted = self.tag([sentence.words for sentence in sentences])
+    def evaluate(
+        self, sentences: Sequence[Sentence], predicted: Sequence[Sequence[str]] | None = None
+    ) -> Scores | TagScores:
+        """Compares predicted with true entities, or tags; what training did not know counts as missed.
+
+        Args:
+            sentences: with the true tags.
+            predicted: what `tag` gives for them; None asks it.
+
+        Returns:
+            The scores.
+        """
+        if predicted is None:
+            predicted = self.tag([sentence.words for sentence in sentences])
         scored = score if self.config.task == "spans" else score_tags
         return scored([sentence.tags for sentence in sentences], predicted)
 

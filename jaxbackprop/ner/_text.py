@@ -5,12 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-_OPENING = re.compile(r"""[("'\[{<“‘«¿¡]""")
-_CLOSING = re.compile(r"""(\.{2,}|…|[)"'\]}>”’».,;:!?])$""")
+_OPENING = frozenset("""("'[{<“‘«¿¡""")
+_CLOSING = frozenset(""")"']}>”’».,;:!?…""")
 _CLITIC = re.compile(r"(?i)^([\w@#$].*?)(n['’]t|['’](?:s|m|d|re|ve|ll))$")
-# Words that end or begin in marks of their own: initials (U.S.), smileys, links, and marks alone.
-_ABBREVIATION = re.compile(r"(?:[^\W\d_]\.){2,}|(?:Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|vs|etc)\.")
-_WHOLE = re.compile(r"\W+|[:;=8xX][-o^']?[()\[\]DPpOo3/\\|*]+|<3+|<\w+>")
+# Words that begin or end in marks of their own: initials (U.S.), titles (Mr.), smileys, tags (<url>).
+_WHOLE = re.compile(
+    r"(?:[^\W\d_]\.){2,}|(?:Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|vs|etc)\."
+    r"|[:;=8xX][-o^']?[()\[\]DPpOo3/\\|*]+|<\w+>|<3+"
+)
+_LETTER_OR_DIGIT = re.compile(r"\w")
+_MARKS = re.compile(r"\.+|[^.]")
+_NOT_SPACE = re.compile(r"\S+", re.ASCII)
 
 
 def tokenize(text: str) -> list[str]:
@@ -33,22 +38,34 @@ def tokenize(text: str) -> list[str]:
     return words
 
 
+def split_at_spaces(text: str) -> list[str]:
+    """Words that ASCII white space separates, as in the corpora: a no-break space is part of its word."""
+    return _NOT_SPACE.findall(text)
+
+
 def _cut(piece: str) -> list[str]:
-    before: list[str] = []
-    after: list[str] = []
-    while not _WHOLE.fullmatch(piece) and _OPENING.match(piece):
-        before.append(piece[0])
-        piece = piece[1:]
-    while not (_WHOLE.fullmatch(piece) or _ABBREVIATION.fullmatch(piece)):
-        end = _CLOSING.search(piece)
-        if end is None:
-            break
-        after.append(end.group())
-        piece = piece[: end.start()]
-    if clitic := _CLITIC.match(piece):
-        before.append(clitic.group(1))
-        piece = clitic.group(2)
-    return [*before, piece, *reversed(after)]
+    if not _LETTER_OR_DIGIT.search(piece):
+        return [piece]
+    # A piece may be a page of brackets: indices move, and nothing is copied or matched again for every mark.
+    # One match tells what stays whole, for from inside the longest one no mark is split off.
+    begin, end = 0, len(piece)
+    while piece[begin] in _OPENING and _end_of_whole(piece, begin) != end:
+        begin += 1
+    whole = _end_of_whole(piece, begin)
+    while end != whole and piece[end - 1] in _CLOSING:
+        dot = piece[end - 1] == "."
+        end -= 1
+        while dot and piece[end - 1] == ".":
+            end -= 1
+    before, core, after = list(piece[:begin]), piece[begin:end], _MARKS.findall(piece[end:])
+    if clitic := _CLITIC.match(core):
+        return [*before, *clitic.groups(), *after]
+    return [*before, core, *after]
+
+
+def _end_of_whole(piece: str, begin: int) -> int | None:
+    found = _WHOLE.match(piece, begin)
+    return found.end() if found else None
 
 
 def marked(words: Sequence[str], entities: Sequence[tuple[str, int, int]]) -> str:

@@ -17,8 +17,13 @@ if TYPE_CHECKING:
     from ._config import Config as Config
     from ._config import encodes as encodes
     from ._config import flag as flag
+    from ._confusion import Confusion as Confusion
+    from ._confusion import confusion as confusion
     from ._curves import draw_curves as draw_curves
     from ._divergence import Diverged as Diverged
+    from ._entity_pairs import Entity as Entity
+    from ._entity_pairs import name_error as name_error
+    from ._entity_pairs import pair_entities as pair_entities
     from ._fit import fit as fit
     from ._loop import Epoch as Epoch
     from ._loop import Training as Training
@@ -51,8 +56,10 @@ __getattr__, __dir__, __all__ = attach(
         "_checkpoint": ("load_newest", "load_parameters", "save_parameters"),
         "_compilation_cache": ("NO_COMPILATION_CACHE", "use_compilation_cache"),
         "_config": ("Config", "encodes", "flag"),
+        "_confusion": ("Confusion", "confusion"),
         "_curves": ("draw_curves",),
         "_divergence": ("Diverged",),
+        "_entity_pairs": ("Entity", "name_error", "pair_entities"),
         "_fit": ("fit",),
         "_loop": ("Epoch", "Training"),
         "_machine": ("describe_machine",),
