@@ -62,6 +62,21 @@ def test_words_that_are_mostly_numbers_are_refused_with_flags_that_read_the_file
     assert read(content, **options)
 
 
+def test_names_of_sentences_are_no_words(read):
+    content = "s1\tJohn\tNN\tB-x\ns1\tran\tVB\tO\ns1\tto\tTO\tO\n\ns2\tx\tNN\tO\n"
+    with pytest.raises(DataError, match=r"file:1: .*, got 's1' in all of a sentence: .* word=2,tag=4$"):
+        read(content)
+    assert read(content, columns="word=2")[0].words == ("John", "ran", "to")
+    assert read("ha\t_\tO\nha\t_\tO\nha\t_\tO\n\nso\t_\tO\nit\t_\tO\nis\t_\tO\n")
+
+
+def test_tags_that_differ_like_words_are_refused(read):
+    content = "".join(f"NN\tword{n}\n" for n in range(60))
+    with pytest.raises(DataError, match=r"expected tags that recur, got 60 different ones .* --columns"):
+        read(content, task="tags")
+    assert read(content, task="tags", columns="word=2,tag=1")
+
+
 def test_numbers_among_words_are_words(read):
     assert read("10\tO\n000\tO\nmen\tO\nran\tO\n")[0].words == ("10", "000", "men", "ran")
     assert read("10\tO\n000\tO\nmen\tO\n", columns="word=1")[0].words == ("10", "000", "men")
