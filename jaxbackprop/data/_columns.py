@@ -113,11 +113,16 @@ def is_number(cell: str) -> bool:
     return _NUMBER.fullmatch(cell) is not None
 
 
-def suggestion(rows: Sequence[Row], task: str) -> str:
+def suggestion(rows: Sequence[Row], task: str, skipped: int = 0) -> str:
     """The flags that would read a file, worked out from its rows.
 
     The words stand in the first column that holds neither numbers nor tags, the tags of entities in the first
     one that holds nothing else and no chunks, if possible behind the words.
+
+    Args:
+        rows: of the file.
+        task: `spans` or `tags`.
+        skipped: columns of the file before those of `rows`.
     """
     rows = rows[:_SAMPLE]
     width = min(len(row.cells) for row in rows)
@@ -128,10 +133,11 @@ def suggestion(rows: Sequence[Row], task: str) -> str:
     word = next(words, 0)
     if task == "spans" and entities:
         tag = min(entities, key=lambda at: (at < word, at))
-        return f"--columns word={word + 1},tag={tag + 1}"
+        return f"--columns {Columns(word + 1 + skipped, tag + 1 + skipped)}"
     varied = (at for at in range(width - 1, word, -1) if len(set(columns[at])) > 1)
     tag = 3 if width == _CONLLU else next(varied, width - 1)
-    return f"{'' if task == 'tags' else '--task tags '}--columns word={word + 1},tag={tag + 1}"
+    flags = f"--columns {Columns(word + 1 + skipped, tag + 1 + skipped)}"
+    return flags if task == "tags" else f"--task tags {flags}"
 
 
 def _named(cells: Sequence[str], task: str) -> Columns | None:

@@ -57,6 +57,8 @@ def read_as_written(path: str | os.PathLike[str], columns: Columns | None, task:
     tagged = list(_sentences(name, rows, chosen, has_index, is_comment))
     if not tagged:
         raise DataError(f"{name}: expected sentences, a word and its tag a line, got none")
+    if said is None and sure and len(sure[0].cells) > 2:
+        _refuse_names(name, tagged, sure, task)
     other = suggestion(sure, task) if sure and task == "spans" else ""
     return ConllFile(
         name,
@@ -65,6 +67,20 @@ def read_as_written(path: str | os.PathLike[str], columns: Columns | None, task:
         [numbers for _, numbers in tagged],
         "" if other.startswith("--task") else other,
     )
+
+
+def _refuse_names(
+    path: str, tagged: Sequence[tuple[Sentence, tuple[int, ...]]], sure: Sequence[Row], task: str
+) -> None:
+    """Refuses words that name a document or a sentence: the same one all through each sentence."""
+    long = [(sentence.words, numbers) for sentence, numbers in tagged if len(sentence.words) > 2]
+    if long and all(len(set(words)) == 1 for words, _ in long):
+        words, numbers = long[0]
+        rows = [row._replace(cells=row.cells[1:]) for row in sure]
+        raise DataError(
+            f"{path}:{numbers[0]}: expected words in the first column, got {words[0]!r} in all of a sentence:"
+            f" say which columns to read, such as {suggestion(rows, task, skipped=1)}"
+        )
 
 
 def _comments(

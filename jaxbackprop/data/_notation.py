@@ -107,7 +107,7 @@ def read_notation(counts: Counter[str], scheme: str | None) -> Notation:
             prefix, kind = _parts(tag)
             readings[tag] = f"{prefix.replace('M', 'I')}-{kind}"
     expected = _expected(outside, marked, allowed) + said
-    return Notation(readings, scheme or _told_by(set(prefixes) & set(allowed)), expected, unmarked)
+    return Notation(readings, scheme or _told_by(set(prefixes)), expected, unmarked)
 
 
 def _is_outside(tag: str) -> bool:

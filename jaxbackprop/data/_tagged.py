@@ -12,6 +12,9 @@ from ._notation import PREFIXES, Notation, read_notation
 from ._sentence import Sentence
 from ._tags import detect_scheme, to_bio
 
+# Different tags that are believed though most occur once.
+_MANY_TAGS = 50
+
 
 @dataclass(frozen=True)
 class TaggedFiles:
@@ -95,9 +98,15 @@ def read_tagged(
     said = None if columns is None else Columns.parse(columns)
     files = [read_as_written(path, said, task) for path in paths]
     as_written = [file.sentences for file in files]
+    counts = Counter(tag for part in as_written for s in part for tag in s.tags)
     if task == "tags":
+        if len(counts) > max(_MANY_TAGS, counts.total() // 2):
+            raise DataError(
+                f"{files[0].path}: expected tags that recur, got {len(counts)} different ones in"
+                f" {counts.total()} words: --columns word=2,tag=3 says which columns to read"
+            )
         return TaggedFiles(files, as_written, as_written, None)
-    notation = read_notation(Counter(tag for part in as_written for s in part for tag in s.tags), scheme)
+    notation = read_notation(counts, scheme)
     for file in files:
         _refuse_unread(file, notation)
     spelled = [

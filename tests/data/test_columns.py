@@ -52,14 +52,41 @@ def test_other_columns_raise(text):
         (CONLLU, "--task tags --columns word=2,tag=4"),
         ("1\tO\n2\tO\n", "--columns word=1,tag=2"),
         ("1 B-PER John\n2 O ran\n", "--columns word=3,tag=2"),
+        ("1 O John B-PER\n2 O ran O\n", "--columns word=3,tag=4"),
+        ("1 John NNP B-NP B-PER\n2 ran VBD O O\n", "--columns word=2,tag=5"),
+        ("1 John B\n2 ran O\n", "--columns word=2,tag=3"),
     ],
-    ids=["GermEval", "UniversalNER", "CoNLL-U", "two columns", "tag before word"],
+    ids=[
+        "GermEval",
+        "UniversalNER",
+        "CoNLL-U",
+        "two columns",
+        "tag before word",
+        "tags on both sides",
+        "chunks",
+        "no types",
+    ],
 )
 def test_words_that_are_mostly_numbers_are_refused_with_flags_that_read_the_file(read, content, flags):
     with pytest.raises(DataError, match=rf"file:\d: expected words in the first column, .* such as {flags}$"):
         read(content)
     options = dict(zip(*[iter(flags.replace("--", "").split())] * 2, strict=True))
     assert read(content, **options)
+
+
+def test_names_of_sentences_are_no_words(read):
+    content = "s1\tJohn\tNN\tB-x\ns1\tran\tVB\tO\ns1\tto\tTO\tO\n\ns2\tx\tNN\tO\n"
+    with pytest.raises(DataError, match=r"file:1: .*, got 's1' in all of a sentence: .* word=2,tag=4$"):
+        read(content)
+    assert read(content, columns="word=2")[0].words == ("John", "ran", "to")
+    assert read("ha\t_\tO\nha\t_\tO\nha\t_\tO\n\nso\t_\tO\nit\t_\tO\nis\t_\tO\n")
+
+
+def test_tags_that_differ_like_words_are_refused(read):
+    content = "".join(f"NN\tword{n}\n" for n in range(60))
+    with pytest.raises(DataError, match=r"expected tags that recur, got 60 different ones .* --columns"):
+        read(content, task="tags")
+    assert read(content, task="tags", columns="word=2,tag=1")
 
 
 def test_numbers_among_words_are_words(read):
@@ -71,6 +98,11 @@ def test_columns_that_are_said_are_read(read):
     expected = [Sentence(("John", "lives"), ("B-PER", "O")), Sentence(("Mary", "sings"), ("B-PER", "O"))]
     assert read(GERMEVAL, columns="word=2,tag=3") == expected
     assert read(UNER, columns="tag=3,word=2") == [Sentence(("John", "ran"), ("B-PER", "O"))]
+
+
+def test_beside_numbers_all_that_starts_with_a_hash_is_a_comment(read):
+    content = "1\tJohn\tB-PER\n# he\tdid\tO\n2\tran\tO\n\n#\tof\tO\n1\t#\tO\n2\t#x\tO\n"
+    assert [s.words for s in read(content, columns="word=2")] == [("John", "ran"), ("#", "#x")]
 
 
 def test_ranges_and_empty_nodes_are_skipped(read):

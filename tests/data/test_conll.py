@@ -79,7 +79,7 @@ TAGGED = st.lists(st.tuples(WORDS, st.sampled_from(["O", "B-a", "B-b-c"])), min_
 def test_what_is_written_is_read(tmp_path_factory, sentences, line):
     # A first sentence that shows how the lines are made; words that start with # are words too. It is long:
     # words that are mostly numbers are refused.
-    sentences = [[("first", "O")] * 24, *sentences]
+    sentences = [[("first", "O"), ("second", "O")] * 12, *sentences]
     path = tmp_path_factory.mktemp("conll") / "file"
     text = "\n\n".join("\n".join(line.format(*token) for token in sentence) for sentence in sentences)
     path.write_bytes(text.encode())

@@ -67,6 +67,7 @@ def test_tags_without_types_are_entities(write):
         (["B-a", "I-a", "a", "O"], 3),
         (["B-a", "I-a", "M-a", "O"], 3),
         (["B-a", "Bx"], 2),
+        (["B-a", "O", "PER"], 3),
         (["B-a", "O", "-"], 3),
         (["O", "O", "B-"], 3),
         (["PER", "O", "0"], 1),
