@@ -13,7 +13,7 @@ from jaxbackprop.diagnose import Evidence, Mistake, Sample, Suspicion, diagnose
 
 from ._comparison import Comparison
 from ._evaluator import Evaluator, Point
-from ._findings import leaf_of
+from ._record import leaf_of
 from ._report import Finding
 from ._rounding import all_finite
 from ._sampling import Kind

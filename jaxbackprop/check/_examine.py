@@ -12,10 +12,9 @@ from jaxbackprop._errors import first_line
 from ._attempt import attempt
 from ._comparison import Comparison, compare
 from ._diagnosis import diagnosed
-from ._findings import raised
 from ._layout import CannotCheck
 from ._opening import open_session
-from ._record import Compared, Observations, Record
+from ._record import Compared, Observations, Record, raised
 from ._report import Finding, Report
 from ._reproducer import shown_by, simplified
 from ._sampling import Kind

@@ -1,13 +1,17 @@
-"""What is learnt about a rule beside its findings."""
+"""What is learnt about a rule: its findings, and what is noted beside them."""
 
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
-from ._comparison import Comparison
+from jaxbackprop._errors import first_line
+
+from ._comparison import Comparison, Violation
 from ._evaluator import Answer
+from ._report import Finding
 from ._session import CheckSession
 
 
@@ -80,3 +84,25 @@ class Record:
         if self.session.figures:
             error = self.session.truth_noise[leaf] if noise is None else noise
             self.compared.append(Compared(how, leaf, got, want, error))
+
+
+def finding(
+    session: CheckSession, leaf: int, what: str, message: str, worst: Violation | None = None, **more: Any
+) -> Finding:
+    """A finding about a differentiable leaf; `more` are further fields of it."""
+    numbers = {} if worst is None else vars(worst)
+    argument, path = session.layout.arguments[leaf], session.layout.paths[leaf]
+    return Finding(what, message, argument=argument, path=path, **{**numbers, **more})
+
+
+def leaf_of(session: CheckSession, found: Finding) -> int | None:
+    """The differentiable leaf of which a finding tells; None where of none in particular."""
+    places = list(zip(session.layout.arguments, session.layout.paths, strict=True))
+    place = (found.argument, found.path)
+    return places.index(place) if place in places else None
+
+
+def raised(error: Exception, when: str = "", mistakes: tuple[str, ...] = ()) -> Finding:
+    """The finding that a rule raises."""
+    said = f"the rule raises {when + ': ' if when else ''}{first_line(error)}"
+    return Finding("structure", said, mistakes=mistakes)

@@ -1,8 +1,9 @@
-"""What a diagnosis is given, and what it answers."""
+"""What a diagnosis is given, what it answers, and how long it may take."""
 
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -81,3 +82,15 @@ class Suspicion:
     cost: float
     stage: str
     found_by: str = ""
+
+
+class Clock:
+    """Seconds of this thread's work, or half of those on the wall where others take the machine."""
+
+    def __init__(self) -> None:
+        """Starts the clock."""
+        self._work, self._wall = time.thread_time(), time.perf_counter()
+
+    def spent(self) -> float:
+        """Seconds since the clock was made."""
+        return max(time.thread_time() - self._work, 0.5 * (time.perf_counter() - self._wall))

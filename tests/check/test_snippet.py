@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from jaxbackprop.check import Finding, check_pair, check_vjp
-from jaxbackprop.check._reproducer._snippet import TooLong, literal, snippet
+from jaxbackprop.check._reproducer import TooLong, literal, snippet
 from jaxbackprop.check._subject import Given
 from tests.check.rules import doubled_bias, normal, product, scaled, sine
 

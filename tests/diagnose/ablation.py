@@ -20,9 +20,9 @@ from jaxbackprop.check import Finding
 from jaxbackprop.check import _diagnosis as naming
 from jaxbackprop.check._examine import _ORDER as ORDER
 from jaxbackprop.diagnose import Evidence, Mistake, Suspicion
-from jaxbackprop.diagnose._clock import Clock
 from jaxbackprop.diagnose._diagnose import ranked, search
-from jaxbackprop.diagnose.by_mutation._table import ROUNDS
+from jaxbackprop.diagnose._evidence import Clock
+from jaxbackprop.diagnose.by_mutation._search import ROUNDS
 from jaxbackprop.diagnose.by_values import DETECTORS
 from tests.check.checked import checked
 from tests.check.corpus import WRONG, Case

@@ -10,8 +10,8 @@ from ._kind import REDRAWS as REDRAWS
 from ._kind import Kind as Kind
 from ._points import Sample as Sample
 from ._points import Sampled as Sampled
+from ._points import cotangents as cotangents
+from ._points import free_leaves as free_leaves
+from ._points import larger_shapes as larger_shapes
+from ._points import redraws as redraws
 from ._points import sample as sample
-from ._redraws import cotangents as cotangents
-from ._redraws import free_leaves as free_leaves
-from ._redraws import larger_shapes as larger_shapes
-from ._redraws import redraws as redraws

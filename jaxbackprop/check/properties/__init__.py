@@ -10,18 +10,14 @@ from collections.abc import Callable
 from .._record import Observations, Record
 from .._report import Finding
 from .._session import CheckSession
-from ._differences import differences
 from ._forward import forward
-from ._larger_batch import larger_batch
+from ._forward import structure as structure
 from ._linearity import linearity, outputs_used
 from ._precision import precision
 from ._residuals import differentiable_again, residuals
 from ._residuals import held_bytes as held_bytes
-from ._same import determinism, jit
-from ._scan_and_checkpoint import scan_and_checkpoint
-from ._structure import structure as structure
-from ._values import values
-from ._vmap import vmap
+from ._transformations import determinism, jit, scan_and_checkpoint, vmap
+from ._values import differences, larger_batch, values
 
 Property = Callable[[CheckSession, Observations, Record], list[Finding]]
 

@@ -1,4 +1,4 @@
-"""The forward rule gives the function's value, and the function the oracle's."""
+"""The rule runs, its forward pass gives the function's value, and that is the oracle's."""
 
 from __future__ import annotations
 
@@ -9,15 +9,35 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxbackprop._errors import first_line
 from jaxbackprop._float64 import to_numpy64
 from jaxbackprop.diagnose import Mistake
 
 from .._comparison import Comparison, Violation, worst_violation
 from .._evaluator import Answer
-from .._record import Observations, Record
+from .._record import Observations, Record, finding, raised
 from .._report import Finding
 from .._rounding import eps_of, largest
 from .._session import CheckSession
+
+
+def structure(session: CheckSession) -> list[Finding]:
+    """What the rule's first run showed: it can be traced, does not raise, and keeps dtypes."""
+    run, layout = session.first_run, session.layout
+    findings: list[Finding] = []
+    if run.untraceable is not None:
+        message = f"the rule cannot be traced, though the function can: {first_line(run.untraceable)}"
+        findings.append(Finding("jit", message, mistakes=(Mistake.NOT_TRACEABLE.value,)))
+    if run.error is not None:
+        return [*findings, raised(run.error)]
+    for leaf, cotangent in enumerate(run.gradient):
+        have, due = jnp.dtype(cotangent.dtype), layout.dtypes[leaf]
+        if have != due and not layout.from_python[leaf]:
+            message = f"{session.names[leaf]} is {have.name}, but the argument is {due.name}"
+            mistakes = (Mistake.COTANGENT_DTYPE.value,)
+            findings.append(finding(session, leaf, "structure", message, mistakes=mistakes))
+    return findings
+
 
 _MISTAKES = (Mistake.FORWARD_MISMATCH.value,)
 

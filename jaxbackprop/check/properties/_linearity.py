@@ -6,8 +6,7 @@ import numpy as np
 
 from jaxbackprop.diagnose import Mistake
 
-from .._findings import finding
-from .._record import Observations, Record
+from .._record import Observations, Record, finding
 from .._report import Finding
 from .._rounding import all_finite
 from .._sampling import Kind

@@ -12,9 +12,8 @@ from jaxbackprop.diagnose import Mistake
 
 from .._comparison import Comparison, usual_sizes, worst_violation
 from .._evaluator import Answer
-from .._findings import finding
 from .._kinks import kink
-from .._record import Observations, Record
+from .._record import Observations, Record, finding
 from .._report import Finding
 from .._rounding import Blur, all_finite
 from .._sampling import Kind

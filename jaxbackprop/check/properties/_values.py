@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
+import jax
 import numpy as np
 
-from .._comparison import Comparison, Violation, worst_violation
-from .._findings import finding
+from jaxbackprop._errors import first_line
+from jaxbackprop._float64 import Arrays
+from jaxbackprop.diagnose import Mistake
+
+from .._attempt import attempt
+from .._comparison import Comparison, Violation, compare, worst_violation
+from .._differences import Directions, Estimate
+from .._evaluator import Point
 from .._kinks import kink, nearby_mean
-from .._record import Observations, Record
+from .._layout import CannotCheck, Layout
+from .._record import Observations, Record, finding, raised
 from .._report import Finding
-from .._rounding import all_finite
-from .._sampling import Kind
-from .._session import CheckSession
+from .._rounding import all_finite, backward_error
+from .._sampling import Kind, Sampled, cotangents, larger_shapes, redraws
+from .._session import VERY_MANY, CheckSession
+from .._strip import stops_gradients
 
 # How far out of the hull of the gradients around, relative to their spread, an answer at a kink still passes.
 _OUTSIDE = 1e-2
@@ -97,3 +108,126 @@ def _beside_nonfinite(session: CheckSession, one: Comparison, leaf: int) -> Viol
     unknown = ~np.isfinite(one.want[leaf])
     size = float(np.max(np.abs(mean), initial=0.0))
     return worst_violation(np.where(unknown, got, mean), mean, 2 * spread + 1e-3 * size + 1e-290)
+
+
+_KINDS = {Kind.GENERIC: Kind.LARGER_GENERIC, Kind.FLIPPED: Kind.LARGER_FLIPPED}
+_MISTAKES = (Mistake.BATCH_OF_ONE.value,)
+
+
+def larger_batch(session: CheckSession, observed: Observations, record: Record) -> list[Finding]:
+    """Axes of length one are made longer, in the first way that both function and rule take."""
+    if record.wrong or not session.traced:
+        return []
+    failure: Exception | None = None
+    for points in _larger_points(session):
+        ran = attempt(functools.partial(compare, session, points))
+        if ran.error is None:
+            record.points += len(ran.value)
+            return _findings(session, ran.value, record)
+        # A row of biases must not grow with the batch: another way to grow may be right.
+        failure = failure or ran.error
+    return [] if failure is None else [raised(failure, "for a larger batch", _MISTAKES)]
+
+
+def _findings(session: CheckSession, comparisons: list[Comparison], record: Record) -> list[Finding]:
+    findings = []
+    for leaf, (shown, worst) in wrong_leaves(session, comparisons, record).items():
+        message = f"{session.names[leaf]} is right for a batch of one and wrong for a larger one"
+        point = session.layout.args(shown.point.leaves)
+        findings.append(finding(session, leaf, "value", message, worst, mistakes=_MISTAKES, point=point))
+    return findings
+
+
+def _larger_points(session: CheckSession) -> Iterator[list[Sampled]]:
+    """Redrawn arguments whose axes of length one are longer, in each way the function takes them."""
+    layout, functions = session.layout, (session.subject.value, session.subject.plain)
+    for shapes in larger_shapes(layout):
+        structs = tuple(
+            jax.ShapeDtypeStruct(s, leaf.dtype) for s, leaf in zip(shapes, layout.leaves, strict=True)
+        )
+        with session.native_setting():
+            value, plain = (attempt(functools.partial(_result_shapes, layout, f, structs)) for f in functions)
+        if value.error or plain.error or value.value != plain.value:
+            continue
+        rng = np.random.default_rng(3)
+        try:
+            drawn = list(redraws(layout, session.domains, rng, quick=True, shapes=shapes))
+        except CannotCheck:
+            # The caller's own function draws for the caller's shapes alone.
+            continue
+        yield [
+            Sampled(_KINDS[one.kind], Point(one.leaves, cotangents(value.value, rng)))
+            for one in drawn
+            if one.kind in _KINDS
+        ]
+
+
+def _result_shapes(
+    layout: Layout, f: Callable[..., Any], structs: tuple[jax.ShapeDtypeStruct, ...]
+) -> list[tuple[int, ...]]:
+    ys = jax.eval_shape(lambda *leaves: layout.results(f, leaves), *structs)
+    return [y.shape for y in ys]
+
+
+def differences(session: CheckSession, observed: Observations, record: Record) -> list[Finding]:
+    """The first leaf whose gradient is autodiff's and yet no slope of the function."""
+    if session.truth is None or session.subject.intended is not None:
+        return []
+    if session.quick and (session.subject.oracle is None or session.numbers > VERY_MANY):
+        return []
+    kinds = (Kind.BASE,) if session.quick else (Kind.BASE, Kind.OTHER)
+    for one in observed.comparisons:
+        if one.kind not in kinds or not all_finite(one.want):
+            continue
+        floats: Arrays = tuple(np.asarray(x, np.float64) for x in session.layout.floats_of(one.point.leaves))
+        directions = Directions.of(floats, np.random.default_rng(0))
+        ran = attempt(functools.partial(session.differences.along, one.point, directions))
+        if ran.error is not None:
+            record.note(f"differences cannot be taken: {first_line(ran.error)}")
+            return []
+        ends = np.cumsum([0, *(leaf.size for leaf in floats)])
+        for leaf in range(len(floats)):
+            ways = directions.ways[:, ends[leaf] : ends[leaf + 1]]
+            moved = np.any(ways != 0, axis=1)
+            got = ways @ one.gradient(leaf).reshape(-1)
+            estimate = ran.value
+            record.compare("differences", leaf, got[moved], estimate.value[moved], estimate.error[moved])
+            if leaf in record.wrong or is_setting(session, observed.comparisons, leaf):
+                continue
+            noise = _noise(session, one, leaf, estimate, ways, got)
+            off = moved & _is_sure(estimate, got) & ~(np.abs(got - estimate.value) <= noise)
+            if not np.any(off) or kink(session, one, leaf) is not None:
+                continue
+            if session.truth.jaxpr is not None and stops_gradients(session.truth.jaxpr):
+                record.note("the oracle stops gradients: autodiff of it is meant, not differences")
+                return []
+            row = int(np.argmax(np.where(off, np.abs(got - estimate.value), -1)))
+            return [
+                finding(
+                    session,
+                    leaf,
+                    "value",
+                    f"{session.names[leaf]} differs from differences of the function, though autodiff of the "
+                    "oracle agrees with it",
+                    got=float(got[row]),
+                    want=float(estimate.value[row]),
+                    error=float(abs(got[row] - estimate.value[row])),
+                    noise=float(noise[row]),
+                    point=session.layout.args(one.point.leaves),
+                )
+            ]
+    return []
+
+
+def _is_sure(estimate: Estimate, got: np.ndarray) -> np.ndarray:
+    scale = float(np.max(np.abs(got), initial=0.0))
+    return estimate.error <= 1e-4 * (np.abs(estimate.value) + 1e-2 * scale)
+
+
+def _noise(
+    session: CheckSession, one: Comparison, leaf: int, estimate: Estimate, ways: np.ndarray, got: np.ndarray
+) -> np.ndarray:
+    scale = float(np.max(np.abs(got), initial=0.0))
+    backward = backward_error(one.point, one.y, session.layout.floats[leaf])
+    known = np.abs(ways) @ np.nan_to_num(one.noise[leaf]).reshape(-1)
+    return 20 * estimate.error + known + 1e-7 * scale + 1e-9 * backward + 1e-40

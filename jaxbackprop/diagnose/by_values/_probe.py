@@ -10,11 +10,10 @@ import numpy as np
 
 from jaxbackprop._float64 import Arrays
 
-from .._axes import other_axes
+from .._arrays import is_mask, other_axes, with_leaf
 from .._evidence import Evidence, Sample, Suspicion
 from ..mistakes import Mistake
 from ._jacobians import LARGEST_JACOBIAN, JacobianPair, jacobian
-from ._leaves import is_mask, with_leaf
 
 
 class Probe:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
@@ -10,11 +11,77 @@ from typing import Any
 
 import numpy as np
 
-from .._clock import Clock
-from .._evidence import Evidence, Suspicion
+from .._evidence import Clock, Evidence, Suspicion
 from ..mistakes import Mistake
-from ._detectors import DETECTORS, Reads
+from ._contributions import lost, moved, not_due, one_slice_counts
+from ._factors import known_factor, one_factor, small_error, unnormalised_rows
+from ._jacobian_structure import (
+    another_slope,
+    coupled_axes,
+    exchanged_axes,
+    result_for_state,
+    reversed_axes,
+    reversed_dependence,
+    share_of_winners,
+    simple_difference,
+    transposed_factor,
+)
+from ._patterns import (
+    always_the_same,
+    another_arguments,
+    beyond_a_value,
+    constant_along_an_axis,
+    label_smoothing,
+    linear_in_an_argument,
+    reversed_gradient,
+    shifted_gradient,
+    summed_gradient,
+    transposed_gradient,
+    where_zero_is_due,
+)
 from ._probe import Probe
+from ._rule_at_changed_input import mixed_examples, not_linear, rule_at_changed_input, zero_everywhere
+from ._truth_at_changed_input import truth_at_changed_input
+
+
+def by_prior(probe: Probe, leaf: int) -> Iterator[Suspicion]:
+    """The commonest mistakes of such a function, whatever the numbers."""
+    costs = {Mistake.MISSING_TERM: 0.8, Mistake.MISSING_FACTOR: 0.85, Mistake.WRONG_DERIVATIVE: 0.9}
+    if probe.piecewise_linear:
+        costs[Mistake.WRONG_MASK] = 0.55
+    if probe.recurrent:
+        costs[Mistake.TIME_SHIFT] = 0.81
+    yield from probe.suspect(leaf, "is not what it should be, in no simple way", costs)
+
+
+class Reads(enum.Enum):
+    """What a detector, a function, is given beside the probe; `Suspicion.found_by` is its name."""
+
+    FIRST = "a leaf; what the first such detector finds is all that is said of the leaf"
+    VALUES = "a leaf, whose gradients it reads at all samples"
+    JACOBIANS = "a leaf and its Jacobians at two points"
+    LAST = "a leaf, after all that read it"
+    EVERYTHING = "nothing; it asks the rule or the truth at changed input, of all leaves"
+
+
+# In the order in which they run: where time runs out, the rest is not asked.
+DETECTORS: dict[Reads, tuple[Callable[..., Iterator[Suspicion]], ...]] = {
+    Reads.FIRST: (zero_everywhere, not_linear),
+    Reads.VALUES: (
+        *(one_factor, small_error, known_factor, unnormalised_rows),
+        *(transposed_gradient, reversed_gradient, shifted_gradient, summed_gradient, another_arguments),
+        *(where_zero_is_due, always_the_same, beyond_a_value),
+        *(constant_along_an_axis, label_smoothing, linear_in_an_argument),
+    ),
+    Reads.JACOBIANS: (
+        *(reversed_axes, exchanged_axes, reversed_dependence, transposed_factor),
+        *(lost, one_slice_counts, moved, not_due),
+        *(share_of_winners, another_slope, coupled_axes, simple_difference, result_for_state),
+    ),
+    Reads.LAST: (by_prior,),
+    Reads.EVERYTHING: (truth_at_changed_input, rule_at_changed_input, mixed_examples),
+}
+
 
 # Beyond so many entries a gradient's Jacobian is not looked at.
 _MOST_ENTRIES = 4096

@@ -11,10 +11,22 @@ import numpy as np
 
 from jaxbackprop._float64 import Arrays
 
-from .._axes import axis_orders, axis_subsets, broadcasts_to, in_words, long_axes, shifted, spread, without
+from .._arrays import (
+    axis_orders,
+    axis_subsets,
+    broadcasts_to,
+    in_words,
+    is_boolean,
+    is_integer,
+    is_mask,
+    long_axes,
+    shifted,
+    spread,
+    with_leaf,
+    without,
+)
 from .._evidence import Sample, Suspicion
 from ..mistakes import Mistake
-from ._leaves import is_boolean, is_integer, is_mask, with_leaf
 from ._probe import Probe
 
 Input = tuple[tuple[Any, ...], Arrays]

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from jaxbackprop.check.properties._same import determinism
+from jaxbackprop.check.properties._transformations import determinism
 from tests.check.observed import asked, of_sine
 
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxbackprop.check.properties._differences import differences
+from jaxbackprop.check.properties._values import differences
 from tests.check.observed import asked, observe, of_sine
 from tests.check.rules import normal, rule
 

@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 
-from jaxbackprop.check.properties._larger_batch import larger_batch
+from jaxbackprop.check.properties._values import larger_batch
 from tests.check.observed import asked, observe, of_sine
 from tests.check.rules import normal, rule
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from jaxbackprop.check._record import Record
-from jaxbackprop.check.properties._same import differing
+from jaxbackprop.check.properties._transformations import differing
 from tests.check.observed import of_sine
 
 ONE = np.ones(3)

@@ -4,15 +4,15 @@ import dataclasses
 
 import numpy as np
 
-from jaxbackprop.check.properties import _vmap
-from jaxbackprop.check.properties._vmap import vmap
+from jaxbackprop.check.properties import _transformations
+from jaxbackprop.check.properties._transformations import vmap
 from tests.check.observed import asked, observe, of_sine
 from tests.check.rules import normal, product
 
 
 def test_what_examples_share_is_the_callers():
     session, _ = observe(product(), normal(3), normal(3, seed=1), in_axes=(0, None))
-    base, *others = _vmap._examples(session)
+    base, *others = _transformations._examples(session)
     assert base.leaves[0] is session.base.leaves[0]
     assert len(others) == 2
     for point, dy in zip(others, session.sample.batch[1:], strict=True):
@@ -29,14 +29,14 @@ def test_nothing_to_map():
 
 def test_an_example_that_differs_is_found_once(monkeypatch):
     session, observed = of_sine()
-    monkeypatch.setattr(_vmap, "_at_once", lambda evaluator, points, axes: [np.full((3, 3), 7.0)])
+    monkeypatch.setattr(_transformations, "_at_once", lambda evaluator, points, axes: [np.full((3, 3), 7.0)])
     ((found,), _) = asked(vmap, session, observed)
     assert (found.property, found.mistakes) == ("vmap", ("batch-global",))
 
 
 def test_of_large_arguments_a_quick_check_does_not_ask(monkeypatch):
     session, observed = of_sine()
-    monkeypatch.setattr(_vmap, "VERY_MANY", 2)
+    monkeypatch.setattr(_transformations, "VERY_MANY", 2)
     findings, record = asked(vmap, session, observed)
     assert findings == []
     assert record.notes == ["not looked at under vmap: the arguments are large and the effort is quick"]

@@ -9,7 +9,7 @@ from jaxbackprop._float64 import float64_on_cpu
 from jaxbackprop.diagnose import Evidence, Mistake, diagnose
 from jaxbackprop.diagnose.by_mutation import _search, ranked, search
 from jaxbackprop.diagnose.by_mutation._evaluator import Edit, Meaning
-from jaxbackprop.diagnose.by_mutation._table import ROUNDS, Mutation, Round
+from jaxbackprop.diagnose.by_mutation._search import ROUNDS, Mutation, Round
 from tests.diagnose.by_mutation.rules import CASES, changed, evidence, normal, truth_of
 from tests.parts import a_part
 

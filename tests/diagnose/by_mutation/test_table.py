@@ -8,8 +8,7 @@ from jaxbackprop._float64 import float64_on_cpu
 from jaxbackprop.diagnose import Mistake
 from jaxbackprop.diagnose.by_mutation import search
 from jaxbackprop.diagnose.by_mutation._numpy_rules import quiet
-from jaxbackprop.diagnose.by_mutation._search import contexts
-from jaxbackprop.diagnose.by_mutation._table import ROUNDS
+from jaxbackprop.diagnose.by_mutation._search import ROUNDS, contexts
 from tests.diagnose.by_mutation.rules import CASES
 
 

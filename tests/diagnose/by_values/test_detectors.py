@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxbackprop.diagnose import Mistake
-from jaxbackprop.diagnose.by_mutation._table import ROUNDS
+from jaxbackprop.diagnose.by_mutation._search import ROUNDS
 from jaxbackprop.diagnose.by_values import DETECTORS, search
 from tests.diagnose.by_values.rules import (
     LINEAR,

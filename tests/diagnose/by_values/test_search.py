@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxbackprop.diagnose import Evidence, Mistake, Sample, Suspicion
-from jaxbackprop.diagnose.by_values import _detectors, _search, ranked, search
+from jaxbackprop.diagnose.by_values import _search, ranked, search
 from tests.diagnose.by_values.rules import (
     LINEAR,
     MISTAKES,
@@ -141,6 +141,6 @@ def test_a_fault_in_a_detector_is_not_hidden(monkeypatch):
     def broken(probe, leaf):
         raise ValueError("broken")
 
-    monkeypatch.setitem(_search.DETECTORS, _detectors.Reads.VALUES, (broken,))
+    monkeypatch.setitem(_search.DETECTORS, _search.Reads.VALUES, (broken,))
     with pytest.raises(ValueError, match="broken"):
         search(linear_evidence(LINEAR["sign"]))

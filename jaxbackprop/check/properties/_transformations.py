@@ -1,0 +1,223 @@
+"""The rule gives the same gradients however it is run: again, under jit, vmap, scan and checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxbackprop._errors import first_line
+from jaxbackprop._float64 import to_numpy64
+from jaxbackprop.diagnose import Mistake
+
+from .._attempt import attempt
+from .._comparison import worst_violation
+from .._evaluator import Answer, Evaluator, Point
+from .._record import Observations, Record, finding
+from .._report import Finding
+from .._rounding import Blur, all_finite
+from .._sampling import Kind, redraws
+from .._session import VERY_MANY, CheckSession
+
+
+def differing(
+    record: Record,
+    got: Sequence[Any],
+    want: Sequence[Any],
+    noise: Sequence[float],
+    *,
+    what: str,
+    how: str,
+    mistakes: tuple[str, ...] = (),
+) -> list[Finding]:
+    """A finding for each leaf in which two gradients differ by more than rounding.
+
+    Args:
+        record: is told of both.
+        got: one gradient a differentiable leaf.
+        want: those without the transformation.
+        noise: how far apart rounding may put them, a number a leaf.
+        what: the property in question.
+        how: the transformation, as messages call it.
+        mistakes: labels of what it looks like.
+    """
+    session, findings = record.session, []
+    for leaf, (g, w, n) in enumerate(zip(got, want, noise, strict=True)):
+        g, w = to_numpy64(g), to_numpy64(w)
+        record.compare(what, leaf, g, w, 0.0)
+        if g.shape != w.shape:
+            message = f"{session.names[leaf]} has shape {g.shape} {how}, {w.shape} without"
+            findings.append(finding(session, leaf, what, message, mistakes=mistakes))
+        elif worst := worst_violation(g, w, n):
+            said = f"{worst.got:.6g} instead of {worst.want:.6g} at {list(worst.index)}"
+            message = f"{session.names[leaf]} is another {how}: {said}"
+            findings.append(finding(session, leaf, what, message, worst, mistakes=mistakes))
+    return findings
+
+
+def determinism(session: CheckSession, observed: Observations, record: Record) -> list[Finding]:
+    """The first leaf that changes from call to call."""
+    again = session.rule_native.run([session.base])[0]
+    for leaf, (a, b) in enumerate(zip(observed.base.gradient, again.gradient, strict=True)):
+        if a.tobytes() != b.tobytes() and not np.array_equal(to_numpy64(a), to_numpy64(b), equal_nan=True):
+            message = f"{session.names[leaf]} changes from call to call"
+            return [finding(session, leaf, "determinism", message)]
+    return []
+
+
+def jit(session: CheckSession, observed: Observations, record: Record) -> list[Finding]:
+    """Within a few units in the last place; a quick check does not ask."""
+    if not session.rule_native.traced or (session.quick and not session.figures):
+        return []
+    with session.rule_native.setting():
+        ran = attempt(lambda: session.rule_native.call(session.base))
+    if ran.error is not None:
+        return [Finding("jit", f"the rule runs under jit but not without: {first_line(ran.error)}")]
+    compiled, apart = observed.base, ran.value
+
+    def judge(blur: Blur) -> list[Finding]:
+        return differing(record, compiled.gradient, apart.gradient, blur.noise, what="jit", how="under jit")
+
+    return session.judge_with_rounding(session.base, compiled, judge)
+
+
+def scan_and_checkpoint(session: CheckSession, observed: Observations, record: Record) -> list[Finding]:
+    """Two steps of a scan add the gradients up; a quick check traces them alone."""
+    native = session.rule_native
+    if session.subject.rule is not None or not native.traced:
+        return []
+    # A rule that is meant to clip is not linear in the cotangent.
+    part = 0.5 if session.subject.intended is None else 1.0
+
+    def twice(leaves: tuple[Any, ...], dy: tuple[Any, ...]) -> tuple[Any, ...]:
+        again = jax.checkpoint(session.layout.of_floats(session.subject.value, leaves))
+
+        def of_floats(*floats: Any) -> Any:
+            return jax.lax.scan(lambda carry, _: (carry, again(*carry)), floats, None, length=2)[1]
+
+        y, pullback = jax.vjp(of_floats, *session.layout.floats_of(leaves))
+        doubled = tuple(
+            jnp.stack([d.astype(v.dtype), part * d.astype(v.dtype)]).astype(v.dtype)
+            for d, v in zip(dy, y, strict=True)
+        )
+        return pullback(doubled)
+
+    def gradients() -> list[np.ndarray]:
+        leaves, dy = native.cast(session.base.leaves), tuple(map(jnp.asarray, session.base.dy))
+        if session.quick:
+            jax.eval_shape(twice, leaves, dy)
+            return []
+        return [np.asarray(leaf) for leaf in jax.jit(twice)(leaves, dy)]
+
+    with native.setting():
+        ran = attempt(gradients)
+    if ran.error is not None:
+        # Random numbers are wider where the harness sets x64 for them.
+        if native.x64 != session.x64 and session.trace(twice).error is None:
+            return []
+        scan = _works_under_checkpoint(session)
+        what, where = ("scan", "lax.scan") if scan else ("checkpoint", "jax.checkpoint")
+        return [Finding(what, f"the rule fails under {where}: {first_line(ran.error)}")]
+    if session.quick:
+        return []
+    want = [(1 + part) * to_numpy64(g) for g in observed.base.gradient]
+
+    def judge(blur: Blur) -> list[Finding]:
+        noise = [4 * n for n in blur.noise]
+        how = "under jax.checkpoint inside lax.scan"
+        return differing(record, ran.value, want, noise, what="scan", how=how)
+
+    return session.judge_with_rounding(session.base, observed.base, judge)
+
+
+def _works_under_checkpoint(session: CheckSession) -> bool:
+    native, layout = session.rule_native, session.layout
+
+    def pull(leaves: tuple[Any, ...], dy: tuple[Any, ...]) -> tuple[Any, ...]:
+        again = jax.checkpoint(layout.of_floats(session.subject.value, leaves))
+        y, pullback = jax.vjp(again, *layout.floats_of(leaves))
+        return pullback(tuple(d.astype(v.dtype) for d, v in zip(dy, y, strict=True)))
+
+    with native.setting():
+        leaves, dy = native.cast(session.base.leaves), tuple(map(jnp.asarray, session.base.dy))
+        return attempt(lambda: jax.eval_shape(pull, leaves, dy)).error is None
+
+
+def vmap(session: CheckSession, observed: Observations, record: Record) -> list[Finding]:
+    """Three examples: the caller's arguments and two redraws, but for what all of them share."""
+    if not session.rule_native.traced:
+        return []
+    if session.quick and session.numbers > VERY_MANY:
+        record.note("not looked at under vmap: the arguments are large and the effort is quick")
+        return []
+    if all(axis is None for axis in session.axes):
+        return []
+    points = _examples(session)
+    apart = session.rule_native.run(points)
+    ran = attempt(lambda: _at_once(session.rule_native, points, session.axes))
+    if ran.error is not None:
+        return _raises(session, points, ran.error, record)
+    findings: list[Finding] = []
+    for n, (point, answer) in enumerate(zip(points, apart, strict=True)):
+        if not all_finite(answer.y):
+            continue
+        got = [leaf[n] for leaf in ran.value]
+        new = session.judge_with_rounding(point, answer, partial(_judge, record, got, answer))
+        known = {(f.argument, f.path) for f in findings}
+        findings += [f for f in new if (f.argument, f.path) not in known]
+    return findings
+
+
+def _judge(record: Record, got: Sequence[np.ndarray], answer: Answer, blur: Blur) -> list[Finding]:
+    return differing(
+        record,
+        got,
+        answer.gradient,
+        blur.noise,
+        what="vmap",
+        how="under vmap",
+        mistakes=(Mistake.BATCH_GLOBAL.value,),
+    )
+
+
+def _examples(session: CheckSession) -> list[Point]:
+    base = session.base.leaves
+    drawn = [base]
+    for one in redraws(session.layout, session.domains, np.random.default_rng(5), quick=False):
+        if one.kind in (Kind.GENERIC, Kind.OTHER):
+            drawn.append(one.leaves)
+    return [
+        Point(
+            tuple(
+                shared if axis is None else leaf
+                for leaf, axis, shared in zip(leaves, session.axes, base, strict=True)
+            ),
+            dy,
+        )
+        for leaves, dy in zip(drawn, session.sample.batch, strict=True)
+    ]
+
+
+def _raises(session: CheckSession, points: list[Point], error: Exception, record: Record) -> list[Finding]:
+    truth = session.truth_native
+    if truth is not None and attempt(lambda: _at_once(truth, points, session.axes)).error is not None:
+        record.note(f"cannot be vmapped, nor can the oracle: {first_line(error)}")
+        return []
+    mistakes = (Mistake.NOT_TRACEABLE.value, Mistake.BATCH_GLOBAL.value)
+    return [Finding("vmap", f"the rule raises under vmap {first_line(error)}", mistakes=mistakes)]
+
+
+def _at_once(evaluator: Evaluator, points: list[Point], axes: tuple[int | None, ...]) -> list[np.ndarray]:
+    with evaluator.setting():
+        cast = [evaluator.cast(point.leaves) for point in points]
+        stacked = [
+            leaves[0] if axis is None else jnp.stack(leaves, axis=axis)
+            for leaves, axis in zip(zip(*cast, strict=True), axes, strict=True)
+        ]
+        dy = tuple(jnp.asarray(np.stack(d)) for d in zip(*(point.dy for point in points), strict=True))
+        gradient = jax.vmap(lambda *a: evaluator.pull(a[:-1], a[-1]).gradient, in_axes=(*axes, 0))
+        return [np.asarray(leaf) for leaf in jax.jit(gradient)(*stacked, dy)]
