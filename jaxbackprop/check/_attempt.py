@@ -21,13 +21,9 @@ UNTRACEABLE = (
 
 @dataclasses.dataclass(frozen=True)
 class Outcome(Generic[T]):
-    """What a call gave, or what it raised.
+    """What a call gave, or what it raised."""
 
-    Attributes:
-        error: what was raised; None where nothing was.
-    """
-
-    error: Exception | None = None
+    error: Exception | None = None  # what was raised; None where nothing was
     _value: T | None = None
 
     @property

@@ -45,23 +45,14 @@ def worst_violation(got: np.ndarray, want: np.ndarray, noise: np.ndarray | float
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Comparison:
-    """A point, what the rule answers there in float64 and what is right.
+    """A point, what the rule answers there in float64 and what is right."""
 
-    Attributes:
-        kind: of the point.
-        point: arguments and cotangents.
-        got: the rule's answer.
-        want: the right gradients; nan where unknown.
-        noise: how far a right answer may be off, an array a leaf.
-        y: results of the function.
-    """
-
-    kind: Kind
-    point: Point
-    got: Answer
-    want: Arrays
-    noise: Arrays
-    y: Arrays
+    kind: Kind  # of the point
+    point: Point  # arguments and cotangents
+    got: Answer  # the rule's answer
+    want: Arrays  # the right gradients; nan where unknown
+    noise: Arrays  # how far a right answer may be off, an array a leaf
+    y: Arrays  # results of the function
 
     @property
     def redrawn(self) -> bool:

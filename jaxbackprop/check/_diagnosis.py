@@ -30,14 +30,7 @@ def diagnosed(
     comparisons: Sequence[Comparison],
     shown: Mapping[int, Comparison],
 ) -> list[Finding]:
-    """Findings with the mistakes they look like, and their sentences.
-
-    Args:
-        session: what the rule and the truth are asked by.
-        findings: what is wrong.
-        comparisons: the rule beside the truth, at every point.
-        shown: for each wrong leaf, a comparison that shows it.
-    """
+    """Findings with the mistakes they look like; `shown` has for each wrong leaf what shows it."""
     findings = [_overflown(session, found, comparisons) for found in findings]
     if not any(_unnamed(found) for found in findings):
         return findings

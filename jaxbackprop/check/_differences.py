@@ -32,15 +32,10 @@ class Estimate:
 
 @dataclasses.dataclass(frozen=True)
 class Directions:
-    """Along which ways the arguments move: rows over all differentiable entries, one leaf after another.
+    """Along which ways the arguments move: rows over all differentiable entries, one leaf after another."""
 
-    Attributes:
-        ways: directions x entries.
-        entries: for the first of them, the flat entry that moves alone; the rest move a whole leaf.
-    """
-
-    ways: np.ndarray
-    entries: np.ndarray
+    ways: np.ndarray  # directions x entries
+    entries: np.ndarray  # for the first of them, the flat entry that moves alone; the rest move a whole leaf
 
     @classmethod
     def of(cls, floats: Arrays, rng: np.random.Generator, *, limit: int = 48) -> Directions:
@@ -76,14 +71,9 @@ class Differences:
         eps: float,
         room: Callable[[tuple[Any, ...]], Arrays] | None = None,
     ):
-        """Takes a function.
+        """Takes a function of arguments laid out so; its results are rounded by a relative `eps` on the way.
 
-        Args:
-            f: the function.
-            layout: of its arguments.
-            traced: whether it can be compiled.
-            eps: relative rounding of its results, where it computes in less than float64.
-            room: how far each entry of the leaves may move: beyond its domain a loop may not end.
+        `room` says how far each entry of the leaves may move: beyond its domain a loop may not end.
         """
         self.f, self.layout, self.traced, self.eps, self.room = f, layout, traced, eps, room
         self._program = jax.jit(self._all)

@@ -54,13 +54,7 @@ Pull = Callable[[tuple[Any, ...], tuple[Any, ...]], Answer]
 
 
 def autodiff_pull(layout: Layout, f: Callable[..., Any], *, twice: bool = False) -> Pull:
-    """The pull that `jax.vjp` makes of a function.
-
-    Args:
-        layout: of its arguments.
-        f: the function.
-        twice: whether its value is computed apart too: a forward rule may be another function.
-    """
+    """The pull that `jax.vjp` makes of f; `twice` computes its value apart: a forward rule may differ."""
 
     def pull(leaves: tuple[Any, ...], dy: tuple[Any, ...]) -> Answer:
         y, pullback = jax.vjp(layout.of_floats(f, leaves), *layout.floats_of(leaves))

@@ -68,11 +68,7 @@ def examine_subject(
     seed: int = 0,
     figures: bool = False,
 ) -> Examination:
-    """Judges a rule; with `figures`, every number behind the verdict is kept.
-
-    Raises:
-        CannotCheck: see `check_vjp`.
-    """
+    """Judges a rule; with `figures`, every number behind the verdict is kept. Else see `check_vjp`."""
     if effort not in _EFFORTS:
         raise CannotCheck(f"effort must be 'quick' or 'thorough', got {effort!r}")
     if not isinstance(seed, int) or seed < 0:

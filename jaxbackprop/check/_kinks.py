@@ -31,15 +31,10 @@ _MOST_BY_DIFFERENCES = 256
 
 @dataclasses.dataclass(frozen=True)
 class Kink:
-    """What is known of the gradients around a point.
+    """What is known of the gradients around a point."""
 
-    Attributes:
-        spread: the largest distance between two of them, entry by entry; 0 where the function is smooth.
-        outside: how far an answer sticks out of their hull, relative to the spread.
-    """
-
-    spread: float
-    outside: float
+    spread: float  # the largest distance between two of them, entry by entry; 0 where the function is smooth
+    outside: float  # how far an answer sticks out of their hull, relative to the spread
 
 
 def kink(session: CheckSession, comparison: Comparison, leaf: int) -> Kink | None:
@@ -109,19 +104,10 @@ def judge_in_hull(
 ) -> Kink | None:
     """Whether a point lies on a kink and, if so, whether an answer is a generalised gradient there.
 
-    Args:
-        answer: what the rule said, flat, for all leaves.
-        at_point: what autodiff says at the point itself, flat.
-        part: which entries of it are in question.
-        size: how far an entry moves for a relative move of one, flat.
-        gradients: of the oracle at points displaced by each of some vectors.
-        rng: draws displacements.
-        radius: how far they go, relative to `size`.
-
-    Returns:
-        None at a smooth point where autodiff is right. At a kink the hull is built where it matters: toward
-        the answer, by the gradients that reach furthest in that direction (Frank and Wolfe's method). Where
-        autodiff alone stands apart from the gradients around, these are the truth.
+    None at a smooth point where autodiff is right. At a kink the hull is built where it matters: toward the
+    answer, by the gradients that reach furthest in that direction (Frank and Wolfe's method). Where autodiff
+    alone stands apart from the gradients around, these are the truth. All vectors hold the entries of all
+    leaves; `part` of them are in question. An entry moves by `radius * size` at most.
     """
     moves = [size * rng.uniform(-1, 1, size.shape) for _ in range(8)]
     answer, at_point = answer[part], at_point[part]

@@ -34,20 +34,7 @@ def open_session(
     figures: bool = False,
     seed: int = 0,
 ) -> CheckSession:
-    """Takes arguments apart, compiles, and finds out what can judge.
-
-    Args:
-        subject: the rule and what it is judged by.
-        args: the caller's arguments.
-        domains: see `check_vjp`.
-        in_axes: see `check_vjp`.
-        quick: see `CheckSession`.
-        figures: see `CheckSession`.
-        seed: see `check_vjp`.
-
-    Raises:
-        CannotCheck: where there is nothing to judge.
-    """
+    """Opens a session; raises CannotCheck where there is nothing to judge. Else see `check_vjp`."""
     x64 = _needs_x64(subject, args)
     layout, traced = _layout(subject, args, x64)
     if not layout.floats:
@@ -170,21 +157,12 @@ def _first_run(native: Evaluator, base: Point, traced: bool, x64: bool) -> First
 
 @dataclasses.dataclass(frozen=True)
 class Truth:
-    """What is right.
+    """What is right."""
 
-    Attributes:
-        wide: in float64, or in the arguments' own dtypes where the function cannot be run in float64; None
-            where differences alone judge.
-        native: in the arguments' own dtypes; None with `wide`.
-        notes: what is remarkable about it.
-        in_float64: whether the function can be run in float64; else the rule is judged in the arguments' own
-            dtypes too.
-    """
-
-    wide: Evaluator | None = None
-    native: Evaluator | None = None
-    notes: tuple[str, ...] = ()
-    in_float64: bool = True
+    wide: Evaluator | None = None  # in float64 where it can be run so; None where differences alone judge
+    native: Evaluator | None = None  # in the arguments' own dtypes; None with `wide`
+    notes: tuple[str, ...] = ()  # what is remarkable about it
+    in_float64: bool = True  # else the rule is judged in the arguments' own dtypes too
 
 
 def find_truth(
@@ -192,16 +170,8 @@ def find_truth(
 ) -> Truth:
     """Runs what may judge at the caller's arguments, and answers with what can.
 
-    Args:
-        subject: the rule and what it is judged by.
-        layout: of the arguments.
-        base: the caller's arguments.
-        traced: whether the function can be traced.
-        x64: jax's x64 setting for the arguments' own dtypes.
-        rules: the rule in float64 and in the arguments' own dtypes: they are compiled beside the truth.
-
-    Raises:
-        CannotCheck: where `oracle_vjp` raises.
+    The rule, in float64 and in the arguments' own dtypes, is compiled beside it. Raises CannotCheck where
+    `oracle_vjp` raises.
     """
     if subject.intended is not None:
         pull = subject.by_rule(layout, subject.plain, subject.intended)

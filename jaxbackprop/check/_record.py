@@ -37,40 +37,24 @@ class Compared:
 
 @dataclasses.dataclass(frozen=True)
 class Observations:
-    """The rule at every point of a session.
+    """The rule at every point of a session."""
 
-    Attributes:
-        comparisons: in float64, beside the truth, where the function is finite.
-        native: for each of them the rule's answer in the arguments' own dtypes.
-        base: that at the caller's arguments.
-    """
-
-    comparisons: tuple[Comparison, ...]
-    native: tuple[Answer, ...]
-    base: Answer
+    comparisons: tuple[Comparison, ...]  # in float64, beside the truth, where the function is finite
+    native: tuple[Answer, ...]  # for each of them the rule's answer in the arguments' own dtypes
+    base: Answer  # that at the caller's arguments
 
 
 @dataclasses.dataclass
 class Record:
-    """Collects what properties learn beside their findings, in the order in which they are asked.
+    """Collects what properties learn beside their findings, in the order in which they are asked."""
 
-    Attributes:
-        session: in which they are asked.
-        notes: what is remarkable but right.
-        points: how many points were looked at.
-        wrong: for each differentiable leaf with a wrong value, the comparison that shows it.
-        compared: every gradient beside what it was held against, where figures are kept.
-        kinks: differentiable leaves that were at a kink and right.
-        kept: bytes of residuals in the arguments' own dtypes, the rule's and autodiff's; None if unknown.
-    """
-
-    session: CheckSession
-    notes: list[str] = dataclasses.field(default_factory=list)
-    points: int = 0
-    wrong: dict[int, Comparison] = dataclasses.field(default_factory=dict)
-    compared: list[Compared] = dataclasses.field(default_factory=list)
-    kinks: set[int] = dataclasses.field(default_factory=set)
-    kept: tuple[int, int] | None = None
+    session: CheckSession  # in which they are asked
+    notes: list[str] = dataclasses.field(default_factory=list)  # what is remarkable but right
+    points: int = 0  # how many points were looked at
+    wrong: dict[int, Comparison] = dataclasses.field(default_factory=dict)  # what shows each wrong leaf
+    compared: list[Compared] = dataclasses.field(default_factory=list)  # where figures are kept
+    kinks: set[int] = dataclasses.field(default_factory=set)  # leaves that were at a kink and right
+    kept: tuple[int, int] | None = None  # bytes of residuals, the rule's and autodiff's; None if unknown
 
     def note(self, text: str) -> None:
         """Adds a note, unless it has been said."""

@@ -28,13 +28,7 @@ _MOST_NUMBERS = 1024
 
 
 def simplified(session: CheckSession, found: Finding, shown: Mapping[int, Comparison]) -> Finding:
-    """A finding of a wrong value, at the simplest point that shows it.
-
-    Args:
-        session: in which it was found.
-        found: any finding; those of other properties stay as they are.
-        shown: for each wrong leaf a comparison that shows it.
-    """
+    """A finding of a wrong value at the simplest point that shows it; those of other properties stay."""
     leaf = leaf_of(session, found)
     if found.property != "value" or leaf is None or leaf not in shown:
         return found
@@ -129,9 +123,8 @@ def shown_by(session: CheckSession, findings: Sequence[Finding]) -> str:
 def snippet(session: CheckSession, found: Finding) -> str:
     """Code that prints the wrong entry of a cotangent.
 
-    Returns:
-        The code; "" where the finding is no wrong value at a point, where an argument is too large for a
-        literal, or where the operator cannot be imported by name.
+    Empty where the finding is no wrong value at a point, where an argument is too large for a literal, or
+    where the operator cannot be imported by name.
     """
     op, rule, kwargs = session.subject.given
     args = found.point
@@ -197,11 +190,7 @@ def _import_names(f: Callable[..., Any]) -> tuple[str, str] | None:
 
 
 def literal(value: Any) -> str:
-    """A value as Python would be given it.
-
-    Raises:
-        TooLong: for large arrays, and for what has no literal.
-    """
+    """A value as Python would be given it; raises TooLong for large arrays and for what has no literal."""
     if value is None or (isinstance(value, bool | int | str) and not isinstance(value, np.generic)):
         return repr(value)
     if isinstance(value, float) and not isinstance(value, np.generic):

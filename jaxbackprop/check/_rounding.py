@@ -19,17 +19,11 @@ EPS = float(np.finfo(np.float64).eps)
 
 @dataclasses.dataclass(frozen=True)
 class Blur:
-    """What rounding explains in the arguments' own dtypes at a point, a number a differentiable leaf.
+    """What rounding explains in the arguments' own dtypes at a point, a number a differentiable leaf."""
 
-    Attributes:
-        error: autodiff's own distance from the truth, there and a unit in the last place aside.
-        noise: how far a right rule may be off.
-        finite: whether autodiff is finite.
-    """
-
-    error: tuple[float, ...]
-    noise: tuple[float, ...]
-    finite: tuple[bool, ...]
+    error: tuple[float, ...]  # autodiff's own distance from the truth, there and a unit in the last place off
+    noise: tuple[float, ...]  # how far a right rule may be off
+    finite: tuple[bool, ...]  # whether autodiff is finite
 
 
 def eps_of(dtype: Any) -> float:
@@ -78,13 +72,8 @@ def noise_in_float64(
 ) -> Arrays:
     """How far a right rule in float64 may be off: rounding moves the truth, and adds up in it.
 
-    Args:
-        layout: of the arguments.
-        point: where.
-        want: the truth there, an array a differentiable leaf.
-        y: results of the function.
-        near: the truth where arguments and cotangents have other last digits.
-        eps: of float64, or more where the function rounds in less on its way.
+    `near` is the truth where arguments and cotangents have other last digits; `eps` is float64's, or more
+    where the function rounds in less on its way.
     """
     noise = []
     for i, (slot, w) in enumerate(zip(layout.floats, want, strict=True)):
@@ -104,13 +93,8 @@ def blur(
 ) -> Blur:
     """What rounding in the arguments' own dtypes explains at a point.
 
-    Args:
-        layout: of the arguments.
-        point: where.
-        truth: there.
-        near: autodiff in the arguments' own dtypes beside the truth, there and a little aside; empty where
-            the rounding of the dtypes alone is to count.
-        tolerance: at which a loop of the function stops.
+    `near` is autodiff in these dtypes beside the truth, there and a little aside; empty where the rounding of
+    the dtypes alone is to count. `tolerance` is that at which a loop of the function stops.
     """
     dtypes = [layout.leaves[i].dtype for i in layout.floats]
     results = [y.dtype for y in near[0][0].y] if near else []

@@ -33,60 +33,34 @@ VERY_MANY = 1 << 14
 
 @dataclasses.dataclass(frozen=True)
 class FirstRun:
-    """What the rule did at the caller's arguments.
+    """What the rule did at the caller's arguments."""
 
-    Attributes:
-        gradient: its cotangents, or their shapes and dtypes; empty where it raised.
-        untraceable: what it raised when it was traced, where the function can be traced; None where nothing.
-        error: what it raised when it was run; None where nothing.
-    """
-
-    gradient: tuple[Any, ...] = ()
-    untraceable: Exception | None = None
-    error: Exception | None = None
+    gradient: tuple[Any, ...] = ()  # its cotangents, or their shapes and dtypes; empty where it raised
+    untraceable: Exception | None = None  # what it raised when it was traced, though the function can be
+    error: Exception | None = None  # what it raised when it was run; None where nothing
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class CheckSession:
-    """What one check works with.
+    """What one check works with."""
 
-    Attributes:
-        subject: the rule and what it is judged by.
-        layout: of the arguments.
-        domains: see `check_vjp`.
-        axes: for each array leaf the axis along which a batch is stacked; None where its examples share it.
-        seed: see `check_vjp`.
-        quick: whether the effort is "quick".
-        figures: whether the numbers behind the verdict are to be kept.
-        x64: whether the arguments' own dtypes need jax's x64 setting.
-        traced: whether the function can be traced.
-        result: the function's results, or their shapes and dtypes.
-        base: the caller's arguments and the first cotangents.
-        rule: the rule in float64; `rule_native` where it cannot be run so.
-        rule_native: the rule in the arguments' own dtypes.
-        truth: what is right, in float64; None where differences alone judge.
-        truth_native: the same in the arguments' own dtypes.
-        first_run: what the rule did at the caller's arguments.
-        notes: what was remarkable so far.
-    """
-
-    subject: Subject
-    layout: Layout
+    subject: Subject  # the rule and what it is judged by
+    layout: Layout  # of the arguments
     domains: Any
-    axes: tuple[int | None, ...]
+    axes: tuple[int | None, ...]  # for each array leaf, where a batch is stacked; None where it is shared
     seed: int
-    quick: bool
-    figures: bool
-    x64: bool
-    traced: bool
-    result: Any
-    base: Point
-    rule: Evaluator
-    rule_native: Evaluator
-    truth: Evaluator | None
-    truth_native: Evaluator | None
-    first_run: FirstRun
-    notes: tuple[str, ...]
+    quick: bool  # whether the effort is "quick"
+    figures: bool  # whether the numbers behind the verdict are to be kept
+    x64: bool  # whether the arguments' own dtypes need jax's x64 setting
+    traced: bool  # whether the function can be traced
+    result: Any  # the function's results, or their shapes and dtypes
+    base: Point  # the caller's arguments and the first cotangents
+    rule: Evaluator  # the rule in float64; `rule_native` where it cannot be run so
+    rule_native: Evaluator  # the rule in the arguments' own dtypes
+    truth: Evaluator | None  # what is right, in float64; None where differences alone judge
+    truth_native: Evaluator | None  # the same in the arguments' own dtypes
+    first_run: FirstRun  # what the rule did at the caller's arguments
+    notes: tuple[str, ...]  # what was remarkable so far
 
     def native_setting(self) -> AbstractContextManager[None]:
         """The caller's settings, with x64 on where the arguments hold float64."""

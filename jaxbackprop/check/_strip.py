@@ -32,11 +32,7 @@ _INLINE = CALLS - {"custom_jvp_call"}
 
 
 def strip(f: Callable[..., Any]) -> Callable[..., Any]:
-    """F with every custom VJP replaced by the plain function under it; custom JVPs stay.
-
-    Args:
-        f: traceable, of arrays and pytrees of them.
-    """
+    """A traceable function with every custom VJP replaced by the plain one under it; custom JVPs stay."""
 
     def plain(*args: Any) -> Any:
         leaves, treedef = jax.tree.flatten(args)

@@ -30,25 +30,15 @@ class Given(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """A rule with its keywords bound, and what judges it.
+    """A rule with its keywords bound, and what judges it."""
 
-    Attributes:
-        name: for messages.
-        value: the function whose derivative is in question.
-        oracle: the same without custom rules; None where there is none to be differentiated.
-        intended: the rule that is meant, where it is deliberately not the derivative.
-        rule: the rule of a pair; None where jax.vjp of `value` is the rule.
-        static: positions that hold settings.
-        given: what the caller gave.
-    """
-
-    name: str
-    value: Callable[..., Any]
-    oracle: Callable[..., Any] | None
-    intended: Callable[..., Any] | None
-    rule: Callable[..., Any] | None
-    static: frozenset[int]
-    given: Given
+    name: str  # for messages
+    value: Callable[..., Any]  # the function whose derivative is in question
+    oracle: Callable[..., Any] | None  # the same without custom rules; None where there is none
+    intended: Callable[..., Any] | None  # the rule that is meant, where it is deliberately not the derivative
+    rule: Callable[..., Any] | None  # the rule of a pair; None where jax.vjp of `value` is the rule
+    static: frozenset[int]  # positions that hold settings
+    given: Given  # what the caller gave
 
     @property
     def plain(self) -> Callable[..., Any]:

@@ -32,12 +32,7 @@ def search(evidence: Evidence, *, quick: bool = False) -> list[Suspicion]:
 
 
 def ranked(found: Sequence[Suspicion], leaves: int) -> list[Suspicion]:
-    """The suspicions of a search in the order of `diagnose`.
-
-    Args:
-        found: what `search` answers.
-        leaves: how many are wrong.
-    """
+    """The suspicions of a search in the order of `diagnose`, where so many leaves are wrong."""
     numbers = by_values.ranked((s for s in found if s.stage == "numbers"), leaves)
     programs = by_mutation.ranked(s for s in found if s.stage != "numbers")
     sure = [s for s in numbers if s.cost < _GUESS]

@@ -18,15 +18,7 @@ Domain = Any
 
 
 def domains_of_leaves(layout: Layout, domains: Any) -> list[Domain]:
-    """The domain of every array leaf.
-
-    Args:
-        layout: of the arguments.
-        domains: one entry an argument, or None; see `check_vjp`.
-
-    Raises:
-        CannotCheck: where they do not fit the arguments.
-    """
+    """The domain of every array leaf; raises CannotCheck where they do not fit. See `check_vjp`."""
     if domains is None:
         return [None] * len(layout.leaves)
     count = max(layout.owners, default=-1) + 1

@@ -11,18 +11,12 @@ class Kind(enum.StrEnum):
     """How a point comes about; its value is what messages call it.
 
     Redraws stand in the order in which they are drawn.
-
-    Attributes:
-        given: whether the arguments are the caller's, under one or another cotangent.
-        usual: whether gradients have their usual size: nothing is extreme, tied or scaled.
-        quick: whether it is a redraw that a quick check makes.
-        plainness: among redraws, from 0 on: the lower, the plainer a mistake shows; None for all else.
     """
 
-    given: bool
-    usual: bool
-    quick: bool
-    plainness: int | None
+    given: bool  # whether the arguments are the caller's, under one or another cotangent
+    usual: bool  # whether gradients have their usual size: nothing is extreme, tied or scaled
+    quick: bool  # whether it is a redraw that a quick check makes
+    plainness: int | None  # of a redraw: the lower, the plainer a mistake shows; None for all else
 
     def __new__(cls, word: str, traits: int, plainness: int | None = None) -> Kind:
         """Takes the word, which of the first three attributes hold, and the fourth."""

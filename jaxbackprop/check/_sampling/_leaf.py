@@ -18,15 +18,10 @@ from ._kind import Kind
 def draw(
     leaf: Any, domain: Domain, kind: Kind | None, shape: tuple[int, ...], rng: np.random.Generator, lone: bool
 ) -> Any:
-    """One array leaf drawn anew.
+    """One array leaf drawn anew, in another shape or the same.
 
-    Args:
-        leaf: as the caller gave it.
-        domain: of its argument.
-        kind: of the redraw; None for what stays in its neighbourhood, whatever the kind.
-        shape: of the new leaf.
-        rng: draws.
-        lone: whether no other differentiable array stands beside it: its order is then chance.
+    Without a kind it stays in its neighbourhood. Where no other differentiable array stands beside it, it is
+    `lone`: its order is then chance.
     """
     if isinstance(domain, str) and domain == "fixed":
         same = leaf if np.shape(leaf) == shape else _resized(leaf, shape)

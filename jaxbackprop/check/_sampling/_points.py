@@ -29,15 +29,7 @@ class Redraw(NamedTuple):
 def redraws(
     layout: Layout, domains: Any, rng: np.random.Generator, *, quick: bool, shapes: Shapes | None = None
 ) -> Iterator[Redraw]:
-    """Arguments drawn anew, a kind after another.
-
-    Args:
-        layout: of the arguments, which show what to stay within.
-        domains: see `check_vjp`.
-        rng: draws.
-        quick: a few kinds alone.
-        shapes: other shapes for the leaves, where a batch of one is to be three.
-    """
+    """Arguments drawn anew, a kind after another; in other shapes where a batch of one is to be three."""
     limits = domains_of_leaves(layout, domains)
     scalars_alone = all(np.ndim(layout.leaves[i]) == 0 for i in layout.floats)
     # Knots stand beside what is looked up among them; a vector on its own is ascending by chance.
@@ -115,30 +107,18 @@ class Sampled(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """All that is drawn for one check.
+    """All that is drawn for one check."""
 
-    Attributes:
-        points: the caller's arguments under several cotangents, then arguments drawn anew.
-        batch: the cotangents of three examples, for a batch of them.
-    """
-
-    points: tuple[Sampled, ...]
-    batch: tuple[Arrays, ...]
+    points: tuple[Sampled, ...]  # the caller's arguments under several cotangents, then arguments drawn anew
+    batch: tuple[Arrays, ...]  # the cotangents of three examples, for a batch of them
 
 
 def sample(
     layout: Layout, base: Point, domains: Any, seed: int, *, quick: bool, few: bool, scale: float
 ) -> Sample:
-    """Draws the points of a check.
+    """Draws the points of a check: a few kinds of redraws where `quick`, fewer still where only a `few` fit.
 
-    Args:
-        layout: of the arguments.
-        base: the caller's arguments, under the first cotangents of this seed.
-        domains: see `check_vjp`.
-        seed: see `check_vjp`.
-        quick: a few kinds of redraws alone.
-        few: fewer still: the arguments are large.
-        scale: by how much cotangents are scaled.
+    The base point holds the first cotangents of this seed; `scale` makes them large and small.
     """
     leaves, dy = base.leaves, base.dy
     shapes = [d.shape for d in dy]

@@ -34,16 +34,9 @@ def differing(
     how: str,
     mistakes: tuple[str, ...] = (),
 ) -> list[Finding]:
-    """A finding for each leaf in which two gradients differ by more than rounding.
+    """A finding for each leaf whose gradients with and without a transformation differ by more than noise.
 
-    Args:
-        record: is told of both.
-        got: one gradient a differentiable leaf.
-        want: those without the transformation.
-        noise: how far apart rounding may put them, a number a leaf.
-        what: the property in question.
-        how: the transformation, as messages call it.
-        mistakes: labels of what it looks like.
+    The property in question is `what`; messages call the transformation `how`.
     """
     session, findings = record.session, []
     for leaf, (g, w, n) in enumerate(zip(got, want, noise, strict=True)):

@@ -75,18 +75,12 @@ class Context:
 
     What an edit means depends on which program it is. Where the right one is edited (`repair` false), the
     edit is the mistake; where the wrong rule's own is (`repair` true), the edit undoes the mistake.
-
-    Attributes:
-        program: evaluated at every sample.
-        words: its values as expressions.
-        steps: for each equation, those that stand for it in all steps of its loop; itself alone outside.
-        repair: whether it is the wrong rule's own program.
     """
 
-    program: MutantEvaluator
-    words: Words
-    steps: dict[int, tuple[int, ...]]
-    repair: bool
+    program: MutantEvaluator  # evaluated at every sample
+    words: Words  # its values as expressions
+    steps: dict[int, tuple[int, ...]]  # for each equation, those of all steps of its loop; itself outside
+    repair: bool  # whether it is the wrong rule's own program
 
     @property
     def flat(self) -> Flat:

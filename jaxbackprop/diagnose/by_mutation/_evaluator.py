@@ -36,34 +36,21 @@ Use = tuple[int, int]
 
 @dataclasses.dataclass(frozen=True)
 class Meaning:
-    """What an edit says about the mistake.
+    """What an edit says about the mistake."""
 
-    Attributes:
-        what: the change, as the rest of a sentence.
-        more: how much less likely it is than the likeliest of its kind.
-        labels: the mistake, likeliest first, where it is not the one that its kind stands for.
-    """
-
-    what: str
-    more: float = 0.0
-    labels: Labels = ()
+    what: str  # the change, as the rest of a sentence
+    more: float = 0.0  # how much less likely it is than the likeliest of its kind
+    labels: Labels = ()  # the mistake, likeliest first, where it is not the one that its kind stands for
 
 
 @dataclasses.dataclass(frozen=True)
 class Edit:
-    """One change of a program, and what it would mean.
+    """One change of a program, and what it would mean."""
 
-    Attributes:
-        meaning: what it says about the mistake; None where a number is to be found first.
-        operands: what is taken instead of an operand.
-        rules: by equation, what is computed instead.
-        solve: the family of edits that it is one of.
-    """
-
-    meaning: Meaning | None
-    operands: dict[Use, Operand] = dataclasses.field(default_factory=dict)
-    rules: dict[int, Rule] = dataclasses.field(default_factory=dict)
-    solve: Solve | None = None
+    meaning: Meaning | None  # what it says about the mistake; None where a number is to be found first
+    operands: dict[Use, Operand] = dataclasses.field(default_factory=dict)  # taken instead of operands
+    rules: dict[int, Rule] = dataclasses.field(default_factory=dict)  # by equation, what is computed instead
+    solve: Solve | None = None  # the family of edits that it is one of
 
     def touched(self) -> frozenset[int]:
         """The equations it changes."""
@@ -72,58 +59,28 @@ class Edit:
 
 @dataclasses.dataclass(frozen=True)
 class Solve:
-    """A family of edits with one number, which is to be found.
+    """A family of edits with one number, which is to be found."""
 
-    Attributes:
-        operands: the change for a value of the number.
-        start: where nothing is changed.
-        meaning: what a solution means.
-    """
-
-    operands: Callable[[float], dict[Use, Operand]]
-    start: float
-    meaning: Callable[[float], Meaning]
+    operands: Callable[[float], dict[Use, Operand]]  # the change for a value of the number
+    start: float  # where nothing is changed
+    meaning: Callable[[float], Meaning]  # what a solution means
 
 
 class MutantEvaluator:
-    """A flat program, evaluated at every sample, with the answers that mutants are held against.
-
-    Attributes:
-        evidence: the samples.
-        flat: the program.
-        leaves: how many of its inputs are arguments; the others are cotangents.
-        end: the position after the last equation, which stands for the return.
-        values: every value, by sample and number.
-        targets: what a mutant is to answer, by sample and result.
-        gaps: how far the program itself is from the target at most, by sample and result.
-        tolerance: how far a mutant may be, by sample and result.
-        screen: the sample at which an edit is tried first.
-        live: the equations that a wrong result depends on, and the return.
-        uses: the operands of live equations, by value.
-        maker: the equation that gives a value.
-        on_dy: the values that depend on a cotangent.
-        on_floats: the values that depend on a cotangent or a differentiable argument.
-        reproduced: by sample, whether the program answers there what the evidence says it does.
-    """
+    """A flat program, evaluated at every sample, with the answers that mutants are held against."""
 
     def __init__(self, evidence: Evidence, program: Callable[..., Any], own: str, target: str):
-        """Traces the program and evaluates it.
+        """Traces a program of (leaves, dy) and evaluates it.
 
-        Args:
-            evidence: a wrong rule at several points.
-            program: takes (leaves, dy).
-            own: the field of a sample that the program should answer with.
-            target: the field that its mutants are to answer with.
-
-        Raises:
-            NotTraceable: jax cannot trace the program.
-            DoesNotFit: an equation cannot take what it is given.
+        It should answer with the field `own` of a sample, its mutants with `target`. Raises `NotTraceable`
+        where jax cannot trace it, `DoesNotFit` where an equation cannot take what it is given.
         """
         samples, wrong = evidence.samples, evidence.wrong
         self.evidence = evidence
         self.flat: Flat = flatten(program, samples[0].leaves, samples[0].dy)
-        self.leaves = len(samples[0].leaves)
-        self.end = len(self.flat.equations)
+        # The inputs after these are cotangents; the position after the last equation stands for the return.
+        self.leaves, self.end = len(samples[0].leaves), len(self.flat.equations)
+        # By sample and number; all below by sample and result.
         self.values = [self.flat.evaluate([plain(leaf) for leaf in (*s.leaves, *s.dy)]) for s in samples]
         answers: list[Arrays] = [getattr(s, own) for s in samples]
         self.targets: list[Arrays] = [getattr(s, target) for s in samples]
@@ -131,6 +88,7 @@ class MutantEvaluator:
             [_largest(t - a) for t, a in zip(*both, strict=True)]
             for both in zip(self.targets, answers, strict=True)
         ]
+        # How far a mutant may be from its target.
         self.tolerance = [
             [
                 max(1e-9 * _largest(t), min(_largest(noise), 1e-2 * gap if i in wrong else np.inf), 1e-300)
@@ -138,6 +96,7 @@ class MutantEvaluator:
             ]
             for s, targets, gaps in zip(samples, self.targets, self.gaps, strict=True)
         ]
+        # The sample at which an edit is tried first.
         self.screen = next((s for s in range(len(samples)) if self._shows(s)), 0)
         self.live = {*self.flat.needed_for([self.flat.outputs[i] for i in wrong]), self.end}
         self.uses = self._live_uses()
@@ -145,6 +104,7 @@ class MutantEvaluator:
         cotangents = range(self.leaves, self.flat.inputs)
         self.on_dy = self.flat.depending_on(cotangents)
         self.on_floats = self.flat.depending_on([*evidence.slots, *cotangents])
+        # By sample, whether the program answers there what the evidence says it does.
         self.reproduced = [
             all(
                 bool(np.all(np.abs(self.values[s][i] - answers[s][k]) <= self._slack(s, k)))

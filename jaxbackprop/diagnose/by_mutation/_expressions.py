@@ -24,12 +24,7 @@ _SHORT = {
 
 
 class Words:
-    """Names for one program's values.
-
-    Attributes:
-        given: the names of arguments, cotangents and results.
-        results: the values that the function answers with.
-    """
+    """Names for one program's values; `given` are those of arguments, cotangents and results."""
 
     def __init__(self, program: MutantEvaluator):
         self.program = program

@@ -40,26 +40,15 @@ class DoesNotFit(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Equation:
-    """One step of a program.
+    """One step of a program."""
 
-    Attributes:
-        name: of the primitive.
-        params: its parameters.
-        inputs: which values it takes.
-        outputs: which values it gives.
-        rule: the arrays it takes to the tuple of arrays it gives.
-        place: equal for the equations that one line of the source stands behind, a step of an unrolled
-            loop each.
-        step: which step of an unrolled scan; -1 outside.
-    """
-
-    name: str
-    params: dict[str, Any]
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-    rule: Rule
-    place: tuple[Any, ...]
-    step: int = -1
+    name: str  # of the primitive
+    params: dict[str, Any]  # its parameters
+    inputs: tuple[int, ...]  # which values it takes
+    outputs: tuple[int, ...]  # which values it gives
+    rule: Rule  # the arrays it takes to the tuple of arrays it gives
+    place: tuple[Any, ...]  # equal where one line of the source, or of a loop's body, stands behind
+    step: int = -1  # which step of an unrolled scan; -1 outside
 
     def run(self, *arrays: Any) -> tuple[Any, ...]:
         """Its results; raises `DoesNotFit` where shapes are wrong, as an edit may make them."""
@@ -71,21 +60,13 @@ class Equation:
 
 @dataclasses.dataclass(frozen=True)
 class Flat:
-    """A program: values are numbered, the inputs first.
+    """A program: values are numbered, the inputs first."""
 
-    Attributes:
-        inputs: how many values are inputs.
-        constants: the values that are the same everywhere.
-        equations: in the order of evaluation.
-        outputs: which values are the results.
-        loops: whether a scan was unrolled.
-    """
-
-    inputs: int
-    constants: dict[int, Any]
-    equations: tuple[Equation, ...]
-    outputs: tuple[int, ...]
-    loops: bool
+    inputs: int  # how many values are inputs
+    constants: dict[int, Any]  # the values that are the same everywhere
+    equations: tuple[Equation, ...]  # in the order of evaluation
+    outputs: tuple[int, ...]  # which values are the results
+    loops: bool  # whether a scan was unrolled
 
     def evaluate(self, inputs: Sequence[Any]) -> list[Any]:
         """Every value at these inputs."""
@@ -128,17 +109,9 @@ class Flat:
 
 
 def flatten(program: Callable[..., Any], *args: Any) -> Flat:
-    """Traces a function and takes it apart.
+    """A function as equations; the leaves of its arguments, pytrees of arrays, become the inputs.
 
-    Args:
-        program: traceable by jax.
-        args: pytrees of arrays; their leaves become the inputs.
-
-    Returns:
-        The function as equations.
-
-    Raises:
-        NotTraceable: the function's own code fails when jax traces it.
+    Raises `NotTraceable` where the function's own code fails when jax traces it.
     """
     try:
         closed = jax.make_jaxpr(program)(*args)

@@ -42,32 +42,20 @@ from ._values import (
 
 @dataclasses.dataclass(frozen=True)
 class Mutation:
-    """One kind of edit.
+    """One kind of edit."""
 
-    Attributes:
-        name: of the function behind it.
-        edits: all edits of this kind in a program.
-        cost: of the likeliest; an edit says how much more it costs itself.
-        labels: the mistake, likeliest first, where its edits name none.
-    """
-
-    name: str
-    edits: Callable[[Context], Iterator[Edit]]
-    cost: float
-    labels: tuple[M, ...]
+    name: str  # of the function behind it
+    edits: Callable[[Context], Iterator[Edit]]  # all edits of this kind in a program
+    cost: float  # of the likeliest; an edit says how much more it costs itself
+    labels: tuple[M, ...]  # the mistake, likeliest first, where its edits name none
 
 
 @dataclasses.dataclass(frozen=True)
 class Round:
-    """Mutations that share their time.
+    """Mutations that share their time."""
 
-    Attributes:
-        share: of the time that is left, beside the shares of the rounds to come.
-        mutations: in the order in which they are tried.
-    """
-
-    share: float
-    mutations: tuple[Mutation, ...]
+    share: float  # of the time that is left, beside the shares of the rounds to come
+    mutations: tuple[Mutation, ...]  # in the order in which they are tried
 
 
 def _values(edits: Callable[[Context], Iterator[Edit]], cost: float, *labels: M) -> Mutation:
@@ -126,15 +114,9 @@ _ANSWERS = {"rule": ("got", "want"), "autodiff": ("want", "got")}
 
 
 def search(evidence: Evidence, *, budget_s: float = 2.0) -> list[Suspicion]:
-    """Looks for the mistakes that one edit of a program explains.
+    """The mistakes that one edit of a program explains, by one mutation after another.
 
-    Args:
-        evidence: a wrong rule at several points, and the programs behind it.
-        budget_s: seconds after which the search stops with what it has.
-
-    Returns:
-        All suspicions, by one mutation after another; none where no edit explains the evidence, or where
-        neither program can be traced.
+    After `budget_s` seconds the search stops with what it has. None where neither program can be traced.
     """
     clock = Clock()
     found: list[Suspicion] = []

@@ -193,17 +193,9 @@ def _other_constant(context: Context, old: float, uses: tuple[Use, ...]) -> Edit
 
 
 def solved(program: MutantEvaluator, solve: Solve) -> Meaning | None:
-    """What a family of edits means where one of them explains the evidence.
+    """What a family of edits means where one of them explains the evidence at all samples; else None.
 
-    Args:
-        program: what is edited.
-        solve: the edits.
-
-    Returns:
-        The meaning at the number that was found; None where none explains at all samples.
-
-    Raises:
-        DoesNotFit: an equation cannot take what the edit gives it.
+    Raises `DoesNotFit` where an equation cannot take what the edit gives it.
     """
     s, c = program.screen, solve.start
     sizes = [max(gap, 1e3 * t) for gap, t in zip(program.gaps[s], program.tolerance[s], strict=True)]

@@ -18,27 +18,16 @@ LARGEST_JACOBIAN = 128
 
 @dataclasses.dataclass(frozen=True)
 class JacobianPair:
-    """The rule's and the right Jacobian of one result by one leaf at one point.
+    """The rule's and the right Jacobian of one result by one leaf at one point."""
 
-    Attributes:
-        got: the rule's, the result's axes first, then the leaf's.
-        want: the right one.
-        result_shape: of the result.
-        leaf_shape: of the leaf.
-        sample: the point.
-        got_support: where `got` is not zero.
-        want_support: where `want` is not zero.
-        wrong: where they differ.
-    """
-
-    got: np.ndarray
-    want: np.ndarray
-    result_shape: tuple[int, ...]
-    leaf_shape: tuple[int, ...]
-    sample: Sample
-    got_support: np.ndarray
-    want_support: np.ndarray
-    wrong: np.ndarray
+    got: np.ndarray  # the rule's, the result's axes first, then the leaf's
+    want: np.ndarray  # the right one
+    result_shape: tuple[int, ...]  # of the result
+    leaf_shape: tuple[int, ...]  # of the leaf
+    sample: Sample  # the point
+    got_support: np.ndarray  # where `got` is not zero
+    want_support: np.ndarray  # where `want` is not zero
+    wrong: np.ndarray  # where they differ
 
     @property
     def result_axes(self) -> tuple[int, ...]:

@@ -17,13 +17,7 @@ from ._jacobians import LARGEST_JACOBIAN, JacobianPair, jacobian
 
 
 class Probe:
-    """A wrong rule, with comparisons that know its noise.
-
-    Attributes:
-        evidence: the rule at several points.
-        samples: those whose numbers are all finite.
-        wrong: the differentiable leaves to be explained.
-    """
+    """A wrong rule at the samples that are finite, with comparisons that know its noise."""
 
     def __init__(self, evidence: Evidence):
         """Takes the evidence; nothing is asked before it is needed."""
@@ -83,10 +77,8 @@ class Probe:
     ) -> list[int]:
         """The leaves on which an answer at changed input is what is looked for, in all samples but a few.
 
-        Args:
-            leaves: those in question.
-            answers: for each sample an answer, None where there was none, and what it should be. They are
-                asked for one by one, and no more of them once every leaf has failed.
+        For each sample there is an answer, None where there was none, and what it should be. They are asked
+        for one by one, and no more of them once every leaf has failed.
         """
         if not leaves:
             return []

@@ -88,17 +88,7 @@ _MOST_ENTRIES = 4096
 
 
 def search(evidence: Evidence, *, budget_s: float = 1.5) -> list[Suspicion]:
-    """Asks the detectors what the numbers of a wrong rule look like.
-
-    The rule and the right gradient are black boxes that can be asked anywhere.
-
-    Args:
-        evidence: the rule at several points.
-        budget_s: seconds after which no further detector is asked.
-
-    Returns:
-        All that is suspected, by one detector after another. Empty where nothing fits.
-    """
+    """All that one detector after another suspects; after `budget_s` seconds no further one is asked."""
     probe = Probe(evidence)
     if not probe.samples or not probe.wrong:
         return []
@@ -109,12 +99,7 @@ def search(evidence: Evidence, *, budget_s: float = 1.5) -> list[Suspicion]:
 
 
 def ranked(found: Iterable[Suspicion], leaves: int) -> list[Suspicion]:
-    """The likeliest first, with at most one for a mistake and a leaf.
-
-    Args:
-        found: what `search` answers.
-        leaves: how many are wrong. A mistake that explains more of them comes before others.
-    """
+    """The likeliest first, one for a mistake and a leaf; those before that explain more of the leaves."""
     best: dict[tuple[Mistake, int | None], Suspicion] = {}
     for suspicion in found:
         key = suspicion.label, suspicion.leaf

@@ -35,19 +35,12 @@ Change = Callable[[np.ndarray], np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class ChangedInput:
-    """A change, and what it means if the right gradient there is what the rule answers here.
+    """A change, and what it means if the right gradient there is what the rule answers here."""
 
-    Attributes:
-        at: the changed arguments and cotangents of a sample.
-        costs: the mistakes that it would be.
-        says: the message after the cotangent's name.
-        fits: for which leaves it means that.
-    """
-
-    at: Callable[[Sample], Input]
-    costs: Mapping[Mistake, float]
-    says: str
-    fits: Callable[[int], bool] = lambda leaf: True
+    at: Callable[[Sample], Input]  # the changed arguments and cotangents of a sample
+    costs: Mapping[Mistake, float]  # the mistakes that it would be
+    says: str  # the message after the cotangent's name
+    fits: Callable[[int], bool] = lambda leaf: True  # for which leaves it means that
 
 
 def truth_at_changed_input(probe: Probe) -> Iterator[Suspicion]:
