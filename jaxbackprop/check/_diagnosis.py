@@ -95,10 +95,7 @@ def gather(
     base = [one for one in comparisons if one.kind in (Kind.BASE, Kind.FRESH)]
     if len(base) < 2:
         return None
-    redrawn = sorted(
-        (one for one in comparisons if one.redrawn),
-        key=lambda one: one.kind.plainness or 0,
-    )
+    redrawn = sorted((one for one in comparisons if one.redrawn), key=lambda one: one.kind.plainness or 0)
     chosen = [*base, *redrawn[: _SAMPLES - 2]]
     chosen += [one for one in shown.values() if one.redrawn and one not in chosen][:2]
     samples = tuple(_sample(one) for one in chosen if all_finite((*one.y, *one.want)))

@@ -58,10 +58,7 @@ class Mistake(enum.StrEnum):
     DETACHED = "detached", "one argument gets a zero cotangent"
     ARGUMENTS_SWAPPED = "arguments swapped", "the cotangents of two arguments are exchanged"
     PARTLY_WRONG = "partly wrong", "wrong on some elements only (negative inputs, the last column)"
-    SMALL_CONSTANT = (
-        "small constant",
-        "a constant rounded or an epsilon left out: a small relative error",
-    )
+    SMALL_CONSTANT = "small constant", "a constant rounded or an epsilon left out: a small relative error"
     STALE_RESIDUAL = "stale residual", "the rule saved a value from before a later change"
     UNSTABLE = "numerically unstable", "right formula, overflow or cancellation in the working precision"
     BATCH_GLOBAL = "batch-global", "reduces over the vmapped batch"

@@ -216,12 +216,7 @@ class Change:
 
 
 def of_value(
-    context: Context,
-    i: int,
-    operand: Operand,
-    what: str,
-    labels: Labels = (),
-    more: float = 0.0,
+    context: Context, i: int, operand: Operand, what: str, labels: Labels = (), more: float = 0.0
 ) -> Iterator[Edit]:
     """A value replaced, in every scope."""
     for operands, farther in context.scopes(i, operand):

@@ -11,13 +11,7 @@ from ..mistakes import Mistake
 from ._context import Change, Context, filled, function_of, of_value
 from ._evaluator import Edit, Labels
 
-_OPPOSITE = {
-    "gt": np.less,
-    "ge": np.less_equal,
-    "lt": np.greater,
-    "le": np.greater_equal,
-    "eq": np.not_equal,
-}
+_OPPOSITE = {"gt": np.less, "ge": np.less_equal, "lt": np.greater, "le": np.greater_equal, "eq": np.not_equal}
 _OTHER_EXTREME: dict[str, Callable[..., Any]] = {
     "reduce_max": np.min,
     "reduce_min": np.max,

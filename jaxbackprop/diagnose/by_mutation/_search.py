@@ -17,27 +17,15 @@ from jaxbackprop._float64 import float64_on_cpu
 
 from .._evidence import Clock, Evidence, Suspicion
 from ..mistakes import Mistake
-from ..mistakes import Mistake as M
-from ._arithmetic import accumulated, one_entry, other_axes, overwritten, products, terms, unset, unsummed
+from . import _arithmetic as arithmetic
+from . import _masks as masks
+from . import _values as values
 from ._context import Change, Context, of_equations, steps_of_loops
 from ._evaluator import Edit, Meaning, MutantEvaluator
 from ._expressions import Words
 from ._interpreter import DoesNotFit, NotTraceable
-from ._masks import cases, comparisons, conditions, extremes, indices, winners
 from ._numpy_rules import quiet
 from ._replaced import columns, replaced
-from ._values import (
-    flipped_sign,
-    left_out,
-    lost_edge,
-    other_constants,
-    reversed_order,
-    shifted,
-    solved,
-    summed,
-    taken_as_one,
-    transposed,
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +35,7 @@ class Mutation:
     name: str  # of the function behind it
     edits: Callable[[Context], Iterator[Edit]]  # all edits of this kind in a program
     cost: float  # of the likeliest; an edit says how much more it costs itself
-    labels: tuple[M, ...]  # the mistake, likeliest first, where its edits name none
+    labels: tuple[Mistake, ...]  # the mistake, likeliest first, where its edits name none
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,13 +46,13 @@ class Round:
     mutations: tuple[Mutation, ...]  # in the order in which they are tried
 
 
-def _values(edits: Callable[[Context], Iterator[Edit]], cost: float, *labels: M) -> Mutation:
+def _values(edits: Callable[[Context], Iterator[Edit]], cost: float, *labels: Mistake) -> Mutation:
     """A mutation of values."""
     return Mutation(edits.__name__, edits, cost, labels)
 
 
 def _equations(
-    primitives: str, changes: Callable[[Context, int, str], Iterator[Change]], cost: float, *labels: M
+    primitives: str, changes: Callable[[Context, int, str], Iterator[Change]], cost: float, *labels: Mistake
 ) -> Mutation:
     """A mutation of the equations of some primitives."""
     edits = partial(of_equations, changes, frozenset(primitives.split()))
@@ -72,30 +60,30 @@ def _equations(
 
 
 _ONE_PLACE = (
-    _values(flipped_sign, 1.0, M.SIGN),
-    _values(transposed, 0.9),
-    _values(left_out, 1.15),
-    _values(taken_as_one, 1.2),
-    _equations("mul div", products, 1.0),
-    _equations("add sub add_any", terms, 1.0),
-    _equations("select_n", cases, 1.0),
-    _equations("gt ge lt le eq", comparisons, 1.0, M.WRONG_MASK),
-    _equations("eq", winners, 1.0, M.WRONG_WINNER, M.WRONG_MASK),
-    _equations("reduce_max reduce_min argmax argmin", extremes, 1.0, M.WRONG_WINNER),
-    _equations("reduce_sum", other_axes, 0.95, M.WRONG_AXIS),
-    _equations("reduce_sum", one_entry, 1.0, M.MISSING_SUM),
-    _equations("scatter-add scatter_add", overwritten, 0.9, M.SET_NOT_ADD),
-    _equations("scatter", accumulated, 0.9),
-    _equations("scatter", unset, 1.1, M.PARTLY_WRONG),
-    _values(indices, 1.0),
-    _values(conditions, 1.0),
-    _values(unsummed, 1.0),
+    _values(values.flipped_sign, 1.0, Mistake.SIGN),
+    _values(values.transposed, 0.9),
+    _values(values.left_out, 1.15),
+    _values(values.taken_as_one, 1.2),
+    _equations("mul div", arithmetic.products, 1.0),
+    _equations("add sub add_any", arithmetic.terms, 1.0),
+    _equations("select_n", masks.cases, 1.0),
+    _equations("gt ge lt le eq", masks.comparisons, 1.0, Mistake.WRONG_MASK),
+    _equations("eq", masks.winners, 1.0, Mistake.WRONG_WINNER, Mistake.WRONG_MASK),
+    _equations("reduce_max reduce_min argmax argmin", masks.extremes, 1.0, Mistake.WRONG_WINNER),
+    _equations("reduce_sum", arithmetic.other_axes, 0.95, Mistake.WRONG_AXIS),
+    _equations("reduce_sum", arithmetic.one_entry, 1.0, Mistake.MISSING_SUM),
+    _equations("scatter-add scatter_add", arithmetic.overwritten, 0.9, Mistake.SET_NOT_ADD),
+    _equations("scatter", arithmetic.accumulated, 0.9),
+    _equations("scatter", arithmetic.unset, 1.1, Mistake.PARTLY_WRONG),
+    _values(masks.indices, 1.0),
+    _values(masks.conditions, 1.0),
+    _values(arithmetic.unsummed, 1.0),
 )
 _ONE_VALUE_MOVED = (
-    _values(reversed_order, 1.1, M.ORDER_REVERSED),
-    _values(shifted, 1.2),
-    _values(summed, 1.25),
-    _values(lost_edge, 1.35),
+    _values(values.reversed_order, 1.1, Mistake.ORDER_REVERSED),
+    _values(values.shifted, 1.2),
+    _values(values.summed, 1.25),
+    _values(values.lost_edge, 1.35),
 )
 
 ROUNDS = (
@@ -103,7 +91,7 @@ ROUNDS = (
     Round(2.0, (_values(columns, 1.0),)),
     Round(3.0, (_values(replaced, 1.0),)),
     Round(2.0, _ONE_VALUE_MOVED),
-    Round(1.0, (_values(other_constants, 0.9),)),
+    Round(1.0, (_values(values.other_constants, 0.9),)),
 )
 
 
@@ -196,7 +184,7 @@ def _explanation(program: MutantEvaluator, edit: Edit) -> Meaning | None:
         return None
     try:
         if edit.solve is not None:
-            return solved(program, edit.solve)
+            return values.solved(program, edit.solve)
         return edit.meaning if program.explains(edit) else None
     except DoesNotFit:
         return None

@@ -6,16 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .._arrays import (
-    axis_orders,
-    axis_subsets,
-    in_words,
-    is_integer,
-    long_axes,
-    shifted,
-    slice_name,
-    slices_with_any,
-)
+from .. import _arrays as arrays
 from .._evidence import Suspicion
 from ..mistakes import Mistake
 from ._probe import Probe
@@ -24,11 +15,12 @@ from ._probe import Probe
 def transposed_gradient(probe: Probe, leaf: int) -> Iterator[Suspicion]:
     """The right gradient with its axes in another order."""
     wants = [s.want[leaf] for s in probe.samples]
-    for order in axis_orders(wants[0].shape):
+    for order in arrays.axis_orders(wants[0].shape):
         if probe.is_always(leaf, (want.transpose(order) for want in wants)):
             # A gradient that is constant along an axis is the sum over the wrong one, spread out again.
             flat = all(
-                any(probe.constant_along(want, axis) for axis in long_axes(want.shape)) for want in wants
+                any(probe.constant_along(want, axis) for axis in arrays.long_axes(want.shape))
+                for want in wants
             )
             how = "" if len(order) == 2 else f", its axes in the order {order}"
             says = f"is the transpose of what it should be{how}"
@@ -40,10 +32,10 @@ def transposed_gradient(probe: Probe, leaf: int) -> Iterator[Suspicion]:
 def reversed_gradient(probe: Probe, leaf: int) -> Iterator[Suspicion]:
     """The right gradient backwards."""
     wants = [s.want[leaf] for s in probe.samples]
-    for axes in axis_subsets(wants[0].shape):
+    for axes in arrays.axis_subsets(wants[0].shape):
         if probe.is_always(leaf, (np.flip(want, axes) for want in wants)):
             yield from probe.suspect(
-                leaf, f"runs backwards along {in_words(axes)}", {Mistake.ORDER_REVERSED: 0.02}
+                leaf, f"runs backwards along {arrays.in_words(axes)}", {Mistake.ORDER_REVERSED: 0.02}
             )
             return
 
@@ -53,7 +45,7 @@ def shifted_gradient(probe: Probe, leaf: int) -> Iterator[Suspicion]:
     for axis, wants in _varying_axes(probe, leaf):
         for by in (1, -1):
             for wrap in (True, False):
-                if probe.is_always(leaf, (shifted(want, by, axis, wrap=wrap) for want in wants)):
+                if probe.is_always(leaf, (arrays.shifted(want, by, axis, wrap=wrap) for want in wants)):
                     says = f"is shifted by one along axis {axis}"
                     yield from probe.suspect(leaf, says, {Mistake.OFF_BY_ONE: 0.02, Mistake.TIME_SHIFT: 0.4})
 
@@ -71,7 +63,7 @@ def summed_gradient(probe: Probe, leaf: int) -> Iterator[Suspicion]:
 def _varying_axes(probe: Probe, leaf: int) -> Iterator[tuple[int, list[np.ndarray]]]:
     """The axes along which the right gradient is not constant at all samples, and that gradient."""
     wants = [s.want[leaf] for s in probe.samples]
-    for axis in long_axes(wants[0].shape):
+    for axis in arrays.long_axes(wants[0].shape):
         if not all(probe.constant_along(want, axis) for want in wants):
             yield axis, wants
 
@@ -107,8 +99,8 @@ def always_the_same(probe: Probe, leaf: int) -> Iterator[Suspicion]:
     ever = np.any(_wrong(probe, leaf), axis=0)
     if np.all(ever) or not np.any(ever):
         return
-    for axis in long_axes(ever.shape):
-        indices = slices_with_any(ever, axis)
+    for axis in arrays.long_axes(ever.shape):
+        indices = arrays.slices_with_any(ever, axis)
         if len(indices) == 1:
             yield from _one_slice(probe, leaf, ever.shape, axis, int(indices[0]))
             return
@@ -117,7 +109,7 @@ def always_the_same(probe: Probe, leaf: int) -> Iterator[Suspicion]:
 
 
 def _one_slice(probe: Probe, leaf: int, shape: tuple[int, ...], axis: int, index: int) -> Iterator[Suspicion]:
-    where = f"in the {slice_name(shape, axis, index)} only"
+    where = f"in the {arrays.slice_name(shape, axis, index)} only"
     says = f"is wrong {where}"
     edge = index in (0, shape[axis] - 1)
     zero_due = not any(np.any(np.take(s.want[leaf], index, axis)) for s in probe.samples)
@@ -177,7 +169,7 @@ def _round_between(low: float, high: float) -> str:
 def constant_along_an_axis(probe: Probe, leaf: int) -> Iterator[Suspicion]:
     """The lacking term is the same along an axis, and the gradient is not."""
     lacks = _lacks(probe, leaf)
-    for axis in long_axes(lacks[0].shape):
+    for axis in arrays.long_axes(lacks[0].shape):
         if any(probe.constant_along(s.want[leaf], axis) for s in probe.samples):
             continue
         if all(probe.constant_along(d, axis) for d in lacks):
@@ -192,7 +184,7 @@ def label_smoothing(probe: Probe, leaf: int) -> Iterator[Suspicion]:
     if not shape or shape[-1] < 3:
         return
     for slot, value in enumerate(probe.samples[0].leaves):
-        if not is_integer(value) or np.shape(value) != shape[:-1]:
+        if not arrays.is_integer(value) or np.shape(value) != shape[:-1]:
             continue
         if all(
             _is_smoothing(probe, d, s.want[leaf], np.asarray(s.leaves[slot]))

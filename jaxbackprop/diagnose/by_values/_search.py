@@ -13,32 +13,10 @@ import numpy as np
 
 from .._evidence import Clock, Evidence, Suspicion
 from ..mistakes import Mistake
+from . import _jacobian_structure as structure
+from . import _patterns as patterns
 from ._contributions import lost, moved, not_due, one_slice_counts
 from ._factors import known_factor, one_factor, small_error, unnormalised_rows
-from ._jacobian_structure import (
-    another_slope,
-    coupled_axes,
-    exchanged_axes,
-    result_for_state,
-    reversed_axes,
-    reversed_dependence,
-    share_of_winners,
-    simple_difference,
-    transposed_factor,
-)
-from ._patterns import (
-    always_the_same,
-    another_arguments,
-    beyond_a_value,
-    constant_along_an_axis,
-    label_smoothing,
-    linear_in_an_argument,
-    reversed_gradient,
-    shifted_gradient,
-    summed_gradient,
-    transposed_gradient,
-    where_zero_is_due,
-)
 from ._probe import Probe
 from ._rule_at_changed_input import mixed_examples, not_linear, rule_at_changed_input, zero_everywhere
 from ._truth_at_changed_input import truth_at_changed_input
@@ -69,14 +47,16 @@ DETECTORS: dict[Reads, tuple[Callable[..., Iterator[Suspicion]], ...]] = {
     Reads.FIRST: (zero_everywhere, not_linear),
     Reads.VALUES: (
         *(one_factor, small_error, known_factor, unnormalised_rows),
-        *(transposed_gradient, reversed_gradient, shifted_gradient, summed_gradient, another_arguments),
-        *(where_zero_is_due, always_the_same, beyond_a_value),
-        *(constant_along_an_axis, label_smoothing, linear_in_an_argument),
+        *(patterns.transposed_gradient, patterns.reversed_gradient, patterns.shifted_gradient),
+        *(patterns.summed_gradient, patterns.another_arguments),
+        *(patterns.where_zero_is_due, patterns.always_the_same, patterns.beyond_a_value),
+        *(patterns.constant_along_an_axis, patterns.label_smoothing, patterns.linear_in_an_argument),
     ),
     Reads.JACOBIANS: (
-        *(reversed_axes, exchanged_axes, reversed_dependence, transposed_factor),
-        *(lost, one_slice_counts, moved, not_due),
-        *(share_of_winners, another_slope, coupled_axes, simple_difference, result_for_state),
+        *(structure.reversed_axes, structure.exchanged_axes, structure.reversed_dependence),
+        *(structure.transposed_factor, lost, one_slice_counts, moved, not_due),
+        *(structure.share_of_winners, structure.another_slope, structure.coupled_axes),
+        *(structure.simple_difference, structure.result_for_state),
     ),
     Reads.LAST: (by_prior,),
     Reads.EVERYTHING: (truth_at_changed_input, rule_at_changed_input, mixed_examples),

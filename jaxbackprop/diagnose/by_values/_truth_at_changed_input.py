@@ -11,20 +11,7 @@ import numpy as np
 
 from jaxbackprop._float64 import Arrays
 
-from .._arrays import (
-    axis_orders,
-    axis_subsets,
-    broadcasts_to,
-    in_words,
-    is_boolean,
-    is_integer,
-    is_mask,
-    long_axes,
-    shifted,
-    spread,
-    with_leaf,
-    without,
-)
+from .. import _arrays as arrays
 from .._evidence import Sample, Suspicion
 from ..mistakes import Mistake
 from ._probe import Probe
@@ -60,9 +47,9 @@ def _changed_inputs(probe: Probe) -> Iterator[ChangedInput]:
     for slot, value in enumerate(s.leaves):
         if slot in named:
             yield from _of_a_float(probe, slot, named)
-        if is_boolean(value) or is_mask(value):
+        if arrays.is_boolean(value) or arrays.is_mask(value):
             yield from _of_a_mask(probe, slot, named.get(slot, "the mask"))
-        if is_integer(value):
+        if arrays.is_integer(value):
             yield from _of_indices(probe, slot, value)
     for k in range(len(s.dy)):
         yield from _of_a_cotangent(probe, k)
@@ -83,14 +70,14 @@ def _of_a_float(probe: Probe, slot: int, named: Mapping[int, str]) -> Iterator[C
             says = f"is what it should be with the result in place of {name}"
 
             def with_result(s: Sample, k: int = k) -> Input:
-                return with_leaf(s, slot, s.y[k]), s.dy
+                return arrays.with_leaf(s, slot, s.y[k]), s.dy
 
             yield ChangedInput(with_result, costs, says)
-    for order in axis_orders(shape):
+    for order in arrays.axis_orders(shape):
         says = f"is what it should be with the transpose of {name}"
         yield changed(partial(np.transpose, axes=order), {Mistake.MISSING_TRANSPOSE: 0.0}, says)
-    for axes in axis_subsets(shape):
-        says = f"{with_it} reversed along {in_words(axes)}"
+    for axes in arrays.axis_subsets(shape):
+        says = f"{with_it} reversed along {arrays.in_words(axes)}"
         yield changed(partial(np.flip, axis=axes), {Mistake.ORDER_REVERSED: 0.02}, says)
     for change, axis in _shifts(shape):
         costs = {Mistake.OFF_BY_ONE: 0.05, Mistake.TIME_SHIFT: 0.1}
@@ -147,7 +134,7 @@ def _of_indices(probe: Probe, slot: int, value: np.ndarray) -> Iterator[ChangedI
         says = f"is what it should be for indices that are {by:+d} off"
         for n in (None, *sorted(n for n in sizes if n > np.max(value, initial=0))):
             yield ChangedInput(_leaf(slot, partial(_plus, by=by, n=n)), {Mistake.OFF_BY_ONE: 0.0}, says)
-    for axis in long_axes(np.shape(value)):
+    for axis in arrays.long_axes(np.shape(value)):
         says = "is what it should be for the indices in reversed order"
         yield ChangedInput(_leaf(slot, partial(np.flip, axis=axis)), {Mistake.ORDER_REVERSED: 0.0}, says)
     if np.any(np.asarray(value) < 0):
@@ -171,7 +158,7 @@ def _of_a_cotangent(probe: Probe, k: int) -> Iterator[ChangedInput]:
     def reduced(leaf: int) -> bool:
         return np.ndim(s.want[leaf]) < len(shape)
 
-    for order in axis_orders(shape):
+    for order in arrays.axis_orders(shape):
         says, transpose = (
             f"is what it should be for the transpose of {what}",
             partial(np.transpose, axes=order),
@@ -180,16 +167,16 @@ def _of_a_cotangent(probe: Probe, k: int) -> Iterator[ChangedInput]:
         yield changed(transpose, costs, says, fits=reduced)
         costs = {Mistake.MISSING_TRANSPOSE: 0.0, Mistake.WRONG_AXIS: 0.3}
         yield changed(transpose, costs, says, fits=lambda leaf: not reduced(leaf))
-    for axes in axis_subsets(shape):
-        says = f"{for_it} reversed along {in_words(axes)}"
+    for axes in arrays.axis_subsets(shape):
+        says = f"{for_it} reversed along {arrays.in_words(axes)}"
         yield changed(partial(np.flip, axis=axes), {Mistake.ORDER_REVERSED: 0.0}, says)
     for change, axis in _shifts(shape):
         costs = {Mistake.OFF_BY_ONE: 0.02, Mistake.TIME_SHIFT: 0.2}
         yield changed(change, costs, f"{for_it} shifted by one along axis {axis}")
-    for axis in long_axes(shape):
+    for axis in arrays.long_axes(shape):
         for f, name in ((np.sum, "summed"), (np.mean, "averaged")):
             says = f"{for_it} {name} over axis {axis}"
-            yield changed(partial(spread, reduction=f, axis=axis), {Mistake.EXTRA_SUM: 0.0}, says)
+            yield changed(partial(arrays.spread, reduction=f, axis=axis), {Mistake.EXTRA_SUM: 0.0}, says)
         for index, where in ((0, "first"), (shape[axis] - 1, "last")):
             says = f"counts the {where} slice of {what} along axis {axis} only"
             costs = {Mistake.MISSING_SUM: 0.02}
@@ -203,7 +190,7 @@ def _of_a_cotangent(probe: Probe, k: int) -> Iterator[ChangedInput]:
                 Mistake.PARTLY_WRONG: 0.2,
                 Mistake.MISSING_TERM: 0.25,
             }
-            yield changed(partial(without, index=index, axis=axis), costs, says)
+            yield changed(partial(arrays.without, index=index, axis=axis), costs, says)
     if len(s.dy) > 1:
         yield changed(np.zeros_like, {Mistake.OUTPUT_IGNORED: 0.0}, f"leaves out {what}")
     for name, quantity in _quantities(probe, k):
@@ -219,7 +206,7 @@ def _quantities(probe: Probe, k: int) -> Iterator[tuple[str, Callable[[Sample], 
     yield "1 - result", lambda s: 1 - s.y[k]
     yield "1 - result²", lambda s: 1 - s.y[k] ** 2
     for leaf, slot in enumerate(probe.evidence.slots):
-        if broadcasts_to(np.shape(s.leaves[slot]), np.shape(s.y[k])):
+        if arrays.broadcasts_to(np.shape(s.leaves[slot]), np.shape(s.y[k])):
             name = probe.argument(leaf)
             yield name, partial(_of_leaf, slot=slot, f=np.positive)
             yield f"log {name}", partial(_of_leaf, slot=slot, f=lambda x: np.log(np.abs(x)))
@@ -228,18 +215,18 @@ def _quantities(probe: Probe, k: int) -> Iterator[tuple[str, Callable[[Sample], 
 
 def _shifts(shape: tuple[int, ...]) -> Iterator[tuple[Change, int]]:
     """Every shift by one, with its axis."""
-    for axis in long_axes(shape):
+    for axis in arrays.long_axes(shape):
         for by in (1, -1):
             for wrap in (True, False):
-                yield partial(shifted, by=by, axis=axis, wrap=wrap), axis
+                yield partial(arrays.shifted, by=by, axis=axis, wrap=wrap), axis
 
 
 def _leaf(slot: int, change: Change) -> Callable[[Sample], Input]:
-    return lambda s: (with_leaf(s, slot, change(np.asarray(s.leaves[slot]))), s.dy)
+    return lambda s: (arrays.with_leaf(s, slot, change(np.asarray(s.leaves[slot]))), s.dy)
 
 
 def _other_for(s: Sample, slot: int, other: int, both: bool) -> Input:
-    leaves = list(with_leaf(s, slot, s.leaves[other]))
+    leaves = list(arrays.with_leaf(s, slot, s.leaves[other]))
     if both:
         leaves[other] = s.leaves[slot]
     return tuple(leaves), s.dy
@@ -264,4 +251,4 @@ def _plus(ids: np.ndarray, by: int, n: int | None) -> np.ndarray:
 
 
 def _alone(d: np.ndarray, index: int, axis: int) -> np.ndarray:
-    return d - without(d, index, axis)
+    return d - arrays.without(d, index, axis)
