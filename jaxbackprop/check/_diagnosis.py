@@ -21,8 +21,6 @@ from ._session import CheckSession
 
 _SAMPLES = 6
 
-Ask = Callable[[tuple[Any, ...], Arrays], Arrays]
-
 
 def diagnosed(
     session: CheckSession,
@@ -98,7 +96,11 @@ def gather(
     redrawn = sorted((one for one in comparisons if one.redrawn), key=lambda one: one.kind.plainness or 0)
     chosen = [*base, *redrawn[: _SAMPLES - 2]]
     chosen += [one for one in shown.values() if one.redrawn and one not in chosen][:2]
-    samples = tuple(_sample(one) for one in chosen if all_finite((*one.y, *one.want)))
+    samples = tuple(
+        Sample(c.point.leaves, c.point.dy, c.y, tuple(map(to_numpy64, c.got.gradient)), c.want, c.noise)
+        for c in chosen
+        if all_finite((*c.y, *c.want))
+    )
     if len(samples) < 3:
         return None
     rule, truth = session.rule, session.truth
@@ -109,16 +111,13 @@ def gather(
         wrong=tuple(sorted(shown)),
         samples=samples,
         rule=_asked(rule),
-        truth=_by_differences(session) if truth is None else _asked(truth),
+        truth=_asked(truth)
+        if truth
+        else lambda leaves, dy: session.differences.entries(Point(leaves, dy))[0],
         rule_program=_program(rule) if traced else None,
         truth_program=_program(truth) if traced and truth is not None else None,
         settings=_settings(session),
     )
-
-
-def _sample(one: Comparison) -> Sample:
-    got = tuple(map(to_numpy64, one.got.gradient))
-    return Sample(one.point.leaves, one.point.dy, one.y, got, one.want, one.noise)
 
 
 def _settings(session: CheckSession) -> tuple[tuple[str, float], ...]:
@@ -135,9 +134,5 @@ def _program(evaluator: Evaluator) -> Callable[..., tuple[Any, ...]]:
     return lambda leaves, dy: evaluator.pull(leaves, dy).gradient
 
 
-def _asked(evaluator: Evaluator) -> Ask:
+def _asked(evaluator: Evaluator) -> Callable[[tuple[Any, ...], Arrays], Arrays]:
     return lambda leaves, dy: tuple(map(to_numpy64, evaluator.run([Point(leaves, dy)])[0].gradient))
-
-
-def _by_differences(session: CheckSession) -> Ask:
-    return lambda leaves, dy: session.differences.entries(Point(leaves, dy))[0]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from typing import Any, NamedTuple
@@ -82,6 +81,8 @@ class Evaluator:
     ):
         self.pull, self.layout, self.traced, self.x64 = pull, layout, traced, x64
         self.dtype = None if dtype is None else jnp.dtype(dtype)
+        self._wide = self.dtype == np.float64
+        self._alone = jax.jit(pull)
         self.jaxpr: Any = None
         self._programs: dict[Any, Callable[..., Answer] | Future[Callable[..., Answer]]] = {}
 
@@ -95,10 +96,6 @@ class Evaluator:
         if traced == self.traced:
             return self
         return Evaluator(self.pull, self.layout, dtype=self.dtype, traced=traced, x64=self.x64)
-
-    @property
-    def _wide(self) -> bool:
-        return self.dtype == np.float64
 
     @contextlib.contextmanager
     def setting(self) -> Iterator[None]:
@@ -164,10 +161,6 @@ class Evaluator:
     def _dtype_of(self, slot: int) -> np.dtype:
         return self.layout.leaves[slot].dtype if self.dtype is None else self.dtype
 
-    @functools.cached_property
-    def _alone(self) -> Callable[..., Answer]:
-        return jax.jit(self.pull)
-
     def _run_chunk(self, points: list[Point]) -> list[Answer]:
         leaves, dy = self._stack(points)
         together = _to_numpy(self._compiled(leaves, dy)(leaves, dy))
@@ -202,12 +195,13 @@ class Evaluator:
     def _lowered(self, leaves: tuple[jax.Array, ...], dy: tuple[jax.Array, ...]) -> jax.stages.Lowered:
         # In float64 the result is what counts, and a program that runs once need not be fast.
         options = {"xla_backend_optimization_level": 0} if self._wide else None
-        traced = jax.jit(self._mapped, compiler_options=options).trace(leaves, dy)
+
+        def mapped(*points: Any) -> Answer:
+            return jax.lax.map(lambda point: self.pull(*point), points)
+
+        traced = jax.jit(mapped, compiler_options=options).trace(leaves, dy)
         self.jaxpr = traced.jaxpr
         return traced.lower()
-
-    def _mapped(self, leaves: tuple[jax.Array, ...], dy: tuple[jax.Array, ...]) -> Answer:
-        return jax.lax.map(lambda point: self.pull(*point), (leaves, dy))
 
 
 def _key(leaves: tuple[jax.Array, ...], dy: tuple[jax.Array, ...]) -> tuple[tuple[tuple[int, ...], str], ...]:

@@ -23,18 +23,8 @@ from ._subject import Subject
 from .properties import PROPERTIES, structure
 
 _EFFORTS = ("quick", "thorough")
-_ORDER = (
-    "structure",
-    "jit",
-    "forward",
-    "linearity",
-    "value",
-    "vmap",
-    "precision",
-    "scan",
-    "checkpoint",
-    "determinism",
-)
+# The most serious first.
+_ORDER = "structure jit forward linearity value vmap precision scan checkpoint determinism".split()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +90,7 @@ def _examined(session: CheckSession) -> Examination:
     compared = attempt(lambda: compare(session, points))
     if compared.error is not None:
         notes.append(f"the rule cannot be run in float64: {first_line(compared.error)}")
-        session = session.without_float64()
+        session = dataclasses.replace(session, rule=session.rule_native)
         compared = attempt(lambda: compare(session, points))
     comparisons = tuple(compared.value)
     if all(one.kind is not Kind.BASE for one in comparisons):

@@ -30,6 +30,10 @@ def is_key(leaf: Any) -> bool:
     return bool(leaf.dtype == np.uint32 and leaf.shape[-1:] == (2,) and leaf.ndim <= 2)
 
 
+def _is_none(leaf: Any) -> bool:
+    return leaf is None
+
+
 def as_arrays(results: Any) -> Any:
     """Results with Python floats as arrays: NumPy code often returns its sums so."""
     return jax.tree.map(lambda y: np.asarray(y) if isinstance(y, float) else y, results)
@@ -78,8 +82,7 @@ class Layout:
             x64: whether NumPy's float64 stays float64.
         """
         flat, treedef = jax.tree_util.tree_flatten_with_path(args)
-        slots, floats, arguments, paths, python, owners = [], [], [], [], [], []
-        leaves: list[Any] = []
+        slots, leaves, owners, moving = [], list[Any](), [], list[tuple[int, int, str, bool]]()
         for at, (path, leaf) in enumerate(flat):
             position = path[0].idx
             came_as_python = isinstance(leaf, float) and not isinstance(leaf, np.generic)
@@ -92,26 +95,16 @@ class Layout:
                 dtype = jnp.dtype(leaf.dtype) if x64 else jax.dtypes.canonicalize_dtype(leaf.dtype)
                 value = np.asarray(leaf).astype(dtype)
             if is_float(value):
-                floats.append(len(leaves))
-                arguments.append(position)
-                paths.append(jax.tree_util.keystr(path[1:]))
-                python.append(came_as_python)
+                moving.append((len(leaves), position, jax.tree_util.keystr(path[1:]), came_as_python))
             elif hold_integers and not is_key(value):
                 continue
             slots.append(at)
             owners.append(position)
             leaves.append(value)
-        return cls(
-            leaves=tuple(leaves),
-            floats=tuple(floats),
-            arguments=tuple(arguments),
-            paths=tuple(paths),
-            from_python=tuple(python),
-            owners=tuple(owners),
-            _template=tuple(leaf for _, leaf in flat),
-            _slots=tuple(slots),
-            _treedef=treedef,
-        )
+        floats, arguments, paths, from_python = zip(*moving, strict=True) if moving else ((), (), (), ())
+        template = tuple(leaf for _, leaf in flat)
+        of_floats = (floats, arguments, paths, from_python)
+        return cls(tuple(leaves), *of_floats, tuple(owners), template, tuple(slots), treedef)
 
     def args(self, leaves: tuple[Any, ...]) -> tuple[Any, ...]:
         """The arguments with other array leaves."""
@@ -181,7 +174,10 @@ class Layout:
         prefix = tuple(in_axes) if isinstance(in_axes, list | tuple) else in_axes
         args = jax.tree_util.tree_unflatten(self._treedef, self._template)
         try:
-            full = _broadcast_prefix(prefix, args)
+            spread = jax.tree.map(
+                lambda axis, part: [axis] * len(jax.tree.leaves(part)), prefix, args, is_leaf=_is_none
+            )
+            full = jax.tree.leaves(spread, is_leaf=_is_none)
         except (ValueError, TypeError) as error:
             said = str(error).splitlines()[0]
             raise CannotCheck(f"in_axes {in_axes!r} does not fit the arguments: {said}") from None
@@ -195,13 +191,3 @@ class Layout:
                     f"in_axes has {axis} for argument {owner}, which has {np.ndim(leaf)} other axes"
                 )
         return axes
-
-
-def _broadcast_prefix(prefix: Any, tree: Any) -> list[Any]:
-    spread: list[Any] = []
-
-    def of_subtree(axis: Any, subtree: Any) -> None:
-        spread.extend([axis] * len(jax.tree.leaves(subtree)))
-
-    jax.tree.map(of_subtree, prefix, tree, is_leaf=lambda leaf: leaf is None)
-    return spread

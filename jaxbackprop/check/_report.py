@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -96,15 +97,10 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON holds it."""
-        return {
-            "name": self.name,
-            "ok": self.ok,
-            "wrong_arguments": list(self.wrong_arguments),
-            "findings": [finding.to_dict() for finding in self.findings],
-            "notes": list(self.notes),
-            "points": self.points,
-            "snippet": self.snippet,
-        }
+        said = {"name": self.name, "ok": self.ok, "wrong_arguments": list(self.wrong_arguments)}
+        findings = [finding.to_dict() for finding in self.findings]
+        seen = {"notes": list(self.notes), "points": self.points, "snippet": self.snippet}
+        return {**said, "findings": findings, **seen}
 
     @property
     def _verdict(self) -> str:
@@ -115,7 +111,7 @@ class Report:
         lines += [f"  {line}" for finding in self.findings for line in finding.lines()]
         lines += [f"  note: {note}" for note in self.notes]
         if self.snippet:
-            lines += ["  to see it:", *(f"    {line}" for line in self.snippet.splitlines())]
+            lines += ["  to see it:", indent(self.snippet, "    ")]
         return "\n".join(lines)
 
     def __rich__(self) -> RenderableType:
@@ -127,12 +123,9 @@ class Report:
             text.append(f"\n  {finding.property}", "bold").append(first[len(finding.property) :])
             for line in rest:
                 text.append(f"\n  {line}", "yellow" if line.startswith("  looks like") else "dim")
-        for note in self.notes:
-            text.append(f"\n  note: {note}", "dim")
+        text.append("".join(f"\n  note: {note}" for note in self.notes), "dim")
         if self.snippet:
-            text.append("\n  to see it:")
-            for line in self.snippet.splitlines():
-                text.append(f"\n    {line}", "cyan")
+            text.append("\n  to see it:").append(indent(f"\n{self.snippet}", "    "), "cyan")
         return text
 
 

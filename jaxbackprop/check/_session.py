@@ -72,10 +72,6 @@ class CheckSession:
         with self.native_setting():
             return attempt(lambda: jax.eval_shape(pull, self.layout.structs, dy))
 
-    def without_float64(self) -> CheckSession:
-        """The same with the rule in the arguments' own dtypes alone."""
-        return dataclasses.replace(self, rule=self.rule_native)
-
     # -- what is asked where -----------------------------------------------------------------------------
 
     @property

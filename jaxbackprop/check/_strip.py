@@ -13,22 +13,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxbackprop._jaxpr import (
-    CALLS,
-    all_equations,
-    binder,
-    bodies,
-    call_body,
-    interpret,
-    is_jaxpr,
-    opened,
-    shard_mapped,
-    spec,
-    while_parts,
-)
+from jaxbackprop import _jaxpr as jaxprs
 
 # A custom JVP is autodiff's own matter.
-_INLINE = CALLS - {"custom_jvp_call"}
+_INLINE = jaxprs.CALLS - {"custom_jvp_call"}
 
 
 def strip(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -55,36 +43,36 @@ def strip(f: Callable[..., Any]) -> Callable[..., Any]:
 
 def stops_gradients(jaxpr: Any) -> bool:
     """Whether a program has a stop_gradient: what it says of a derivative is then no difference quotient."""
-    return any(equation.primitive.name == "stop_gradient" for equation in all_equations(jaxpr))
+    return any(equation.primitive.name == "stop_gradient" for equation in jaxprs.all_equations(jaxpr))
 
 
 def _has_custom_vjp(jaxpr: Any) -> bool:
-    return any(equation.primitive.name == "custom_vjp_call" for equation in all_equations(jaxpr))
+    return any(equation.primitive.name == "custom_vjp_call" for equation in jaxprs.all_equations(jaxpr))
 
 
 def _evaluate(jaxpr: Any, args: Sequence[Any]) -> list[Any]:
-    return interpret(jaxpr, args, _results, lambda value, dtype: value)
+    return jaxprs.interpret(jaxpr, args, _results, lambda value, dtype: value)
 
 
 def _results(equation: Any, operands: list[Any]) -> Sequence[Any]:
     name = equation.primitive.name
     if name in _INLINE:
-        return _evaluate(call_body(equation), operands)
-    hidden = any(map(_has_custom_vjp, bodies(equation)))
+        return _evaluate(jaxprs.call_body(equation), operands)
+    hidden = any(map(_has_custom_vjp, jaxprs.bodies(equation)))
     if name == "shard_map" and hidden:
         # The names of its axes are known only inside: it is mapped anew, with its body stripped.
-        body = next(bodies(equation))
-        return shard_mapped(equation, lambda *args: tuple(_evaluate(body, args)))(*operands)
+        body = next(jaxprs.bodies(equation))
+        return jaxprs.shard_mapped(equation, lambda *args: tuple(_evaluate(body, args)))(*operands)
     changed = {name: _stripped(value) for name, value in equation.params.items()} if hidden else {}
-    return binder(equation, **changed)(*operands)
+    return jaxprs.binder(equation, **changed)(*operands)
 
 
 def _stripped(value: Any) -> Any:
     if isinstance(value, tuple | list):
-        return type(value)(map(_stripped, value)) if any(map(is_jaxpr, value)) else value
-    if not is_jaxpr(value):
+        return type(value)(map(_stripped, value)) if any(map(jaxprs.is_jaxpr, value)) else value
+    if not jaxprs.is_jaxpr(value):
         return value
-    shapes = [spec(v) for v in opened(value)[0].invars]
+    shapes = [jaxprs.spec(v) for v in jaxprs.opened(value)[0].invars]
     return jax.make_jaxpr(lambda *args: _evaluate(value, args))(*shapes)
 
 
@@ -92,8 +80,8 @@ def coarsest(jaxpr: Any) -> Any:
     """The coarsest float dtype to which a program of float64 arguments rounds on its way; None if none."""
     found = (
         v.aval.dtype
-        for equation in all_equations(jaxpr)
-        if any(_is_wide(atom) for atom in equation.invars)
+        for equation in jaxprs.all_equations(jaxpr)
+        if any(getattr(atom.aval, "dtype", None) == jnp.float64 for atom in equation.invars)
         for v in equation.outvars
         if hasattr(v.aval, "dtype")
         and jnp.issubdtype(v.aval.dtype, jnp.floating)
@@ -105,17 +93,13 @@ def coarsest(jaxpr: Any) -> Any:
 def tolerance(jaxpr: Any) -> float:
     """The largest tolerance at which a loop of a program stops; 0 where none depends on floats."""
     found = [0.0]
-    for loop in all_equations(jaxpr):
+    for loop in jaxprs.all_equations(jaxpr):
         if loop.primitive.name != "while":
             continue
-        for equation in all_equations(while_parts(loop).condition):
+        for equation in jaxprs.all_equations(jaxprs.while_parts(loop).condition):
             if equation.primitive.name in ("lt", "le", "gt", "ge") and jnp.issubdtype(
-                spec(equation.invars[0]).dtype, jnp.floating
+                jaxprs.spec(equation.invars[0]).dtype, jnp.floating
             ):
                 bounds = [float(a.val) for a in equation.invars if hasattr(a, "val") and np.ndim(a.val) == 0]
                 found.extend(b for b in bounds or [1e-6] if 0 < b < 0.1)
     return max(found)
-
-
-def _is_wide(atom: Any) -> bool:
-    return getattr(getattr(atom, "aval", None), "dtype", None) == jnp.float64

@@ -104,7 +104,9 @@ class Subject:
             flat, treedef = jax.tree.flatten(y)
             cotangents = iter(dy)
             full = [
-                next(cotangents).astype(leaf.dtype) if is_float(leaf) else _no_cotangent(leaf)
+                next(cotangents).astype(leaf.dtype)
+                if is_float(leaf)
+                else np.zeros(np.shape(leaf), jax.dtypes.float0)
                 for leaf in flat
             ]
             answer = rule(*args, jax.tree.unflatten(treedef, full))
@@ -137,10 +139,6 @@ def _must_be_functions(**given: Any) -> None:
 def _must_be_keywords(kwargs: Any) -> None:
     if kwargs is not None and not isinstance(kwargs, Mapping):
         raise CannotCheck(f"kwargs must be a mapping of names to values, got {type(kwargs).__name__}")
-
-
-def _no_cotangent(leaf: Any) -> Any:
-    return np.zeros(np.shape(leaf), jax.dtypes.float0)
 
 
 def _bound(f: Callable[..., Any], kwargs: Mapping[str, Any] | None) -> Callable[..., Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,81 +15,156 @@ from ._domains import Domain
 from ._kind import Kind
 
 
-def draw(
-    leaf: Any, domain: Domain, kind: Kind | None, shape: tuple[int, ...], rng: np.random.Generator, lone: bool
-) -> Any:
-    """One array leaf drawn anew, in another shape or the same.
+class Draw(NamedTuple):
+    """How a leaf is drawn anew.
 
     Without a kind it stays in its neighbourhood. Where no other differentiable array stands beside it, it is
     `lone`: its order is then chance.
     """
-    if isinstance(domain, str) and domain == "fixed":
-        same = leaf if np.shape(leaf) == shape else _resized(leaf, shape)
-        return _rounded(same, leaf.dtype) if is_float(leaf) else same
-    if callable(domain):
-        like = leaf if np.shape(leaf) == shape else _resized(leaf, shape)
-        drawn = domain(rng, like)
-        return _rounded(np.asarray(drawn, np.float64), leaf.dtype) if is_float(leaf) else drawn
-    if is_key(leaf):
-        return _other_key(leaf, shape, rng)
-    if not is_float(leaf):
-        return _integers(leaf, domain, kind, shape, rng)
-    values = np.asarray(leaf).astype(np.float64)
-    return _rounded(draw_floats(values, domain, kind, shape, rng, leaf.dtype, lone), leaf.dtype)
+
+    kind: Kind | None
+    shape: tuple[int, ...]
+    rng: np.random.Generator
+    lone: bool
+
+    def leaf(self, leaf: Any, domain: Domain) -> Any:
+        """One array leaf drawn anew; floats as float64, but values of their own dtypes."""
+        if isinstance(domain, str) and domain == "fixed":
+            same = self._resized(leaf)
+            return _rounded(same, leaf.dtype) if is_float(leaf) else same
+        if callable(domain):
+            drawn = domain(self.rng, self._resized(leaf))
+            return _rounded(np.asarray(drawn, np.float64), leaf.dtype) if is_float(leaf) else drawn
+        if is_key(leaf):
+            return self._key(leaf)
+        if not is_float(leaf):
+            return self._integers(leaf, domain)
+        return _rounded(self._floats(np.asarray(leaf).astype(np.float64), domain, leaf.dtype), leaf.dtype)
+
+    def _resized(self, leaf: Any) -> Any:
+        if np.shape(leaf) == self.shape:
+            return leaf
+        return (np if isinstance(leaf, np.ndarray) else jnp).broadcast_to(leaf, self.shape)
+
+    def _key(self, leaf: Any) -> Any:
+        seed = int(self.rng.integers(1 << 30))
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            key = jax.random.key(seed, impl=jax.random.key_impl(leaf))
+            return key if self.shape == () else jax.random.split(key, self.shape)
+        return np.asarray(self.rng.integers(0, 1 << 32, self.shape, dtype=np.uint32))
+
+    def _integers(self, leaf: Any, domain: Domain) -> Any:
+        values, rng, shape = np.asarray(leaf), self.rng, self.shape
+        if values.size == 0:
+            return np.zeros(shape, values.dtype)
+        if values.dtype == np.bool_:
+            return self._mask(values) if values.size > 1 else np.broadcast_to(values, shape)
+        if not np.issubdtype(values.dtype, np.integer):
+            return self._resized(leaf)
+        bounds = domain if isinstance(domain, tuple | list) else None
+        if values.ndim == 0 and bounds is None:
+            return values
+        mark = _mark(values) if bounds is None else None
+        rest = values if mark is None else values[values != mark]
+        low, high = map(int, bounds or (rest.min(), rest.max()))
+        drawn = rng.integers(low, high + 1, shape)
+        if mark is not None:
+            drawn = np.where(rng.random(shape) < 0.3, mark, drawn)
+        if self.kind is Kind.REPEATED:
+            drawn = np.full(shape, rng.choice(values.reshape(-1)))
+        elif self.kind is Kind.TIED and drawn.size > 1:
+            drawn.reshape(-1)[1] = drawn.reshape(-1)[0]
+        return (np.sort(drawn) if is_sorted(values) else drawn).astype(values.dtype)
+
+    def _mask(self, values: np.ndarray) -> np.ndarray:
+        """Another mask, without a row or a column that is empty where none was: softmax needs an entry."""
+        drawn = self.rng.random(self.shape) < 0.6
+        if values.shape != self.shape:
+            return drawn | (np.arange(drawn.size).reshape(self.shape) % max(self.shape[-1], 1) == 0)
+        for axis in {values.ndim - 1, max(values.ndim - 2, 0)}:
+            emptied = np.any(values, axis, keepdims=True) & ~np.any(drawn, axis, keepdims=True)
+            drawn = np.where(emptied, values, drawn)
+        return drawn
+
+    def _floats(self, values: np.ndarray, domain: Domain, dtype: Any) -> np.ndarray:
+        """Floats of a dtype, as float64."""
+        if values.size == 0:
+            return np.zeros(self.shape)
+        if isinstance(domain, tuple | list):
+            return self._within(float(domain[0]), float(domain[1]))
+        if domain == "positive":
+            return self._positive(values)
+        if domain == "simplex" or (domain is None and is_simplex(values)):
+            return self._simplex(values)
+        if _is_mask(values, self.kind):
+            return self._mask(values == 1).astype(np.float64)
+        if self.kind is None and values == 0:
+            return np.asarray(self.rng.uniform(0.1, 0.6))
+        if self.kind is None and not 0 < values < 1:
+            return np.asarray(values * self.rng.uniform(0.7, 1.4))
+        if values.ndim == 0 and 0 < values < 1:
+            return np.asarray(self.rng.uniform(0.1, 0.9))
+        drawn = self._free(values, dtype)
+        return np.sort(drawn) if is_sorted(values) and not self.lone else drawn
+
+    def _within(self, low: float, high: float) -> np.ndarray:
+        part = self.rng.uniform(0.02, 0.98, self.shape)
+        if self.kind in (Kind.SMALL, Kind.NEGATIVE):
+            part = part * 0.05
+        elif self.kind in (Kind.LARGE, Kind.SATURATED, Kind.POSITIVE):
+            part = 1 - part * 0.05
+        elif self.kind is Kind.TIED:
+            part = self.rng.choice([0.25, 0.5, 0.75], self.shape)
+        return low + (high - low) * part
+
+    def _positive(self, values: np.ndarray) -> np.ndarray:
+        factors: dict[Kind | None, float] = {Kind.SMALL: 1e-3, Kind.LARGE: 10.0, Kind.SATURATED: 50.0}
+        scale = (float(np.mean(np.abs(values))) or 1.0) * factors.get(self.kind, 1.0)
+        if self.kind is Kind.TIED:
+            return scale * self.rng.choice([0.5, 1.0, 2.0], self.shape)
+        return scale * np.exp(self.rng.normal(scale=0.5, size=self.shape))
+
+    def _simplex(self, values: np.ndarray) -> np.ndarray:
+        if is_binary(values):
+            return np.eye(self.shape[-1])[self.rng.integers(0, self.shape[-1], self.shape[:-1])]
+        sharpness: dict[Kind | None, float] = {Kind.SMALL: 0.1, Kind.LARGE: 2.0, Kind.SATURATED: 4.0}
+        raised = np.exp(sharpness.get(self.kind, 1.0) * self.rng.normal(size=self.shape))
+        return raised / raised.sum(axis=-1, keepdims=True)
+
+    def _free(self, values: np.ndarray, dtype: Any) -> np.ndarray:
+        finite = values[np.isfinite(values)]
+        size = (float(np.sqrt(np.mean(np.square(finite)))) if finite.size else 1.0) or 1.0
+        # What is far from everyday size is that on purpose; a redraw stays in its neighbourhood.
+        size = size if 1e-2 < size < 50 else float(np.clip(size, 1e-6, 1e6))
+        kind, rng, shape = self.kind, self.rng, self.shape
+        normal = rng.normal(size=shape)
+        if kind is Kind.FLIPPED:
+            return -values if values.shape == shape else -np.broadcast_to(values, shape)
+        if kind is Kind.SMALL:
+            return 1e-3 * size * normal
+        if kind is Kind.LARGE:
+            return 6 * size * normal
+        if kind is Kind.SATURATED:
+            # Past the point where exp overflows in the dtype itself.
+            limit = 1.4 * float(np.log(float(jnp.finfo(dtype).max)))
+            return rng.uniform(0.5, 1.0, shape) * limit * rng.choice([-1.0, 1.0], shape)
+        if kind is Kind.TIED:
+            return rng.integers(-2, 3, shape).astype(np.float64)
+        if kind is Kind.POSITIVE:
+            return size * np.abs(normal) + 0.1 * size
+        if kind is Kind.NEGATIVE:
+            return -size * np.abs(normal) - 0.1 * size
+        if kind is Kind.OTHER:
+            # Of few entries none repeats the sign pattern by chance.
+            return size * (0.25 + np.abs(normal)) * rng.choice([-1.0, 1.0], shape)
+        drawn = size * normal
+        return np.abs(drawn) if np.all(values > 0) else drawn
 
 
 def _rounded(values: np.ndarray, dtype: Any) -> np.ndarray:
     """Values that a dtype holds, as float64: all evaluators look at the same point."""
     with np.errstate(over="ignore"):
         return np.asarray(values).astype(dtype).astype(np.float64)
-
-
-def _resized(leaf: Any, shape: tuple[int, ...]) -> Any:
-    return (
-        np.broadcast_to(np.asarray(leaf), shape)
-        if isinstance(leaf, np.ndarray)
-        else jnp.broadcast_to(leaf, shape)
-    )
-
-
-def _other_key(leaf: Any, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
-    seed = int(rng.integers(1 << 30))
-    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-        key = jax.random.key(seed, impl=jax.random.key_impl(leaf))
-        return key if shape == () else jax.random.split(key, shape)
-    return np.asarray(rng.integers(0, 1 << 32, shape, dtype=np.uint32))
-
-
-def _integers(
-    leaf: Any, domain: Domain, kind: Kind | None, shape: tuple[int, ...], rng: np.random.Generator
-) -> Any:
-    values = np.asarray(leaf)
-    if values.size == 0:
-        return np.zeros(shape, values.dtype)
-    if values.dtype == np.bool_:
-        return draw_mask(values, shape, rng) if values.size > 1 else np.broadcast_to(values, shape)
-    if not np.issubdtype(values.dtype, np.integer):
-        return _resized(leaf, shape)
-    if isinstance(domain, tuple | list):
-        low, high = int(domain[0]), int(domain[1])
-    else:
-        low, high = int(values.min()), int(values.max())
-    if values.ndim == 0 and not isinstance(domain, tuple | list):
-        return values
-    mark = None if isinstance(domain, tuple | list) else _mark(values)
-    if mark is not None:
-        rest = values[values != mark]
-        low, high = int(rest.min()), int(rest.max())
-    drawn = rng.integers(low, high + 1, shape)
-    if mark is not None:
-        drawn = np.where(rng.random(shape) < 0.3, mark, drawn)
-    if kind is Kind.REPEATED:
-        drawn = np.full(shape, rng.choice(values.reshape(-1)))
-    elif kind is Kind.TIED and drawn.size > 1:
-        drawn.reshape(-1)[1] = drawn.reshape(-1)[0]
-    if is_sorted(values):
-        drawn = np.sort(drawn)
-    return drawn.astype(values.dtype)
 
 
 def _mark(values: np.ndarray) -> int | None:
@@ -103,47 +178,6 @@ def _mark(values: np.ndarray) -> int | None:
     return None
 
 
-def draw_floats(
-    values: np.ndarray,
-    domain: Domain,
-    kind: Kind | None,
-    shape: tuple[int, ...],
-    rng: np.random.Generator,
-    dtype: Any,
-    lone: bool,
-) -> np.ndarray:
-    """Floats of a dtype drawn anew, as float64; see `draw` for the arguments."""
-    if values.size == 0:
-        return np.zeros(shape)
-    if isinstance(domain, tuple | list):
-        return _within(float(domain[0]), float(domain[1]), kind, shape, rng)
-    if domain == "positive":
-        return _positive(values, kind, shape, rng)
-    if domain == "simplex" or (domain is None and is_simplex(values)):
-        return _simplex(values, kind, shape, rng)
-    if _is_mask(values, kind):
-        return draw_mask(values == 1, shape, rng).astype(np.float64)
-    if kind is None and values == 0:
-        return np.asarray(rng.uniform(0.1, 0.6))
-    if kind is None and not 0 < values < 1:
-        return np.asarray(values * rng.uniform(0.7, 1.4))
-    if values.ndim == 0 and 0 < values < 1:
-        return np.asarray(rng.uniform(0.1, 0.9))
-    drawn = _free(values, kind, shape, rng, dtype)
-    return np.sort(drawn) if is_sorted(values) and not lone else drawn
-
-
-def draw_mask(values: np.ndarray, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """Another mask, without a row or a column that is empty where none was: softmax needs an entry."""
-    drawn = rng.random(shape) < 0.6
-    if values.shape != shape:
-        return drawn | (np.arange(drawn.size).reshape(shape) % max(shape[-1], 1) == 0)
-    for axis in {values.ndim - 1, max(values.ndim - 2, 0)}:
-        emptied = np.any(values, axis, keepdims=True) & ~np.any(drawn, axis, keepdims=True)
-        drawn = np.where(emptied, values, drawn)
-    return drawn
-
-
 def _is_mask(values: np.ndarray, kind: Kind | None) -> bool:
     """Whether zeros and ones are to stay such: alike they are as likely a fresh bias or scale."""
     if values.size <= 1 or not is_binary(values):
@@ -151,31 +185,6 @@ def _is_mask(values: np.ndarray, kind: Kind | None) -> bool:
     return bool(np.any(values)) and (
         not np.all(values) or kind in (Kind.GENERIC, Kind.SMALL, Kind.TIED, Kind.REPEATED)
     )
-
-
-def _within(
-    low: float, high: float, kind: Kind | None, shape: tuple[int, ...], rng: np.random.Generator
-) -> np.ndarray:
-    width = high - low
-    part = rng.uniform(0.02, 0.98, shape)
-    if kind in (Kind.SMALL, Kind.NEGATIVE):
-        part = part * 0.05
-    elif kind in (Kind.LARGE, Kind.SATURATED, Kind.POSITIVE):
-        part = 1 - part * 0.05
-    elif kind is Kind.TIED:
-        part = rng.choice([0.25, 0.5, 0.75], shape)
-    return low + width * part
-
-
-def _positive(
-    values: np.ndarray, kind: Kind | None, shape: tuple[int, ...], rng: np.random.Generator
-) -> np.ndarray:
-    scale = float(np.mean(np.abs(values))) or 1.0
-    factors: dict[Kind | None, float] = {Kind.SMALL: 1e-3, Kind.LARGE: 10.0, Kind.SATURATED: 50.0}
-    scale *= factors.get(kind, 1.0)
-    if kind is Kind.TIED:
-        return scale * rng.choice([0.5, 1.0, 2.0], shape)
-    return scale * np.exp(rng.normal(scale=0.5, size=shape))
 
 
 def is_binary(values: np.ndarray) -> bool:
@@ -194,45 +203,3 @@ def is_simplex(values: np.ndarray) -> bool:
     return bool(
         values.ndim and values.shape[-1] > 1 and np.all(values >= 0) and np.all(np.abs(sums - 1) < 1e-2)
     )
-
-
-def _simplex(
-    values: np.ndarray, kind: Kind | None, shape: tuple[int, ...], rng: np.random.Generator
-) -> np.ndarray:
-    if is_binary(values):
-        return np.eye(shape[-1])[rng.integers(0, shape[-1], shape[:-1])]
-    sharpness: dict[Kind | None, float] = {Kind.SMALL: 0.1, Kind.LARGE: 2.0, Kind.SATURATED: 4.0}
-    raised = np.exp(sharpness.get(kind, 1.0) * rng.normal(size=shape))
-    return raised / raised.sum(axis=-1, keepdims=True)
-
-
-def _free(
-    values: np.ndarray, kind: Kind | None, shape: tuple[int, ...], rng: np.random.Generator, dtype: Any
-) -> np.ndarray:
-    finite = values[np.isfinite(values)]
-    size = float(np.sqrt(np.mean(np.square(finite)))) if finite.size else 1.0
-    size = size or 1.0
-    # What is far from everyday size is that on purpose; a redraw stays in its neighbourhood.
-    size = size if 1e-2 < size < 50 else float(np.clip(size, 1e-6, 1e6))
-    normal = rng.normal(size=shape)
-    if kind is Kind.FLIPPED:
-        return -values if values.shape == shape else -np.broadcast_to(values, shape)
-    if kind is Kind.SMALL:
-        return 1e-3 * size * normal
-    if kind is Kind.LARGE:
-        return 6 * size * normal
-    if kind is Kind.SATURATED:
-        # Past the point where exp overflows in the dtype itself.
-        limit = 1.4 * float(np.log(float(jnp.finfo(dtype).max)))
-        return rng.uniform(0.5, 1.0, shape) * limit * rng.choice([-1.0, 1.0], shape)
-    if kind is Kind.TIED:
-        return rng.integers(-2, 3, shape).astype(np.float64)
-    if kind is Kind.POSITIVE:
-        return size * np.abs(normal) + 0.1 * size
-    if kind is Kind.NEGATIVE:
-        return -size * np.abs(normal) - 0.1 * size
-    if kind is Kind.OTHER:
-        # Of few entries none repeats the sign pattern by chance.
-        return size * (0.25 + np.abs(normal)) * rng.choice([-1.0, 1.0], shape)
-    drawn = size * normal
-    return np.abs(drawn) if np.all(values > 0) else drawn

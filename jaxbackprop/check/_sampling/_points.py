@@ -14,7 +14,7 @@ from .._evaluator import Point
 from .._layout import Layout, is_key
 from ._domains import domains_of_leaves
 from ._kind import REDRAWS, Kind
-from ._leaf import draw, is_binary, is_simplex, is_sorted
+from ._leaf import Draw, is_binary, is_simplex, is_sorted
 
 Shapes = Sequence[tuple[int, ...]]
 
@@ -42,7 +42,7 @@ def redraws(
             shape = np.shape(leaf) if shapes is None else shapes[i]
             # Beside arrays a scalar is a rate, a bound or a width: it stays in its neighbourhood.
             hyperparameter = np.ndim(leaf) == 0 and not scalars_alone
-            leaves.append(draw(leaf, domain, None if hyperparameter else kind, shape, rng, lone))
+            leaves.append(Draw(None if hyperparameter else kind, shape, rng, lone).leaf(leaf, domain))
         yield Redraw(kind, tuple(leaves))
 
 
