@@ -42,13 +42,6 @@ def slices_with_any(mask: np.ndarray, axis: int) -> np.ndarray:
     return np.flatnonzero(np.any(mask, axis=other_axes(mask.ndim, axis)))
 
 
-def broadcasts_to(shape: tuple[int, ...], whole: tuple[int, ...]) -> bool:
-    """Whether one shape broadcasts to another."""
-    return len(shape) <= len(whole) and all(
-        a in (1, b) for a, b in zip(shape[::-1], whole[::-1], strict=False)
-    )
-
-
 def shifted(a: np.ndarray, by: int, axis: int, wrap: bool) -> np.ndarray:
     """An array shifted along an axis by one; what enters is zero, or wraps round from the other end."""
     moved = np.roll(a, by, axis)

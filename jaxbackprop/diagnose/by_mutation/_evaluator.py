@@ -96,10 +96,15 @@ class MutantEvaluator:
             ]
             for s, targets, gaps in zip(samples, self.targets, self.gaps, strict=True)
         ]
-        # The sample at which an edit is tried first.
-        self.screen = next((s for s in range(len(samples)) if self._shows(s)), 0)
+        # An edit is tried first where every wrong result is clearly wrong.
+        both = zip(self.gaps, self.tolerance, strict=True)
+        clear = [all(gaps[i] > 10 * tolerance[i] for i in wrong) for gaps, tolerance in both]
+        self.screen = clear.index(True) if any(clear) else 0
         self.live = {*self.flat.needed_for([self.flat.outputs[i] for i in wrong]), self.end}
-        self.uses = self._live_uses()
+        uses = {i: [use for use in places if use[0] in self.live] for i, places in self.flat.uses().items()}
+        for k in wrong:
+            uses.setdefault(self.flat.outputs[k], []).append((self.end, k))
+        self.uses: dict[int, list[Use]] = {i: places for i, places in uses.items() if places}
         self.maker = {i: e for e, equation in enumerate(self.flat.equations) for i in equation.outputs}
         cotangents = range(self.leaves, self.flat.inputs)
         self.on_dy = self.flat.depending_on(cotangents)
@@ -107,28 +112,17 @@ class MutantEvaluator:
         # By sample, whether the program answers there what the evidence says it does.
         self.reproduced = [
             all(
-                bool(np.all(np.abs(self.values[s][i] - answers[s][k]) <= self._slack(s, k)))
+                bool(np.all(np.abs(values[i] - answers[s][k]) <= 1e-3 * gaps[k] + 10 * tolerance[k]))
                 for k, i in enumerate(self.flat.outputs)
             )
-            for s in range(len(samples))
+            for s, (values, gaps, tolerance) in enumerate(
+                zip(self.values, self.gaps, self.tolerance, strict=True)
+            )
         ]
         # The wrong results first: most mutants miss them.
         self._compared = sorted(range(len(self.flat.outputs)), key=lambda k: k not in wrong)
         self._cancelling = {e for e in range(self.end) if self._cancels(e)}
         self._reached: dict[frozenset[int], tuple[list[int], set[int]]] = {}
-
-    def _shows(self, s: int) -> bool:
-        """Whether every wrong result is clearly wrong at a sample."""
-        return all(self.gaps[s][i] > 10 * self.tolerance[s][i] for i in self.evidence.wrong)
-
-    def _slack(self, s: int, k: int) -> float:
-        return 1e-3 * self.gaps[s][k] + 10 * self.tolerance[s][k]
-
-    def _live_uses(self) -> dict[int, list[Use]]:
-        uses = {i: [(e, k) for e, k in places if e in self.live] for i, places in self.flat.uses().items()}
-        for k in self.evidence.wrong:
-            uses.setdefault(self.flat.outputs[k], []).append((self.end, k))
-        return {i: places for i, places in uses.items() if places}
 
     def _cancels(self, e: int) -> bool:
         """Whether a sum is zero at every sample though its terms are not.
@@ -205,15 +199,13 @@ class MutantEvaluator:
 
     def explains(self, edit: Edit) -> bool:
         """Whether the mutant answers what is looked for, at every sample."""
-        others = (s for s in range(len(self.values)) if s != self.screen)
-        return all(self._hits(self.answer(edit, s), s) for s in (self.screen, *others))
-
-    def _hits(self, answers: list[Any], sample: int) -> bool:
-        targets, tolerance = self.targets[sample], self.tolerance[sample]
-        return all(
-            np.shape(answers[k]) == targets[k].shape and _largest(answers[k] - targets[k]) <= tolerance[k]
-            for k in self._compared
-        )
+        for s in sorted(range(len(self.values)), key=lambda s: s != self.screen):
+            answers, targets, tolerance = self.answer(edit, s), self.targets[s], self.tolerance[s]
+            for k in self._compared:
+                fits = np.shape(answers[k]) == targets[k].shape
+                if not (fits and _largest(answers[k] - targets[k]) <= tolerance[k]):
+                    return False
+        return True
 
 
 def _largest(x: Any) -> float:

@@ -16,10 +16,14 @@ import jax
 import numpy as np
 
 from jaxbackprop._jaxpr import binder, call_body, interpret, is_jaxpr, opened, scan_parts
+from jaxbackprop._shapes import broadcasts_to
 
 from ._numpy_rules import RULES, quiet
 
 LONGEST_UNROLLED = 16
+
+# jax's errors for branching on a traced value are type and index errors; shapes give the others.
+_UNTRACEABLE = (TypeError, ValueError, IndexError, NotImplementedError, jax.errors.UnexpectedTracerError)
 
 # They hand on what they are given.
 _PASS = {"copy", "copy_p", "stop_gradient", "optimization_barrier", "device_put", "reduce_precision", "pvary"}
@@ -115,14 +119,7 @@ def flatten(program: Callable[..., Any], *args: Any) -> Flat:
     """
     try:
         closed = jax.make_jaxpr(program)(*args)
-    # jax's errors for branching on a traced value are type and index errors; shapes give the others.
-    except (
-        TypeError,
-        ValueError,
-        IndexError,
-        NotImplementedError,
-        jax.errors.UnexpectedTracerError,
-    ) as error:
+    except _UNTRACEABLE as error:
         raise NotTraceable(str(error)) from error
     builder = _Builder(len(opened(closed)[0].invars))
     outputs = builder.inline(closed, list(range(builder.inputs)), ())
@@ -177,8 +174,10 @@ class _Builder:
             return self.inline(body, taken, path)
         if name == "scan" and scan_parts(equation).length <= LONGEST_UNROLLED:
             return self._unroll(equation, taken, path)
-        if name in _VIEWS and _alike(equation.invars[0].aval, results[0]):
-            return taken[:1]
+        if name in _VIEWS:
+            before, after = equation.invars[0].aval, results[0]
+            if before.shape == after.shape and _wide(before.dtype) == _wide(after.dtype):
+                return taken[:1]
         maker = self._made_by.get(taken[0]) if name == "transpose" else None
         if maker is not None and maker.name == "transpose":
             there, back = maker.params["permutation"], equation.params["permutation"]
@@ -186,7 +185,7 @@ class _Builder:
                 return maker.inputs
         keys = any(jax.numpy.issubdtype(aval.dtype, jax.dtypes.extended) for aval in results)
         numpy_rule = None if keys else RULES.get(name)
-        rule = _by_jax(equation) if numpy_rule is None else _by_numpy(numpy_rule, equation.params, results)
+        rule = _by_jax(equation) if numpy_rule is None else _by_numpy(numpy_rule, equation.params, results[0])
         place = self._place(equation, path)
         return self._equation(name, equation.params, tuple(taken), len(results), rule, place)
 
@@ -250,7 +249,8 @@ class _Builder:
                 made.append(self.constant(np.zeros(var.aval.shape, var.aval.dtype)))
                 continue
             column = tuple(row[k] for row in rows)
-            made += self._equation("stack", {"axis": 0}, column, 1, _stack, ("stack", path, k))
+            place = ("stack", path, k)
+            made += self._equation("stack", {"axis": 0}, column, 1, lambda *x: (np.stack(x),), place)
         return [*carry, *made]
 
     def _row(self, i: int, step: int, place: tuple[Any, ...]) -> int:
@@ -261,14 +261,6 @@ class _Builder:
         return self._equation("step", {"step": step}, (i,), 1, lambda x: (x[step],), place)[0]
 
 
-def _stack(*rows: Any) -> tuple[Any, ...]:
-    return (np.stack(rows),)
-
-
-def _alike(before: Any, after: Any) -> bool:
-    return before.shape == after.shape and _wide(before.dtype) == _wide(after.dtype)
-
-
 def _holds_program(param: Any) -> bool:
     """Whether a parameter is or may hold a jaxpr or a function, whose text does not identify it."""
     if isinstance(param, tuple | list):
@@ -276,18 +268,14 @@ def _holds_program(param: Any) -> bool:
     return is_jaxpr(param) or callable(param) and not isinstance(param, type)
 
 
-def _by_numpy(numpy_rule: Callable[..., Any], params: dict[str, Any], results: list[Any]) -> Rule:
-    if len(results) != 1:
-        return lambda *arrays: tuple(numpy_rule(params, *arrays))
-    dtype, shape = _wide(results[0].dtype), results[0].shape
+def _by_numpy(numpy_rule: Callable[..., Any], params: dict[str, Any], due: Any) -> Rule:
+    dtype, shape = _wide(due.dtype), due.shape
 
     def rule(*arrays: Any) -> tuple[Any, ...]:
         result = np.asarray(numpy_rule(params, *arrays), dtype)
         # A mutant may have it in another shape that still broadcasts further on.
-        fits = result.shape != shape and all(
-            n in (1, m) for n, m in zip(result.shape[::-1], shape[::-1], strict=False)
-        )
-        return (np.broadcast_to(result, shape) if fits and result.ndim <= len(shape) else result,)
+        fits = result.shape != shape and broadcasts_to(result.shape, shape)
+        return (np.broadcast_to(result, shape) if fits else result,)
 
     return rule
 
@@ -300,7 +288,11 @@ def _by_jax(equation: Any) -> Rule:
         if last and all(map(_identical, last[0], arrays)):
             return last[1]
         try:
-            results = binder(equation)(*map(_to_jax, arrays, dtypes))
+            operands = (
+                jax.numpy.asarray(x, dtype) if isinstance(x, np.ndarray | np.generic) else x
+                for x, dtype in zip(arrays, dtypes, strict=True)
+            )
+            results = binder(equation)(*operands)
         except TypeError as error:  # how jax says that shapes do not fit
             raise DoesNotFit(f"{equation.primitive.name}: {error}") from error
         last[:] = [arrays, tuple(map(_widened, results))]
@@ -321,7 +313,3 @@ def _widened(leaf: Any) -> Any:
 
 def _identical(a: Any, b: Any) -> bool:
     return a is b or isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and np.array_equal(a, b)
-
-
-def _to_jax(x: Any, dtype: Any) -> Any:
-    return jax.numpy.asarray(x, dtype) if isinstance(x, np.ndarray | np.generic) else x

@@ -109,7 +109,7 @@ def indices(context: Context) -> Iterator[Edit]:
             labels: Labels = (Mistake.OFF_BY_ONE, Mistake.WRONG_WINNER)
             labels = labels[::-1] if is_sorted else labels
             for step in (1, -1):
-                operand = function_of(_stepped, step)
+                operand = function_of(lambda x, by: x + np.asarray(by, x.dtype), step)
                 yield from of_value(context, i, operand, f"{context.words.name(i)} is shifted by one", labels)
 
 
@@ -122,7 +122,3 @@ def conditions(context: Context) -> Iterator[Edit]:
         labels = wrong if context.on_dy(i) else context.mask_labels(i)
         for value in (False, True):
             yield from of_value(context, i, filled(value), f"{what} is not heeded", labels, 0.1)
-
-
-def _stepped(x: Any, step: int) -> Any:
-    return x + np.asarray(step, x.dtype)

@@ -118,9 +118,7 @@ def _results(probe: Probe, leaf: int, p: JacobianPair, survives: np.ndarray) -> 
             return
         lines = slices_with_any(~survives, axis)
         if len(lines) == 1 and not np.any(np.take(survives, lines[0], axis)):
-            says = (
-                f"leaves out the {slice_name(p.result_shape, axis, int(lines[0]))} of the upstream cotangent"
-            )
+            says = f"leaves out the {slice_name(p.result_shape, axis, lines[0])} of the upstream cotangent"
             costs = {Mistake.OFF_BY_ONE: 0.1, Mistake.TIME_SHIFT: 0.15, Mistake.PARTLY_WRONG: 0.2}
             yield from probe.suspect(leaf, says, costs)
             return

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from .._arrays import broadcasts_to, long_axes
+from jaxbackprop._shapes import broadcasts_to
+
+from .._arrays import long_axes
 from .._evidence import Suspicion
 from ..mistakes import Mistake
 from ._probe import Probe
@@ -60,9 +62,8 @@ def _varying(probe: Probe, leaf: int, factors: list[float]) -> Iterator[Suspicio
             made = np.asarray(values) ** power
             if len(factors) == len(values) and np.allclose(factors, made, rtol=10 * probe.tolerance, atol=0):
                 says = f"is {text} times what it should be"
-                yield from probe.suspect(
-                    leaf, says, {Mistake.CONSTANT_FACTOR: 0.0, Mistake.MISSING_FACTOR: 0.1}
-                )
+                costs = {Mistake.CONSTANT_FACTOR: 0.0, Mistake.MISSING_FACTOR: 0.1}
+                yield from probe.suspect(leaf, says, costs)
                 return
     if np.size(probe.samples[0].got[leaf]) > 1:
         seen = ", ".join(f"{c:.3g}" for c in factors)

@@ -19,8 +19,7 @@ def transposed_gradient(probe: Probe, leaf: int) -> Iterator[Suspicion]:
         if probe.is_always(leaf, (want.transpose(order) for want in wants)):
             # A gradient that is constant along an axis is the sum over the wrong one, spread out again.
             flat = all(
-                any(probe.constant_along(want, axis) for axis in arrays.long_axes(want.shape))
-                for want in wants
+                any(probe.constant_along(w, axis) for axis in arrays.long_axes(w.shape)) for w in wants
             )
             how = "" if len(order) == 2 else f", its axes in the order {order}"
             says = f"is the transpose of what it should be{how}"
@@ -34,9 +33,8 @@ def reversed_gradient(probe: Probe, leaf: int) -> Iterator[Suspicion]:
     wants = [s.want[leaf] for s in probe.samples]
     for axes in arrays.axis_subsets(wants[0].shape):
         if probe.is_always(leaf, (np.flip(want, axes) for want in wants)):
-            yield from probe.suspect(
-                leaf, f"runs backwards along {arrays.in_words(axes)}", {Mistake.ORDER_REVERSED: 0.02}
-            )
+            says = f"runs backwards along {arrays.in_words(axes)}"
+            yield from probe.suspect(leaf, says, {Mistake.ORDER_REVERSED: 0.02})
             return
 
 

@@ -129,16 +129,9 @@ class Probe:
 
     def pair(self, got: np.ndarray, want: np.ndarray, results: int, s: Sample) -> JacobianPair:
         """Two Jacobians, the first `results` of whose axes are the result's."""
-        return JacobianPair(
-            got,
-            want,
-            want.shape[:results],
-            want.shape[results:],
-            s,
-            ~self.zero(got, want),
-            ~self.zero(want, want),
-            self.differs(got, want),
-        )
+        supports = ~self.zero(got, want), ~self.zero(want, want)
+        shapes = want.shape[:results], want.shape[results:]
+        return JacobianPair(got, want, *shapes, s, *supports, self.differs(got, want))
 
     def pairs(self, leaf: int) -> list[JacobianPair]:
         """A leaf's Jacobians, for each point and result where the rule's differs from the right one."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from jaxbackprop._float64 import Arrays
+from jaxbackprop._shapes import broadcasts_to
 
 from .. import _arrays as arrays
 from .._evidence import Sample, Suspicion
@@ -125,7 +126,8 @@ def _of_a_mask(probe: Probe, slot: int, name: str) -> Iterator[ChangedInput]:
     costs = {Mistake.PADDING: 0.04, Mistake.STALE_RESIDUAL: 0.05, Mistake.MISSING_FACTOR: 0.3}
     yield ChangedInput(without, costs, says, lambda leaf: not masked(leaf))
     says = f"is what it should be with {name} inverted"
-    yield ChangedInput(_leaf(slot, _inverted), {Mistake.WRONG_MASK: 0.0}, says)
+    inverted = _leaf(slot, lambda mask: np.logical_not(mask).astype(mask.dtype))
+    yield ChangedInput(inverted, {Mistake.WRONG_MASK: 0.0}, says)
 
 
 def _of_indices(probe: Probe, slot: int, value: np.ndarray) -> Iterator[ChangedInput]:
@@ -139,16 +141,15 @@ def _of_indices(probe: Probe, slot: int, value: np.ndarray) -> Iterator[ChangedI
         yield ChangedInput(_leaf(slot, partial(np.flip, axis=axis)), {Mistake.ORDER_REVERSED: 0.0}, says)
     if np.any(np.asarray(value) < 0):
         says = "is what it should be if negative indices counted"
-        yield ChangedInput(
-            _leaf(slot, lambda i: np.maximum(i, np.zeros_like(i))), {Mistake.PADDING: 0.0}, says
-        )
+        counted = _leaf(slot, lambda i: np.maximum(i, np.zeros_like(i)))
+        yield ChangedInput(counted, {Mistake.PADDING: 0.0}, says)
 
 
 def _of_a_cotangent(probe: Probe, k: int) -> Iterator[ChangedInput]:
     s = probe.samples[0]
     shape = np.shape(s.dy[k])
     what = "the upstream cotangent" if len(s.dy) == 1 else f"the cotangent of result {k}"
-    for_it = f"is what it should be for {what}"
+    for_it, for_the = f"is what it should be for {what}", "is what it should be for the"
 
     def changed(change: Change, costs: Mapping[Mistake, float], says: str, **fits: Any) -> ChangedInput:
         return ChangedInput(
@@ -159,10 +160,7 @@ def _of_a_cotangent(probe: Probe, k: int) -> Iterator[ChangedInput]:
         return np.ndim(s.want[leaf]) < len(shape)
 
     for order in arrays.axis_orders(shape):
-        says, transpose = (
-            f"is what it should be for the transpose of {what}",
-            partial(np.transpose, axes=order),
-        )
+        says, transpose = f"{for_the} transpose of {what}", partial(np.transpose, axes=order)
         costs = {Mistake.WRONG_AXIS: 0.0, Mistake.MISSING_TRANSPOSE: 0.3}
         yield changed(transpose, costs, says, fits=reduced)
         costs = {Mistake.MISSING_TRANSPOSE: 0.0, Mistake.WRONG_AXIS: 0.3}
@@ -184,12 +182,8 @@ def _of_a_cotangent(probe: Probe, k: int) -> Iterator[ChangedInput]:
                 costs[Mistake.BATCH_OF_ONE] = 0.1
             yield changed(partial(_alone, index=index, axis=axis), costs, says)
             says = f"leaves out the {where} slice of {what} along axis {axis}"
-            costs = {
-                Mistake.OFF_BY_ONE: 0.1,
-                Mistake.TIME_SHIFT: 0.15,
-                Mistake.PARTLY_WRONG: 0.2,
-                Mistake.MISSING_TERM: 0.25,
-            }
+            costs = {Mistake.OFF_BY_ONE: 0.1, Mistake.TIME_SHIFT: 0.15, Mistake.PARTLY_WRONG: 0.2}
+            costs |= {Mistake.MISSING_TERM: 0.25}
             yield changed(partial(arrays.without, index=index, axis=axis), costs, says)
     if len(s.dy) > 1:
         yield changed(np.zeros_like, {Mistake.OUTPUT_IGNORED: 0.0}, f"leaves out {what}")
@@ -206,7 +200,7 @@ def _quantities(probe: Probe, k: int) -> Iterator[tuple[str, Callable[[Sample], 
     yield "1 - result", lambda s: 1 - s.y[k]
     yield "1 - result²", lambda s: 1 - s.y[k] ** 2
     for leaf, slot in enumerate(probe.evidence.slots):
-        if arrays.broadcasts_to(np.shape(s.leaves[slot]), np.shape(s.y[k])):
+        if broadcasts_to(np.shape(s.leaves[slot]), np.shape(s.y[k])):
             name = probe.argument(leaf)
             yield name, partial(_of_leaf, slot=slot, f=np.positive)
             yield f"log {name}", partial(_of_leaf, slot=slot, f=lambda x: np.log(np.abs(x)))
@@ -232,16 +226,12 @@ def _other_for(s: Sample, slot: int, other: int, both: bool) -> Input:
     return tuple(leaves), s.dy
 
 
-def _scaled(s: Sample, k: int, quantity: Callable[[Sample], np.ndarray], power: float) -> Input:
-    return s.leaves, (*s.dy[:k], s.dy[k] * quantity(s) ** power, *s.dy[k + 1 :])
-
-
 def _of_leaf(s: Sample, slot: int, f: Change) -> np.ndarray:
     return f(np.asarray(s.leaves[slot]))
 
 
-def _inverted(mask: np.ndarray) -> np.ndarray:
-    return np.logical_not(mask).astype(mask.dtype)
+def _scaled(s: Sample, k: int, quantity: Callable[[Sample], np.ndarray], power: float) -> Input:
+    return s.leaves, (*s.dy[:k], s.dy[k] * quantity(s) ** power, *s.dy[k + 1 :])
 
 
 def _plus(ids: np.ndarray, by: int, n: int | None) -> np.ndarray:
