@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jax import lax
 
-from ..mistakes import Mistake
+from ..mistakes import Mistake as M
 from ._context import Change, Context
 from ._evaluator import Edit, Labels, Meaning
 from ._interpreter import Equation, Rule
@@ -27,7 +27,7 @@ def products(context: Context, e: int, text: str) -> Iterator[Change]:
     labels, more = _left_out_factor(context, b, a, multiplies)
     rule = (lambda x, y: fit(y)) if multiplies else (lambda x, y: fit(1 / y))
     yield Change(_says(context, "factor", a, text), rule, labels, more)
-    formula = (Mistake.WRONG_DERIVATIVE,)
+    formula = (M.WRONG_DERIVATIVE,)
     if not multiplies:
         yield Change(f"{text} has its factors upside down", lambda x, y: fit(x * y), formula, 0.5)
     elif a != b:
@@ -55,27 +55,27 @@ def _says(context: Context, kind: str, i: int, text: str) -> str:
 def _left_out_factor(context: Context, kept: int, lost: int, multiplies: bool) -> tuple[Labels, float]:
     """What it means to leave one operand of a product out, and how unlikely it is."""
     if kept == lost and multiplies:
-        squared = (Mistake.UPSTREAM_SQUARED,) if context.on_dy(kept) else ()
-        return (*squared, Mistake.WRONG_DERIVATIVE), 0.2
+        squared = (M.UPSTREAM_SQUARED,) if context.on_dy(kept) else ()
+        return (*squared, M.WRONG_DERIVATIVE), 0.2
     if context.is_constant(lost):
         if context.repair and not np.any(context.at(lost)):
-            return (Mistake.PATH_FORGOTTEN, Mistake.MISSING_TERM), 0.05
-        return (Mistake.CONSTANT_FACTOR,), 0.05
+            return (M.PATH_FORGOTTEN, M.MISSING_TERM), 0.05
+        return (M.CONSTANT_FACTOR,), 0.05
     if context.is_mask(lost):
         return context.mask_labels(lost), 0.0
     if context.repair:
         if not context.on_dy(lost):
-            return (Mistake.WRONG_DERIVATIVE, Mistake.MISSING_FACTOR), 0.25
+            return (M.WRONG_DERIVATIVE, M.MISSING_FACTOR), 0.25
         if multiplies:
-            return (Mistake.UPSTREAM_SQUARED, Mistake.WRONG_DERIVATIVE), 0.1
-        return (Mistake.NON_LINEAR, Mistake.WRONG_DERIVATIVE), 0.0
+            return (M.UPSTREAM_SQUARED, M.WRONG_DERIVATIVE), 0.1
+        return (M.NON_LINEAR, M.WRONG_DERIVATIVE), 0.0
     if context.on_dy(lost) and not context.on_dy(kept):
-        return (Mistake.UPSTREAM_IGNORED, Mistake.MISSING_FACTOR), 0.1
+        return (M.UPSTREAM_IGNORED, M.MISSING_FACTOR), 0.1
     if not multiplies and _normalises(context, kept, lost):
-        return (Mistake.UNNORMALISED, Mistake.MISSING_FACTOR), -0.05
+        return (M.UNNORMALISED, M.MISSING_FACTOR), -0.05
     if _counts_winners(context, lost):
-        return (Mistake.WRONG_WINNER, Mistake.MISSING_FACTOR), 0.0
-    return (Mistake.MISSING_FACTOR, Mistake.WRONG_DERIVATIVE), 0.0
+        return (M.WRONG_WINNER, M.MISSING_FACTOR), 0.0
+    return (M.MISSING_FACTOR, M.WRONG_DERIVATIVE), 0.0
 
 
 def _counts_winners(context: Context, i: int) -> bool:
@@ -100,17 +100,17 @@ def _left_out_term(context: Context, kept: int, lost: int, name: str) -> tuple[L
     """What it means to leave one operand of a sum out, and how unlikely it is."""
     given = not context.on_floats(lost)
     if given and np.max(np.abs(context.at(lost)), initial=0.0) < 0.02:
-        return (Mistake.SMALL_CONSTANT,), -0.05
+        return (M.SMALL_CONSTANT,), -0.05
     if context.repair:
-        return (Mistake.WRONG_DERIVATIVE, Mistake.MISSING_TERM), 0.3
+        return (M.WRONG_DERIVATIVE, M.MISSING_TERM), 0.3
     if given:
-        return (Mistake.WRONG_DERIVATIVE, Mistake.MISSING_TERM), 0.2
+        return (M.WRONG_DERIVATIVE, M.MISSING_TERM), 0.2
     if context.on_dy(lost) and (_is_multiple(context, kept, lost) or _is_multiple(context, lost, kept)):
         # u + u f is the derivative of one function, written as a product: u (1 + f).
-        return (Mistake.WRONG_DERIVATIVE, Mistake.MISSING_TERM, Mistake.PATH_FORGOTTEN), 0.05
+        return (M.WRONG_DERIVATIVE, M.MISSING_TERM, M.PATH_FORGOTTEN), 0.05
     if name == "add_any":
-        return (Mistake.PATH_FORGOTTEN, Mistake.MISSING_TERM), 0.0
-    return (Mistake.MISSING_TERM, Mistake.PATH_FORGOTTEN), 0.0
+        return (M.PATH_FORGOTTEN, M.MISSING_TERM), 0.0
+    return (M.MISSING_TERM, M.PATH_FORGOTTEN), 0.0
 
 
 def _is_multiple(context: Context, i: int, j: int) -> bool:
@@ -164,10 +164,10 @@ def unsummed(context: Context) -> Iterator[Edit]:
                 )
         said, more = context.words.equation(e), context.doubt(equation.outputs[0])
         if context.repair:
-            labels = (Mistake.EXTRA_SUM, Mistake.WRONG_DERIVATIVE)
+            labels = (M.EXTRA_SUM, M.WRONG_DERIVATIVE)
             yield Edit(Meaning(f"{said} sums what must be kept", more, labels), rules=rules)
         else:
-            labels = (Mistake.DIAGONAL_ONLY, Mistake.MISSING_SUM)
+            labels = (M.DIAGONAL_ONLY, M.MISSING_SUM)
             yield Edit(Meaning(f"{said} is not summed", more, labels), rules=rules)
 
 
@@ -183,10 +183,10 @@ def accumulated(context: Context, e: int, text: str) -> Iterator[Change]:
     if context.repair and context.is_float(context.result(e)):
         equation = context.equation(e)
         updates = context.at(equation.inputs[2])
-        partly = () if np.size(updates) and np.ptp(updates) else (Mistake.PARTLY_WRONG,)
+        partly = () if np.size(updates) and np.ptp(updates) else (M.PARTLY_WRONG,)
         rule = _scattered(lax.scatter_add, equation)
         what = f"{text} overwrites where it should accumulate"
-        yield Change(what, rule, (*partly, Mistake.SET_NOT_ADD))
+        yield Change(what, rule, (*partly, M.SET_NOT_ADD))
 
 
 def _scattered(scatter: Callable[..., jax.Array], equation: Equation) -> Rule:

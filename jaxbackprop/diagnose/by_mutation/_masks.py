@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..mistakes import Mistake
+from ..mistakes import Mistake as M
 from ._context import Change, Context, filled, function_of, of_value
 from ._evaluator import Edit, Labels
 
@@ -29,14 +29,14 @@ def cases(context: Context, e: int, text: str) -> Iterator[Change]:
     given = not context.on_floats(mask)
     chosen = [np.asarray(values[mask]) for values in context.program.values]
     idle = 0.7 if all(np.all(c) for c in chosen) or not any(np.any(c) for c in chosen) else 0.0
-    labels: Labels = (Mistake.WRONG_MASK, Mistake.PADDING) if given else (Mistake.WRONG_MASK,)
+    labels: Labels = (M.WRONG_MASK, M.PADDING) if given else (M.WRONG_MASK,)
     exchanged = f"the cases of {text} are exchanged"
     yield Change(exchanged, lambda p, x, y: fit(np.where(p, x, y)), labels, idle - 0.05)
-    unheeded = (Mistake.PADDING, Mistake.WRONG_MASK) if given else (Mistake.WRONG_MASK, Mistake.WRONG_WINNER)
+    unheeded = (M.PADDING, M.WRONG_MASK) if given else (M.WRONG_MASK, M.WRONG_WINNER)
     what = f"{text} has a mask too many" if context.repair else f"{text} lacks its mask"
     for k, case in enumerate(both, 1):
         stale = given and not context.repair and case < context.program.leaves
-        labels = (Mistake.STALE_RESIDUAL, *unheeded) if stale else unheeded
+        labels = (M.STALE_RESIDUAL, *unheeded) if stale else unheeded
         yield Change(what, lambda *x, k=k: fit(x[k]), labels, idle)
 
 
@@ -106,7 +106,7 @@ def indices(context: Context) -> Iterator[Edit]:
         if context.has_kind(i, "i") and i not in context.flat.constants:
             # An entry of a sorted array is a winner.
             is_sorted = "sort" in context.program.names_above(i)
-            labels: Labels = (Mistake.OFF_BY_ONE, Mistake.WRONG_WINNER)
+            labels: Labels = (M.OFF_BY_ONE, M.WRONG_WINNER)
             labels = labels[::-1] if is_sorted else labels
             for step in (1, -1):
                 operand = function_of(lambda x, by: x + np.asarray(by, x.dtype), step)
@@ -117,7 +117,7 @@ def conditions(context: Context) -> Iterator[Edit]:
     """A condition inverted, or not heeded."""
     for i in (i for i in context.program.uses if context.has_kind(i, "b")):
         what = f"the condition {context.words.name(i)}"
-        wrong = (Mistake.WRONG_MASK,)
+        wrong = (M.WRONG_MASK,)
         yield from of_value(context, i, function_of(np.logical_not), f"{what} is inverted", wrong)
         labels = wrong if context.on_dy(i) else context.mask_labels(i)
         for value in (False, True):

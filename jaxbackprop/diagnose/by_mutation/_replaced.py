@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..mistakes import Mistake
+from ..mistakes import Mistake as M
 from ._context import MOVES, Context, another
 from ._evaluator import Edit, Labels, Meaning
 
@@ -23,9 +23,9 @@ _SPREAD_SUM = {"reduce_sum", "broadcast_in_dim", "reshape"}
 _SOFTMAX = {"div", "reduce_sum", "exp", "sub", "reduce_max", "max", "stop_gradient"}
 _SILENT = {"broadcast_in_dim", "reshape", "convert_element_type", "squeeze"}
 
-_STALE_OR_INPUT = (Mistake.STALE_RESIDUAL, Mistake.INPUT_FOR_OUTPUT)
-_INPUT_OR_STALE = (Mistake.INPUT_FOR_OUTPUT, Mistake.STALE_RESIDUAL)
-_TRANSPOSE = (Mistake.MISSING_TRANSPOSE, Mistake.TRANSPOSED_RESULT)
+_STALE_OR_INPUT = (M.STALE_RESIDUAL, M.INPUT_FOR_OUTPUT)
+_INPUT_OR_STALE = (M.INPUT_FOR_OUTPUT, M.STALE_RESIDUAL)
+_TRANSPOSE = (M.MISSING_TRANSPOSE, M.TRANSPOSED_RESULT)
 
 
 def relation(context: Context, i: int, j: int) -> Meaning:
@@ -43,9 +43,9 @@ def meaning_in_every_step(context: Context, column: tuple[int, ...], other: tupl
     meaning = relation(context, column[-1], other[-1])
     what = f"{meaning.what}, in every step"
     if wrong[1:] == right[:-1] or wrong[:-1] == right[1:]:
-        return Meaning(what, 0.0, (Mistake.TIME_SHIFT, Mistake.OFF_BY_ONE))
+        return Meaning(what, 0.0, (M.TIME_SHIFT, M.OFF_BY_ONE))
     if len(set(wrong)) == 1:
-        return Meaning(what, 0.1, (Mistake.STALE_RESIDUAL, Mistake.TIME_SHIFT))
+        return Meaning(what, 0.1, (M.STALE_RESIDUAL, M.TIME_SHIFT))
     return Meaning(what, meaning.more + 0.1, meaning.labels)
 
 
@@ -53,22 +53,22 @@ def _labels(context: Context, wrong: int, right: int) -> tuple[Labels, float]:
     """The mistake, and how unlikely it is."""
     pairs = [(values[wrong], values[right]) for values in context.program.values]
     if all(np.size(a) and np.max(np.abs(a - b)) < 0.02 * np.max(np.abs(b)) for a, b in pairs):
-        return (Mistake.SMALL_CONSTANT,), 0.0
+        return (M.SMALL_CONSTANT,), 0.0
     if wrong in context.above(right) and wrong != right:
         return _earlier(context, wrong, right)
     if right in context.above(wrong):
         return _later(context, wrong, right)
     inputs = context.flat.inputs
     if context.on_dy(wrong) != context.on_dy(right):
-        label = Mistake.UPSTREAM_IGNORED if context.on_dy(right) else Mistake.WRONG_DERIVATIVE
+        label = M.UPSTREAM_IGNORED if context.on_dy(right) else M.WRONG_DERIVATIVE
         return (label,), 0.6
     if context.flat.loops and _same_line(context, wrong, right):
-        return (Mistake.TIME_SHIFT, Mistake.OFF_BY_ONE), 0.2
+        return (M.TIME_SHIFT, M.OFF_BY_ONE), 0.2
     if wrong < inputs and right < inputs:
-        return (Mistake.ARGUMENTS_SWAPPED, Mistake.STALE_RESIDUAL), 0.5
+        return (M.ARGUMENTS_SWAPPED, M.STALE_RESIDUAL), 0.5
     if context.on_dy(wrong):
-        return (Mistake.PATH_FORGOTTEN, Mistake.WRONG_DERIVATIVE), 0.6
-    return (Mistake.STALE_RESIDUAL, Mistake.WRONG_DERIVATIVE), 0.5
+        return (M.PATH_FORGOTTEN, M.WRONG_DERIVATIVE), 0.6
+    return (M.STALE_RESIDUAL, M.WRONG_DERIVATIVE), 0.5
 
 
 def _earlier(context: Context, wrong: int, right: int) -> tuple[Labels, float]:
@@ -88,7 +88,7 @@ def _earlier(context: Context, wrong: int, right: int) -> tuple[Labels, float]:
         return _INPUT_OR_STALE, 0.1
     if is_input:
         return _STALE_OR_INPUT, 0.1
-    return (*_STALE_OR_INPUT, Mistake.MISSING_FACTOR), 0.25
+    return (*_STALE_OR_INPUT, M.MISSING_FACTOR), 0.25
 
 
 def _later(context: Context, wrong: int, right: int) -> tuple[Labels, float]:
@@ -97,27 +97,27 @@ def _later(context: Context, wrong: int, right: int) -> tuple[Labels, float]:
     if names <= MOVES:
         return _moved(names), 0.05
     if context.on_dy(right) and names & _BENDS:
-        return (Mistake.NON_LINEAR,), 0.0
+        return (M.NON_LINEAR,), 0.0
     if not context.on_dy(wrong) and _same_line(context, wrong, right):
-        return (Mistake.TIME_SHIFT, Mistake.OUTPUT_FOR_INPUT), 0.1
+        return (M.TIME_SHIFT, M.OUTPUT_FOR_INPUT), 0.1
     if context.on_dy(right):
         if "reduce_sum" in names and names <= _SPREAD_SUM | {"mul", "div"}:
-            return (Mistake.EXTRA_SUM,), 0.0
-        return (Mistake.WRONG_DERIVATIVE, Mistake.MISSING_FACTOR), 0.5
+            return (M.EXTRA_SUM,), 0.0
+        return (M.WRONG_DERIVATIVE, M.MISSING_FACTOR), 0.5
     if wrong in context.words.results and right < context.flat.inputs:
-        timed = (Mistake.TIME_SHIFT,) if "dot_general" in names else ()
-        return (Mistake.OUTPUT_FOR_INPUT, *timed), 0.05
+        timed = (M.TIME_SHIFT,) if "dot_general" in names else ()
+        return (M.OUTPUT_FOR_INPUT, *timed), 0.05
     if "reduce_sum" in names and names <= _SPREAD_SUM:
-        return (Mistake.EXTRA_SUM,), 0.0
-    return (Mistake.OUTPUT_FOR_INPUT, Mistake.STALE_RESIDUAL), 0.25
+        return (M.EXTRA_SUM,), 0.0
+    return (M.OUTPUT_FOR_INPUT, M.STALE_RESIDUAL), 0.25
 
 
 def _moved(names: set[str]) -> Labels:
     if "transpose" in names:
         return _TRANSPOSE
     if "rev" in names:
-        return (Mistake.ORDER_REVERSED, Mistake.OFF_BY_ONE)
-    return (Mistake.OFF_BY_ONE, Mistake.TIME_SHIFT)
+        return (M.ORDER_REVERSED, M.OFF_BY_ONE)
+    return (M.OFF_BY_ONE, M.TIME_SHIFT)
 
 
 def _same_line(context: Context, i: int, j: int) -> bool:
@@ -134,38 +134,38 @@ def _one_step_short(
     others = {i for e in between for i in context.equation(e).inputs} - {wrong} - made
     if names and names <= {"mul", "div", "sub", "add"} and all(map(context.is_constant, others)):
         if names <= {"mul", "div"}:
-            return (Mistake.CONSTANT_FACTOR,), 0.1
+            return (M.CONSTANT_FACTOR,), 0.1
         if max((abs(float(np.max(context.at(i)))) for i in others), default=1.0) < 0.02:
-            return (Mistake.SMALL_CONSTANT,), 0.0
-        return (Mistake.SMOOTHING_FORGOTTEN, Mistake.MISSING_TERM, Mistake.WRONG_DERIVATIVE), 0.05
+            return (M.SMALL_CONSTANT,), 0.0
+        return (M.SMOOTHING_FORGOTTEN, M.MISSING_TERM, M.WRONG_DERIVATIVE), 0.05
     if "select_n" in names or names == {"mul"} and any(map(context.is_mask, others)):
         if residual:
-            return (Mistake.STALE_RESIDUAL, Mistake.WRONG_MASK, Mistake.PADDING), 0.1
+            return (M.STALE_RESIDUAL, M.WRONG_MASK, M.PADDING), 0.1
         masks = [i for i in others if context.has_kind(i, "b") or context.is_mask(i)]
-        given = () if any(map(context.on_floats, masks)) else (Mistake.PADDING,)
-        return (*given, Mistake.WRONG_MASK, Mistake.MISSING_FACTOR), 0.1
+        given = () if any(map(context.on_floats, masks)) else (M.PADDING,)
+        return (*given, M.WRONG_MASK, M.MISSING_FACTOR), 0.1
     if names in ({"mul"}, {"div"}):
-        return (*((Mistake.STALE_RESIDUAL,) if residual else ()), Mistake.MISSING_FACTOR), 0.1
+        return (*((M.STALE_RESIDUAL,) if residual else ()), M.MISSING_FACTOR), 0.1
     if names == {"div", "reduce_sum"}:
-        return (Mistake.UNNORMALISED, Mistake.MISSING_FACTOR), -0.1
+        return (M.UNNORMALISED, M.MISSING_FACTOR), -0.1
     if {"exp", "div"} <= names <= _SOFTMAX:
-        return (Mistake.INPUT_FOR_OUTPUT, Mistake.UNNORMALISED, Mistake.STALE_RESIDUAL), 0.1
+        return (M.INPUT_FOR_OUTPUT, M.UNNORMALISED, M.STALE_RESIDUAL), 0.1
     if names and names <= {"add", "sub", "add_any"}:
-        return (Mistake.PATH_FORGOTTEN if dy else Mistake.STALE_RESIDUAL, Mistake.MISSING_TERM), 0.1
+        return (M.PATH_FORGOTTEN if dy else M.STALE_RESIDUAL, M.MISSING_TERM), 0.1
     if names == {"reduce_sum"}:
-        return (Mistake.DIAGONAL_ONLY, Mistake.MISSING_SUM), 0.0
+        return (M.DIAGONAL_ONLY, M.MISSING_SUM), 0.0
     if names == {"transpose"}:
         return _TRANSPOSE, -0.05
     if names == {"rev"}:
-        return (Mistake.ORDER_REVERSED,), 0.0
+        return (M.ORDER_REVERSED,), 0.0
     if not dy:
         return None
     if names <= {"mul", "div", "sub", "add", "add_any", "neg", "integer_pow", "square"}:
         joined = any(context.on_dy(i) and wrong not in context.above(i) for i in others)
         if joined or _branches(context, between):
-            return (Mistake.PATH_FORGOTTEN, Mistake.MISSING_TERM, Mistake.MISSING_FACTOR), 0.15
-        return (Mistake.MISSING_FACTOR, Mistake.WRONG_DERIVATIVE, Mistake.PATH_FORGOTTEN), 0.1
-    return (Mistake.MISSING_FACTOR, Mistake.PATH_FORGOTTEN), 0.4
+            return (M.PATH_FORGOTTEN, M.MISSING_TERM, M.MISSING_FACTOR), 0.15
+        return (M.MISSING_FACTOR, M.WRONG_DERIVATIVE, M.PATH_FORGOTTEN), 0.1
+    return (M.MISSING_FACTOR, M.PATH_FORGOTTEN), 0.4
 
 
 def _branches(context: Context, between: list[int]) -> bool:

@@ -16,7 +16,7 @@ import numpy as np
 from jaxbackprop._float64 import float64_on_cpu
 
 from .._evidence import Clock, Evidence, Suspicion
-from ..mistakes import Mistake
+from ..mistakes import Mistake as M
 from . import _arithmetic as arithmetic
 from . import _masks as masks
 from . import _values as values
@@ -35,7 +35,7 @@ class Mutation:
     name: str  # of the function behind it
     edits: Callable[[Context], Iterator[Edit]]  # all edits of this kind in a program
     cost: float  # of the likeliest; an edit says how much more it costs itself
-    labels: tuple[Mistake, ...]  # the mistake, likeliest first, where its edits name none
+    labels: tuple[M, ...]  # the mistake, likeliest first, where its edits name none
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,13 +46,13 @@ class Round:
     mutations: tuple[Mutation, ...]  # in the order in which they are tried
 
 
-def _values(edits: Callable[[Context], Iterator[Edit]], cost: float, *labels: Mistake) -> Mutation:
+def _values(edits: Callable[[Context], Iterator[Edit]], cost: float, *labels: M) -> Mutation:
     """A mutation of values."""
     return Mutation(edits.__name__, edits, cost, labels)
 
 
 def _equations(
-    primitives: str, changes: Callable[[Context, int, str], Iterator[Change]], cost: float, *labels: Mistake
+    primitives: str, changes: Callable[[Context, int, str], Iterator[Change]], cost: float, *labels: M
 ) -> Mutation:
     """A mutation of the equations of some primitives."""
     edits = partial(of_equations, changes, frozenset(primitives.split()))
@@ -60,27 +60,27 @@ def _equations(
 
 
 _ONE_PLACE = (
-    _values(values.flipped_sign, 1.0, Mistake.SIGN),
+    _values(values.flipped_sign, 1.0, M.SIGN),
     _values(values.transposed, 0.9),
     _values(values.left_out, 1.15),
     _values(values.taken_as_one, 1.2),
     _equations("mul div", arithmetic.products, 1.0),
     _equations("add sub add_any", arithmetic.terms, 1.0),
     _equations("select_n", masks.cases, 1.0),
-    _equations("gt ge lt le eq", masks.comparisons, 1.0, Mistake.WRONG_MASK),
-    _equations("eq", masks.winners, 1.0, Mistake.WRONG_WINNER, Mistake.WRONG_MASK),
-    _equations("reduce_max reduce_min argmax argmin", masks.extremes, 1.0, Mistake.WRONG_WINNER),
-    _equations("reduce_sum", arithmetic.other_axes, 0.95, Mistake.WRONG_AXIS),
-    _equations("reduce_sum", arithmetic.one_entry, 1.0, Mistake.MISSING_SUM),
-    _equations("scatter-add scatter_add", arithmetic.overwritten, 0.9, Mistake.SET_NOT_ADD),
+    _equations("gt ge lt le eq", masks.comparisons, 1.0, M.WRONG_MASK),
+    _equations("eq", masks.winners, 1.0, M.WRONG_WINNER, M.WRONG_MASK),
+    _equations("reduce_max reduce_min argmax argmin", masks.extremes, 1.0, M.WRONG_WINNER),
+    _equations("reduce_sum", arithmetic.other_axes, 0.95, M.WRONG_AXIS),
+    _equations("reduce_sum", arithmetic.one_entry, 1.0, M.MISSING_SUM),
+    _equations("scatter-add scatter_add", arithmetic.overwritten, 0.9, M.SET_NOT_ADD),
     _equations("scatter", arithmetic.accumulated, 0.9),
-    _equations("scatter", arithmetic.unset, 1.1, Mistake.PARTLY_WRONG),
+    _equations("scatter", arithmetic.unset, 1.1, M.PARTLY_WRONG),
     _values(masks.indices, 1.0),
     _values(masks.conditions, 1.0),
     _values(arithmetic.unsummed, 1.0),
 )
 _ONE_VALUE_MOVED = (
-    _values(values.reversed_order, 1.1, Mistake.ORDER_REVERSED),
+    _values(values.reversed_order, 1.1, M.ORDER_REVERSED),
     _values(values.shifted, 1.2),
     _values(values.summed, 1.25),
     _values(values.lost_edge, 1.35),
@@ -118,14 +118,14 @@ def search(evidence: Evidence, *, budget_s: float = 2.0) -> list[Suspicion]:
                 stop = now + (budget_s - now) * min(1.0, 1.5 * round_.share / waiting)
                 found += _suspicions(context, stage, round_.mutations, clock, stop)
     if given and all(not np.any(s.got[i]) for s in evidence.samples for i in evidence.wrong):
-        found = [s for s in found if s.label is not Mistake.DETACHED]
-        found += _named(evidence, "rule", "zero", 0.5, Meaning("zero everywhere", labels=(Mistake.DETACHED,)))
+        found = [s for s in found if s.label is not M.DETACHED]
+        found += _named(evidence, "rule", "zero", 0.5, Meaning("zero everywhere", labels=(M.DETACHED,)))
     return found
 
 
 def ranked(found: Iterable[Suspicion]) -> list[Suspicion]:
     """One suspicion a label, the likeliest first, of what `search` answers."""
-    best: dict[Mistake, Suspicion] = {}
+    best: dict[M, Suspicion] = {}
     for suspicion in found:
         known = best.get(suspicion.label)
         if known is None or suspicion.cost < known.cost:

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._arrays import shifted as moved
 from .._arrays import spread, without
-from ..mistakes import Mistake
+from ..mistakes import Mistake as M
 from ._context import MOVES, Context, filled, function_of, of_value
 from ._evaluator import Edit, Labels, Meaning, MutantEvaluator, Operand, Solve, Use
 
@@ -37,9 +37,9 @@ def transposed(context: Context) -> Iterator[Edit]:
         for a, b in itertools.combinations(range(len(shape)), 2):
             if not shape[a] == shape[b] > 1:
                 continue
-            label = Mistake.TRANSPOSED_RESULT if final else Mistake.MISSING_TRANSPOSE
+            label = M.TRANSPOSED_RESULT if final else M.MISSING_TRANSPOSE
             if any(np.all(np.ptp(context.at(i), axis=d) == 0) for d in (a, b)):
-                label = Mistake.WRONG_AXIS
+                label = M.WRONG_AXIS
             what = f"{context.words.name(i)} is not transposed as it should be"
             yield from of_value(context, i, function_of(np.swapaxes, a, b), what, (label,), more)
 
@@ -55,7 +55,7 @@ def left_out(context: Context) -> Iterator[Edit]:
             else f"what comes through {name} is left out"
         )
         for operands, more in context.scopes(i, function_of(np.zeros_like)):
-            sure = -0.25 if labels == (Mistake.OUTPUT_IGNORED,) and not more else 0.0
+            sure = -0.25 if labels == (M.OUTPUT_IGNORED,) and not more else 0.0
             yield Edit(Meaning(what, context.doubt(i) + more + sure, labels), operands)
 
 
@@ -63,24 +63,24 @@ def _left_out_labels(context: Context, i: int, several: bool) -> Labels:
     if context.repair:
         maker = context.maker(i)
         if maker is not None and maker.name == "slice":
-            return (Mistake.PADDING, Mistake.OFF_BY_ONE)
-        return (Mistake.WRONG_DERIVATIVE, Mistake.PADDING)
+            return (M.PADDING, M.OFF_BY_ONE)
+        return (M.WRONG_DERIVATIVE, M.PADDING)
     if all(context.is_end(e) for e, _ in context.uses(i)):
-        return (Mistake.DETACHED,)
+        return (M.DETACHED,)
     if several and context.program.leaves <= i < context.flat.inputs:
-        return (Mistake.OUTPUT_IGNORED,)
+        return (M.OUTPUT_IGNORED,)
     if context.on_dy(i):
-        return (Mistake.PATH_FORGOTTEN, Mistake.MISSING_TERM)
-    return (Mistake.MISSING_TERM, Mistake.PATH_FORGOTTEN)
+        return (M.PATH_FORGOTTEN, M.MISSING_TERM)
+    return (M.MISSING_TERM, M.PATH_FORGOTTEN)
 
 
 def taken_as_one(context: Context) -> Iterator[Edit]:
     """Ones instead of what comes from upstream."""
     for i in _varying(context):
         if context.on_dy(i) and not context.repair:
-            labels: Labels = (Mistake.UPSTREAM_IGNORED,)
+            labels: Labels = (M.UPSTREAM_IGNORED,)
             if not _is_moved_dy(context, i):
-                labels = (Mistake.MISSING_FACTOR, *labels)
+                labels = (M.MISSING_FACTOR, *labels)
             what = f"{context.words.name(i)} is taken as one"
             yield from of_value(context, i, filled(1), what, labels, context.doubt(i))
 
@@ -95,7 +95,7 @@ def reversed_order(context: Context) -> Iterator[Edit]:
 def shifted(context: Context) -> Iterator[Edit]:
     """The entries along an axis moved by one: round, or with a zero where none comes."""
     for i, axis in _axes(context):
-        labels: Labels = (Mistake.OFF_BY_ONE, Mistake.TIME_SHIFT)
+        labels: Labels = (M.OFF_BY_ONE, M.TIME_SHIFT)
         labels = labels[::-1] if _is_time(context, axis) else labels
         what = f"{context.words.name(i)} is shifted by one along axis {axis}"
         for step in (1, -1):
@@ -109,7 +109,7 @@ def summed(context: Context) -> Iterator[Edit]:
     for i, axis in _axes(context):
         for how, f in (("summed", np.sum), ("averaged", np.mean)):
             said = f"{how} over axis {axis}"
-            name, label = context.words.name(i), Mistake.MISSING_SUM if context.repair else Mistake.EXTRA_SUM
+            name, label = context.words.name(i), M.MISSING_SUM if context.repair else M.EXTRA_SUM
             what = f"{name} is not {said}" if context.repair else f"{name} is {said}"
             yield from of_value(context, i, function_of(spread, f, axis), what, (label,), context.doubt(i))
 
@@ -117,10 +117,10 @@ def summed(context: Context) -> Iterator[Edit]:
 def lost_edge(context: Context) -> Iterator[Edit]:
     """The first or the last entry along an axis left out."""
     for i, axis in _axes(context):
-        labels: Labels = (Mistake.PADDING, Mistake.OFF_BY_ONE)
+        labels: Labels = (M.PADDING, M.OFF_BY_ONE)
         if not context.repair:
-            labels = (Mistake.PARTLY_WRONG,)
-            labels = (Mistake.TIME_SHIFT, *labels) if _is_time(context, axis) else labels
+            labels = (M.PARTLY_WRONG,)
+            labels = (M.TIME_SHIFT, *labels) if _is_time(context, axis) else labels
         for entry in (0, context.shape(i)[axis] - 1):
             what = f"entry {entry} of {context.words.name(i)} along axis {axis} counts wrongly"
             yield from of_value(context, i, function_of(without, entry, axis), what, labels, context.doubt(i))
@@ -178,16 +178,16 @@ def _other_constant(context: Context, old: float, uses: tuple[Use, ...]) -> Edit
         what = f"the constant {wrong:.6g} should be {right:.6g}"
         size = max(abs(old), abs(c))
         if old != 1 and abs(c - old) <= _SMALL * size or size < 1e-3:
-            return Meaning(what, 0.0, (Mistake.SMALL_CONSTANT,))
+            return Meaning(what, 0.0, (M.SMALL_CONSTANT,))
         if takers <= {"mul", "div"}:
             if wrong == 0:
-                return Meaning(what, 0.2, (Mistake.PATH_FORGOTTEN, Mistake.MISSING_TERM))
-            labels = (Mistake.CONSTANT_FACTOR, Mistake.WRONG_DERIVATIVE)
-            partly = (Mistake.PARTLY_WRONG,) if any("select_n" in names for names in users) else ()
+                return Meaning(what, 0.2, (M.PATH_FORGOTTEN, M.MISSING_TERM))
+            labels = (M.CONSTANT_FACTOR, M.WRONG_DERIVATIVE)
+            partly = (M.PARTLY_WRONG,) if any("select_n" in names for names in users) else ()
             return Meaning(what, 0.2, (*partly, *labels))
         if takers <= _BOUNDS:
-            return Meaning(what, 0.3, (Mistake.WRONG_MASK,))
-        return Meaning(what, 0.45, (Mistake.WRONG_DERIVATIVE, Mistake.CONSTANT_FACTOR))
+            return Meaning(what, 0.3, (M.WRONG_MASK,))
+        return Meaning(what, 0.45, (M.WRONG_DERIVATIVE, M.CONSTANT_FACTOR))
 
     return Edit(None, operands(old), solve=Solve(operands, old, meaning))
 

@@ -7,13 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from .._arrays import is_integer, long_axes, other_axes, slice_name, slices_with_any
-from .._evidence import Suspicion
-from ..mistakes import Mistake
+from ..mistakes import Mistake as M
 from ._jacobians import JacobianPair
-from ._probe import Probe
+from ._probe import Guess, Probe
 
 
-def lost(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Suspicion]:
+def lost(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Guess]:
     """Each contribution is right or zero."""
     if any(np.any(p.wrong & p.got_support) for p in pairs):
         return
@@ -38,24 +37,24 @@ def lost(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Suspici
     )
     survives = _depends_on(kept, due, first.result_axes)
     if one_each and (indexed or survives is None):
-        costs = {Mistake.SET_NOT_ADD: 0.0 if indexed else 0.05, Mistake.MISSING_SUM: 0.1 if indexed else 0.3}
-        yield from probe.suspect(leaf, "keeps one of several contributions to an entry", costs)
+        costs = {M.SET_NOT_ADD: 0.0 if indexed else 0.05, M.MISSING_SUM: 0.1 if indexed else 0.3}
+        yield leaf, "keeps one of several contributions to an entry", costs
     elif survives is not None:
         yield from _results(probe, leaf, first, survives)
     elif first.want.ndim == 2 and all(_by_offset(k, d) for k, d in zip(kept, due, strict=True)):
-        costs = {Mistake.PARTLY_WRONG: 0.1, Mistake.OFF_BY_ONE: 0.2, Mistake.MISSING_TERM: 0.25}
-        yield from probe.suspect(leaf, "lacks one tap of a window", costs)
+        costs = {M.PARTLY_WRONG: 0.1, M.OFF_BY_ONE: 0.2, M.MISSING_TERM: 0.25}
+        yield leaf, "lacks one tap of a window", costs
     else:
         costs = {
-            Mistake.SET_NOT_ADD: 0.1 if indexed else 0.2,
-            Mistake.MISSING_TERM: 0.15 if probe.recurrent else 0.25,
-            Mistake.MISSING_SUM: 0.3,
-            Mistake.TIME_SHIFT: 0.2 if probe.recurrent else 0.5,
+            M.SET_NOT_ADD: 0.1 if indexed else 0.2,
+            M.MISSING_TERM: 0.15 if probe.recurrent else 0.25,
+            M.MISSING_SUM: 0.3,
+            M.TIME_SHIFT: 0.2 if probe.recurrent else 0.5,
         }
-        yield from probe.suspect(leaf, "loses some contributions", costs)
+        yield leaf, "loses some contributions", costs
 
 
-def one_slice_counts(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Suspicion]:
+def one_slice_counts(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Guess]:
     """The gradient depends, and wrongly, on one slice of the upstream; it should depend on several."""
     first = pairs[0]
     if not any(np.any(p.wrong & p.got_support) for p in pairs):
@@ -65,23 +64,21 @@ def one_slice_counts(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iter
         due = [len(slices_with_any(p.want_support, axis)) for p in pairs]
         if min(due) > 1 and all(len(u) == 1 for u in used) and len({int(u[0]) for u in used}) == 1:
             where = slice_name(first.result_shape, axis, int(used[0][0]))
-            costs = {Mistake.MISSING_SUM: 0.04, Mistake.TIME_SHIFT: 0.1 if probe.recurrent else 0.3}
-            yield from probe.suspect(leaf, f"depends on the {where} of the upstream cotangent only", costs)
+            costs = {M.MISSING_SUM: 0.04, M.TIME_SHIFT: 0.1 if probe.recurrent else 0.3}
+            yield leaf, f"depends on the {where} of the upstream cotangent only", costs
             return
 
 
 def _by_diagonal(
     probe: Probe, leaf: int, pairs: list[JacobianPair], kept: list[np.ndarray]
-) -> Iterator[Suspicion]:
+) -> Iterator[Guess]:
     """What survives is the diagonal, or all but the diagonal."""
     eye = np.eye(len(pairs[0].matrix(pairs[0].got)), dtype=bool)
     masks = [(p.matrix(k), p.matrix(p.want_support)) for p, k in zip(pairs, kept, strict=True)]
     if all(np.array_equal(k, d & eye) for k, d in masks):
-        costs = {Mistake.DIAGONAL_ONLY: 0.0, Mistake.MISSING_TERM: 0.3}
-        yield from probe.suspect(leaf, "uses the diagonal of the Jacobian only", costs)
+        yield leaf, "uses the diagonal of the Jacobian only", {M.DIAGONAL_ONLY: 0.0, M.MISSING_TERM: 0.3}
     elif all(np.array_equal(k, d & ~eye) for k, d in masks):
-        costs = {Mistake.OFF_BY_ONE: 0.1, Mistake.MISSING_TERM: 0.12}
-        yield from probe.suspect(leaf, "leaves out each entry's own contribution", costs)
+        yield leaf, "leaves out each entry's own contribution", {M.OFF_BY_ONE: 0.1, M.MISSING_TERM: 0.12}
 
 
 def _by_offset(kept: np.ndarray, due: np.ndarray) -> bool:
@@ -102,43 +99,41 @@ def _depends_on(
     return None if np.any(some & lost) else ~lost
 
 
-def _results(probe: Probe, leaf: int, p: JacobianPair, survives: np.ndarray) -> Iterator[Suspicion]:
+def _results(probe: Probe, leaf: int, p: JacobianPair, survives: np.ndarray) -> Iterator[Guess]:
     """Some entries of the upstream cotangent have no effect."""
     for axis in long_axes(p.result_shape):
         lines = slices_with_any(survives, axis)
         if len(lines) == 1 and np.all(np.take(survives, lines[0], axis)):
             index = int(lines[0])
             says = f"counts the {slice_name(p.result_shape, axis, index)} of the upstream cotangent only"
-            costs = {Mistake.MISSING_SUM: 0.0}
+            costs = {M.MISSING_SUM: 0.0}
             if axis == 0 and index == 0:
-                costs[Mistake.BATCH_OF_ONE] = 0.1
+                costs[M.BATCH_OF_ONE] = 0.1
             if axis == 0 and len(p.result_shape) > 1:
-                costs[Mistake.TIME_SHIFT] = 0.5
-            yield from probe.suspect(leaf, says, costs)
+                costs[M.TIME_SHIFT] = 0.5
+            yield leaf, says, costs
             return
         lines = slices_with_any(~survives, axis)
         if len(lines) == 1 and not np.any(np.take(survives, lines[0], axis)):
             says = f"leaves out the {slice_name(p.result_shape, axis, lines[0])} of the upstream cotangent"
-            costs = {Mistake.OFF_BY_ONE: 0.1, Mistake.TIME_SHIFT: 0.15, Mistake.PARTLY_WRONG: 0.2}
-            yield from probe.suspect(leaf, says, costs)
+            yield leaf, says, {M.OFF_BY_ONE: 0.1, M.TIME_SHIFT: 0.15, M.PARTLY_WRONG: 0.2}
             return
-    costs = {Mistake.SET_NOT_ADD: 0.1, Mistake.MISSING_SUM: 0.15, Mistake.WRONG_MASK: 0.3}
-    yield from probe.suspect(leaf, "leaves out some entries of the upstream cotangent", costs)
+    costs = {M.SET_NOT_ADD: 0.1, M.MISSING_SUM: 0.15, M.WRONG_MASK: 0.3}
+    yield leaf, "leaves out some entries of the upstream cotangent", costs
 
 
-def _entries(probe: Probe, leaf: int, p: JacobianPair, lost: np.ndarray) -> Iterator[Suspicion]:
+def _entries(probe: Probe, leaf: int, p: JacobianPair, lost: np.ndarray) -> Iterator[Guess]:
     """Some entries of the gradient get nothing."""
     for axis in long_axes(p.leaf_shape):
         lines = slices_with_any(lost, axis)
         if len(lines) == 1:
             says = f"lacks the {slice_name(p.leaf_shape, axis, int(lines[0]))}"
-            yield from probe.suspect(leaf, says, {Mistake.PARTLY_WRONG: 0.05, Mistake.OFF_BY_ONE: 0.5})
+            yield leaf, says, {M.PARTLY_WRONG: 0.05, M.OFF_BY_ONE: 0.5}
             return
-    says = "is zero where it should not be"
-    yield from probe.suspect(leaf, says, {Mistake.WRONG_MASK: 0.15, Mistake.PARTLY_WRONG: 0.25})
+    yield leaf, "is zero where it should not be", {M.WRONG_MASK: 0.15, M.PARTLY_WRONG: 0.25}
 
 
-def moved(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Suspicion]:
+def moved(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Guess]:
     """Every entry of the upstream goes to one entry of the gradient, but to another than it should."""
     steps: set[tuple[int, ...]] = set()
     for p in pairs:
@@ -155,22 +150,17 @@ def moved(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Suspic
             steps |= set(zip(*(s.tolist() for s in step), strict=True))
     first = pairs[0]
     if len(steps) == 1 and sum(min(d, n - d) for d, n in zip(*steps, first.leaf_shape, strict=True)) == 1:
-        says = "goes to the entry beside the one it belongs to"
-        yield from probe.suspect(leaf, says, {Mistake.OFF_BY_ONE: 0.0})
+        yield leaf, "goes to the entry beside the one it belongs to", {M.OFF_BY_ONE: 0.0}
     if probe.selects[leaf]:
         says = "goes to another entry than the one that was chosen"
-        yield from probe.suspect(leaf, says, {Mistake.WRONG_WINNER: 0.02, Mistake.WRONG_MASK: 0.4})
+        yield leaf, says, {M.WRONG_WINNER: 0.02, M.WRONG_MASK: 0.4}
         return
     reduced = len(first.result_shape) > len(first.leaf_shape)
-    costs = {
-        Mistake.WRONG_AXIS: 0.1 if reduced else 0.4,
-        Mistake.OFF_BY_ONE: 0.3,
-        Mistake.ORDER_REVERSED: 0.3,
-    }
-    yield from probe.suspect(leaf, "goes to other entries than it belongs to", costs)
+    costs = {M.WRONG_AXIS: 0.1 if reduced else 0.4, M.OFF_BY_ONE: 0.3, M.ORDER_REVERSED: 0.3}
+    yield leaf, "goes to other entries than it belongs to", costs
 
 
-def not_due(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Suspicion]:
+def not_due(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Guess]:
     """Every contribution is there, and others where none is due."""
     if any(np.any(p.wrong & p.want_support) or not np.any(p.wrong) for p in pairs):
         return
@@ -178,16 +168,15 @@ def not_due(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Susp
     one_each = all(np.all(p.matrix(p.want_support).sum(1) <= 1) for p in pairs)
     if one_each and first.same_shape and all(_is_diagonal(p.matrix(p.got_support)) for p in pairs):
         costs = {
-            Mistake.WRONG_WINNER: 0.02 if _goes_elsewhere(probe, leaf) else 0.4,
-            Mistake.WRONG_MASK: 0.05 if selects else 0.2,
-            Mistake.PADDING: 0.4 if selects else 0.15,
+            M.WRONG_WINNER: 0.02 if _goes_elsewhere(probe, leaf) else 0.4,
+            M.WRONG_MASK: 0.05 if selects else 0.2,
+            M.PADDING: 0.4 if selects else 0.15,
         }
-        yield from probe.suspect(leaf, "is not zero where it should be", costs)
+        yield leaf, "is not zero where it should be", costs
         return
     results, entries = first.matrix(first.got).shape
     if one_each and selects and results < entries:
-        says = "goes to more entries than the one that was chosen"
-        yield from probe.suspect(leaf, says, {Mistake.WRONG_WINNER: 0.05})
+        yield leaf, "goes to more entries than the one that was chosen", {M.WRONG_WINNER: 0.05}
         return
     selects = selects or probe.piecewise_linear
     # A sum adds to entries that depend on something; a padded entry should depend on nothing.
@@ -197,11 +186,11 @@ def not_due(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Susp
     growth = min(np.sum(p.got_support) / max(np.sum(p.want_support), 1) for p in pairs)
     sums = growth > 1.4 and adds and not selects
     costs = {
-        Mistake.WRONG_MASK: 0.08 if selects else 0.4,
-        Mistake.EXTRA_SUM: 0.1 if sums else 0.3,
-        Mistake.PADDING: 0.3 if sums or selects else 0.1,
+        M.WRONG_MASK: 0.08 if selects else 0.4,
+        M.EXTRA_SUM: 0.1 if sums else 0.3,
+        M.PADDING: 0.3 if sums or selects else 0.1,
     }
-    yield from probe.suspect(leaf, "has contributions that are not due", costs)
+    yield leaf, "has contributions that are not due", costs
 
 
 def _is_diagonal(support: np.ndarray) -> bool:

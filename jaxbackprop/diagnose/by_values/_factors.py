@@ -10,15 +10,14 @@ import numpy as np
 from jaxbackprop._shapes import broadcasts_to
 
 from .._arrays import long_axes
-from .._evidence import Suspicion
-from ..mistakes import Mistake
-from ._probe import Probe
+from ..mistakes import Mistake as M
+from ._probe import Guess, Probe
 
 # Below this relative size an error everywhere is a rounded constant or a forgotten epsilon.
 SMALL = 2e-2
 
 
-def one_factor(probe: Probe, leaf: int) -> Iterator[Suspicion]:
+def one_factor(probe: Probe, leaf: int) -> Iterator[Guess]:
     """The rule's answer is the right one times a number, the same in all samples or another in each."""
     factors, missed = [], 0
     for s in probe.samples:
@@ -39,36 +38,34 @@ def one_factor(probe: Probe, leaf: int) -> Iterator[Suspicion]:
         if not missed:
             yield from _varying(probe, leaf, factors)
     elif abs(c + 1) < 10 * probe.tolerance:
-        yield from probe.suspect(leaf, "has the wrong sign", {Mistake.SIGN: 0.0})
+        yield leaf, "has the wrong sign", {M.SIGN: 0.0}
     elif abs(c - 1) < 10 * probe.tolerance:
         return
     elif abs(c - 1) < SMALL:
-        says = f"is {c:.10g} times what it should be"
-        yield from probe.suspect(leaf, says, {Mistake.SMALL_CONSTANT: 0.0, Mistake.CONSTANT_FACTOR: 0.3})
+        yield leaf, f"is {c:.10g} times what it should be", {M.SMALL_CONSTANT: 0.0, M.CONSTANT_FACTOR: 0.3}
     else:
         origin = origin_of_factor(probe, c)
         says = f"is {c:.4g} times what it should be" + (f": {origin}" if origin else "")
-        yield from probe.suspect(leaf, says, {Mistake.CONSTANT_FACTOR: 0.0})
+        yield leaf, says, {M.CONSTANT_FACTOR: 0.0}
         batch = np.shape(probe.samples[0].dy[0])[:1] or np.shape(probe.samples[0].want[leaf])[:1]
         if batch and batch[0] > 1 and any(abs(c * n - 1) < 1e-6 for n in (batch[0], 1 / batch[0])):
             says += ", which is right for a batch of one"
-            yield from probe.suspect(leaf, says, {Mistake.BATCH_OF_ONE: 0.4})
+            yield leaf, says, {M.BATCH_OF_ONE: 0.4}
 
 
-def _varying(probe: Probe, leaf: int, factors: list[float]) -> Iterator[Suspicion]:
+def _varying(probe: Probe, leaf: int, factors: list[float]) -> Iterator[Guess]:
     """A factor for each sample: a scalar argument, or anything that depends on the data."""
     for name, values in probe.scalars.items():
         for text, power in ((name, 1.0), (f"1/{name}", -1.0), (f"{name}²", 2.0), (f"√{name}", 0.5)):
             made = np.asarray(values) ** power
             if len(factors) == len(values) and np.allclose(factors, made, rtol=10 * probe.tolerance, atol=0):
                 says = f"is {text} times what it should be"
-                costs = {Mistake.CONSTANT_FACTOR: 0.0, Mistake.MISSING_FACTOR: 0.1}
-                yield from probe.suspect(leaf, says, costs)
+                yield leaf, says, {M.CONSTANT_FACTOR: 0.0, M.MISSING_FACTOR: 0.1}
                 return
     if np.size(probe.samples[0].got[leaf]) > 1:
         seen = ", ".join(f"{c:.3g}" for c in factors)
         says = f"is off by a factor that depends on the data: {seen}"
-        yield from probe.suspect(leaf, says, {Mistake.MISSING_FACTOR: 0.15, Mistake.CONSTANT_FACTOR: 0.6})
+        yield leaf, says, {M.MISSING_FACTOR: 0.15, M.CONSTANT_FACTOR: 0.6}
 
 
 def origin_of_factor(probe: Probe, c: float) -> str:
@@ -107,7 +104,7 @@ def origin_of_factor(probe: Probe, c: float) -> str:
     return ", or ".join(text for text in found[:2] if text != itself)
 
 
-def small_error(probe: Probe, leaf: int) -> Iterator[Suspicion]:
+def small_error(probe: Probe, leaf: int) -> Iterator[Guess]:
     """Nearly right on most entries, and exactly right on few."""
     sizes, shares = [], []
     for s in probe.samples:
@@ -120,7 +117,7 @@ def small_error(probe: Probe, leaf: int) -> Iterator[Suspicion]:
         shares.append(float(np.mean(probe.differs(got, want)[there])))
     if sizes and np.median(sizes) < SMALL and np.median(shares) > 0.3:
         says = f"has a relative error of {np.median(sizes):.1g} almost everywhere"
-        yield from probe.suspect(leaf, says, {Mistake.SMALL_CONSTANT: 0.05})
+        yield leaf, says, {M.SMALL_CONSTANT: 0.05}
 
 
 # Factors that derivatives hold, of an argument or a result.
@@ -134,7 +131,7 @@ FUNCTIONS: tuple[tuple[str, Callable[[np.ndarray], np.ndarray]], ...] = (
 )
 
 
-def known_factor(probe: Probe, leaf: int) -> Iterator[Suspicion]:
+def known_factor(probe: Probe, leaf: int) -> Iterator[Guess]:
     """The factor is a function of an argument, of a result or of the upstream, at the entry's place."""
     shape = np.shape(probe.samples[0].want[leaf])
     known = probe.known_arrays(probe.samples)
@@ -145,11 +142,8 @@ def known_factor(probe: Probe, leaf: int) -> Iterator[Suspicion]:
             side = _side(probe, leaf, [f(v) for v in x])
             if side:
                 own = name in (probe.argument(leaf), "the result") and np.shape(x[0]) == shape
-                costs = {
-                    Mistake.MISSING_FACTOR: 0.09 if own else 0.03,
-                    Mistake.WRONG_DERIVATIVE: 0.06 if own else 0.2,
-                }
-                yield from probe.suspect(leaf, f"{side} {text.format(name)}", costs)
+                costs = {M.MISSING_FACTOR: 0.09 if own else 0.03, M.WRONG_DERIVATIVE: 0.06 if own else 0.2}
+                yield leaf, f"{side} {text.format(name)}", costs
                 return
     for name, x in known:
         for axis in long_axes(shape) if np.shape(x[0]) == shape else ():
@@ -160,7 +154,7 @@ def known_factor(probe: Probe, leaf: int) -> Iterator[Suspicion]:
             ):
                 side = _side(probe, leaf, total)
                 if side:
-                    yield from probe.suspect(leaf, f"{side} {text}", {Mistake.MISSING_FACTOR: 0.02})
+                    yield leaf, f"{side} {text}", {M.MISSING_FACTOR: 0.02}
                     return
     # The output over the input is a sign where |x| is meant, and 1 where nothing is.
     for name, x in () if probe.piecewise_linear else fitting:
@@ -171,8 +165,7 @@ def known_factor(probe: Probe, leaf: int) -> Iterator[Suspicion]:
                 return
     for axis in long_axes(shape) if len(shape) > 1 else ():
         if all(_constant_where_finite(s.got[leaf] / s.want[leaf], axis) for s in probe.samples):
-            says = f"is off by a factor that is the same along axis {axis}"
-            yield from probe.suspect(leaf, says, {Mistake.MISSING_FACTOR: 0.14})
+            yield leaf, f"is off by a factor that is the same along axis {axis}", {M.MISSING_FACTOR: 0.14}
 
 
 def _side(probe: Probe, leaf: int, factors: list[np.ndarray]) -> str:
@@ -190,20 +183,20 @@ def _constant_where_finite(ratio: np.ndarray, axis: int) -> bool:
     return all(h.size > 0 and np.ptp(h) <= 1e-6 * np.max(np.abs(h)) for h in held)
 
 
-def _in_place_of(probe: Probe, leaf: int, name: str, other: str) -> Iterator[Suspicion]:
+def _in_place_of(probe: Probe, leaf: int, name: str, other: str) -> Iterator[Guess]:
     """The right gradient times `name` over `other`: one stands for the other."""
     if "result" in name and other != probe.argument(leaf):
-        costs = {Mistake.TIME_SHIFT: 0.0, Mistake.OUTPUT_FOR_INPUT: 0.1, Mistake.STALE_RESIDUAL: 0.2}
+        costs = {M.TIME_SHIFT: 0.0, M.OUTPUT_FOR_INPUT: 0.1, M.STALE_RESIDUAL: 0.2}
     elif "result" in name:
-        costs = {Mistake.OUTPUT_FOR_INPUT: 0.08, Mistake.INPUT_FOR_OUTPUT: 0.12, Mistake.MISSING_FACTOR: 0.3}
+        costs = {M.OUTPUT_FOR_INPUT: 0.08, M.INPUT_FOR_OUTPUT: 0.12, M.MISSING_FACTOR: 0.3}
     elif "result" in other:
-        costs = {Mistake.INPUT_FOR_OUTPUT: 0.08, Mistake.OUTPUT_FOR_INPUT: 0.12, Mistake.MISSING_FACTOR: 0.3}
+        costs = {M.INPUT_FOR_OUTPUT: 0.08, M.OUTPUT_FOR_INPUT: 0.12, M.MISSING_FACTOR: 0.3}
     else:
-        costs = {Mistake.MISSING_FACTOR: 0.15, Mistake.STALE_RESIDUAL: 0.2}
-    yield from probe.suspect(leaf, f"has {name} where {other} should be", costs)
+        costs = {M.MISSING_FACTOR: 0.15, M.STALE_RESIDUAL: 0.2}
+    yield leaf, f"has {name} where {other} should be", costs
 
 
-def unnormalised_rows(probe: Probe, leaf: int) -> Iterator[Suspicion]:
+def unnormalised_rows(probe: Probe, leaf: int) -> Iterator[Guess]:
     """Off by a factor for each row, in all of it or in all of it but the label; or rows should cancel."""
     shape = np.shape(probe.samples[0].want[leaf])
     if not shape or shape[-1] < 3:
@@ -222,13 +215,12 @@ def unnormalised_rows(probe: Probe, leaf: int) -> Iterator[Suspicion]:
         )
     if by_sum:
         says = "is off by the sum of exponentials that probabilities are divided by"
-        yield from probe.suspect(leaf, says, {Mistake.UNNORMALISED: 0.0})
+        yield leaf, says, {M.UNNORMALISED: 0.0}
     elif by_row and np.size(probe.samples[0].want[leaf]) > shape[-1]:
-        says = "is off by a factor for each row, as if not normalised"
-        yield from probe.suspect(leaf, says, {Mistake.UNNORMALISED: 0.12})
+        yield leaf, "is off by a factor for each row, as if not normalised", {M.UNNORMALISED: 0.12}
     elif all(_rows_cancel(s.want[leaf], 1e-9) and not _rows_cancel(s.got[leaf], 1e-6) for s in probe.samples):
-        costs = {Mistake.MISSING_TERM: 0.45, Mistake.WRONG_DERIVATIVE: 0.5, Mistake.UNNORMALISED: 0.55}
-        yield from probe.suspect(leaf, "does not sum to zero along the last axis, as it should", costs)
+        costs = {M.MISSING_TERM: 0.45, M.WRONG_DERIVATIVE: 0.5, M.UNNORMALISED: 0.55}
+        yield leaf, "does not sum to zero along the last axis, as it should", costs
 
 
 def _rows_cancel(a: np.ndarray, tolerance: float) -> bool:

@@ -7,13 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from .._arrays import axis_orders, is_key, long_axes
-from .._evidence import Suspicion
-from ..mistakes import Mistake
+from ..mistakes import Mistake as M
 from ._jacobians import JacobianPair
-from ._probe import Probe
+from ._probe import Guess, Probe
 
 
-def reversed_axes(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Suspicion]:
+def reversed_axes(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Guess]:
     """An axis of the result and one of the leaf both run backwards."""
     first, results = pairs[0], len(pairs[0].result_shape)
     if any(p.want.shape != first.want.shape for p in pairs):
@@ -21,11 +20,10 @@ def reversed_axes(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterato
     for outer in long_axes(first.result_shape):
         for inner in long_axes(first.leaf_shape):
             if all(probe.equal(np.flip(p.want, (outer, results + inner)), p.got) for p in pairs):
-                says = f"runs along axis {inner} in reversed order"
-                yield from probe.suspect(leaf, says, {Mistake.ORDER_REVERSED: 0.0})
+                yield leaf, f"runs along axis {inner} in reversed order", {M.ORDER_REVERSED: 0.0}
 
 
-def exchanged_axes(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Suspicion]:
+def exchanged_axes(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Guess]:
     """Axes of the result exchanged with axes of the leaf."""
     shape, results = pairs[0].want.shape, len(pairs[0].result_shape)
     if any(p.want.shape != shape for p in pairs):
@@ -39,23 +37,22 @@ def exchanged_axes(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterat
         says, reduced = "multiplies by a matrix that lacks a transpose", results > len(pairs[0].leaf_shape)
         if reduced:
             wrong_axis = "is reduced over another axis than it should be"
-            yield from probe.suspect(leaf, wrong_axis, {Mistake.WRONG_AXIS: 0.05})
-        yield from probe.suspect(leaf, says, {Mistake.MISSING_TRANSPOSE: 0.2 if reduced else 0.03})
+            yield leaf, wrong_axis, {M.WRONG_AXIS: 0.05}
+        yield leaf, says, {M.MISSING_TRANSPOSE: 0.2 if reduced else 0.03}
         return
 
 
-def reversed_dependence(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Suspicion]:
+def reversed_dependence(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Guess]:
     """Entries depend on those before instead of those after, or the reverse."""
     if not all(p.elementwise_shape for p in pairs):
         return
     supports = [(p.matrix(p.got_support), p.matrix(p.want_support)) for p in pairs]
     if all(np.array_equal(got, want.T) and not np.array_equal(got, want) for got, want in supports):
         says = "makes entries depend on those before instead of those after, or the reverse"
-        costs = {Mistake.ORDER_REVERSED: 0.1, Mistake.MISSING_TRANSPOSE: 0.2}
-        yield from probe.suspect(leaf, says, costs)
+        yield leaf, says, {M.ORDER_REVERSED: 0.1, M.MISSING_TRANSPOSE: 0.2}
 
 
-def transposed_factor(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Suspicion]:
+def transposed_factor(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Guess]:
     """In some step a square matrix is not transposed: the ratio of entry (i, j) undoes that of (j, i)."""
     found = 0
     for p in pairs:
@@ -70,8 +67,7 @@ def transposed_factor(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Ite
                 )
                 found += sum(_untransposed(probe, g, w) for g, w in zip(got, want, strict=True))
     if found >= len(pairs):
-        says = "multiplies by a matrix that lacks a transpose at some step"
-        yield from probe.suspect(leaf, says, {Mistake.MISSING_TRANSPOSE: 0.06})
+        yield leaf, "multiplies by a matrix that lacks a transpose at some step", {M.MISSING_TRANSPOSE: 0.06}
 
 
 def _untransposed(probe: Probe, got: np.ndarray, want: np.ndarray) -> bool:
@@ -82,17 +78,16 @@ def _untransposed(probe: Probe, got: np.ndarray, want: np.ndarray) -> bool:
     return undone and not np.allclose(ratio, ratio[0], atol=1e-6)
 
 
-def share_of_winners(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Suspicion]:
+def share_of_winners(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Guess]:
     """Several equal winners each get a factor too much."""
     if not _same_support(pairs) or not probe.selects[leaf]:
         return
     tied = any(np.any(p.matrix(p.want_support).sum(1) > 1) for p in pairs)
     if tied and all(_rows_even(probe, p.ratio()) for p in pairs):
-        says = "gives each of several equal winners more than its share"
-        yield from probe.suspect(leaf, says, {Mistake.WRONG_WINNER: 0.03})
+        yield leaf, "gives each of several equal winners more than its share", {M.WRONG_WINNER: 0.03}
 
 
-def another_slope(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Suspicion]:
+def another_slope(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Guess]:
     """An elementwise function with another derivative than it should have."""
     if not _same_support(pairs) or not pairs[0].elementwise_shape or not _elementwise(pairs):
         return
@@ -100,11 +95,11 @@ def another_slope(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterato
     want = np.concatenate([p.matrix(p.want).sum(0) for p in pairs])
     somewhere_right = not np.all(probe.differs(got, want))
     costs = {
-        Mistake.WRONG_DERIVATIVE: 0.35 if somewhere_right else 0.25,
-        Mistake.MISSING_TERM: 0.3,
-        Mistake.MISSING_FACTOR: 0.4,
+        M.WRONG_DERIVATIVE: 0.35 if somewhere_right else 0.25,
+        M.MISSING_TERM: 0.3,
+        M.MISSING_FACTOR: 0.4,
     }
-    yield from probe.suspect(leaf, "has another slope than it should", costs)
+    yield leaf, "has another slope than it should", costs
 
 
 def _same_support(pairs: list[JacobianPair]) -> bool:
@@ -127,29 +122,23 @@ def _rows_even(probe: Probe, ratio: np.ndarray) -> bool:
     return True
 
 
-def coupled_axes(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Suspicion]:
+def coupled_axes(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Guess]:
     """Entries depend on one another along other axes than they should."""
     if not all(p.elementwise_shape for p in pairs):
         return
     got = set.union(*(_coupled_along(p.got_support) for p in pairs))
     want = set.union(*(_coupled_along(p.want_support) for p in pairs))
     if not got and want:
-        costs = {Mistake.MISSING_TERM: 0.1, Mistake.DIAGONAL_ONLY: 0.2}
-        yield from probe.suspect(leaf, "has no part that couples the entries", costs)
+        yield leaf, "has no part that couples the entries", {M.MISSING_TERM: 0.1, M.DIAGONAL_ONLY: 0.2}
     elif got < want:
-        yield from probe.suspect(leaf, "lacks the part that couples entries", {Mistake.MISSING_TERM: 0.1})
+        yield leaf, "lacks the part that couples entries", {M.MISSING_TERM: 0.1}
     elif got > want:
         says = f"couples entries along axes {sorted(got - want)}, which should be independent of one another"
         batch = 0 in got - want
-        costs = {
-            Mistake.EXTRA_SUM: 0.1,
-            Mistake.BATCH_OF_ONE: 0.12 if batch else 0.4,
-            Mistake.WRONG_AXIS: 0.3,
-        }
-        yield from probe.suspect(leaf, says, costs)
+        costs = {M.EXTRA_SUM: 0.1, M.BATCH_OF_ONE: 0.12 if batch else 0.4, M.WRONG_AXIS: 0.3}
+        yield leaf, says, costs
     elif got != want and len(got) == len(want) == 1:
-        says = f"couples entries along axis {min(got)} instead of {min(want)}"
-        yield from probe.suspect(leaf, says, {Mistake.WRONG_AXIS: 0.02})
+        yield leaf, f"couples entries along axis {min(got)} instead of {min(want)}", {M.WRONG_AXIS: 0.02}
 
 
 def _coupled_along(support: np.ndarray) -> set[int]:
@@ -160,24 +149,22 @@ def _coupled_along(support: np.ndarray) -> set[int]:
     return {axis for axis in range(results) if np.any(apart[:, axis])}
 
 
-def simple_difference(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Suspicion]:
+def simple_difference(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Guess]:
     """What the rule's Jacobian lacks is a multiple of the identity, or diagonal."""
     lacking = [p.matrix(p.want - p.got) for p in pairs]
     if not all(m.shape[0] == m.shape[1] > 1 for m in lacking):
         return
     c = float(lacking[0][0, 0])
     if all(probe.equal(m, np.eye(len(m)) * m[0, 0]) for m in lacking):
-        yield from probe.suspect(leaf, f"lacks {c:.3g} times the upstream", {Mistake.PATH_FORGOTTEN: 0.0})
+        yield leaf, f"lacks {c:.3g} times the upstream", {M.PATH_FORGOTTEN: 0.0}
         return
     if _all_diagonal(probe, pairs, [p.want for p in pairs]):
         yield from _zeros_elsewhere(probe, leaf, pairs)
         return
     if _all_diagonal(probe, pairs, [p.want + p.got for p in pairs]):
-        says = "has the wrong sign where entries depend on one another"
-        yield from probe.suspect(leaf, says, {Mistake.SIGN: 0.06})
+        yield leaf, "has the wrong sign where entries depend on one another", {M.SIGN: 0.06}
     if _all_diagonal(probe, pairs, [p.want - p.got for p in pairs]):
-        says = "lacks a term that works on each entry by itself"
-        yield from probe.suspect(leaf, says, {Mistake.MISSING_TERM: 0.2})
+        yield leaf, "lacks a term that works on each entry by itself", {M.MISSING_TERM: 0.2}
 
 
 def _all_diagonal(probe: Probe, pairs: list[JacobianPair], jacobians: list[np.ndarray]) -> bool:
@@ -188,7 +175,7 @@ def _all_diagonal(probe: Probe, pairs: list[JacobianPair], jacobians: list[np.nd
     )
 
 
-def _zeros_elsewhere(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Suspicion]:
+def _zeros_elsewhere(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Guess]:
     """An elementwise function whose slope is right or zero, and zero in the wrong places."""
     wrong, got, want = (
         np.concatenate([p.matrix(a).diagonal() for a, p in zip(arrays, pairs, strict=True)])
@@ -202,11 +189,10 @@ def _zeros_elsewhere(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iter
     if np.any(lost) and np.any(added) and not np.any(wrong & got & want):
         keyed = any(is_key(x) for x in pairs[0].sample.leaves)
         says = "is zero where it should not be, and not where it should be"
-        costs = {Mistake.WRONG_MASK: 0.1, Mistake.STALE_RESIDUAL: 0.08 if keyed else 0.3}
-        yield from probe.suspect(leaf, says, costs)
+        yield leaf, says, {M.WRONG_MASK: 0.1, M.STALE_RESIDUAL: 0.08 if keyed else 0.3}
 
 
-def result_for_state(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Suspicion]:
+def result_for_state(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Guess]:
     """A matrix's gradient multiplies by the result, or the next state, in place of what came in."""
     for first_only in (False, True) if probe.recurrent else (False,):
         for k, y in enumerate(pairs[0].sample.y):
@@ -218,11 +204,11 @@ def result_for_state(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iter
                     says = f"multiplies by the result in place of {probe.argument(other)}"
                     state = probe.recurrent or np.ndim(y) == 1
                     costs = {
-                        Mistake.TIME_SHIFT: 0.0 if state else 0.1,
-                        Mistake.OUTPUT_FOR_INPUT: 0.05,
-                        Mistake.STALE_RESIDUAL: 0.2,
+                        M.TIME_SHIFT: 0.0 if state else 0.1,
+                        M.OUTPUT_FOR_INPUT: 0.05,
+                        M.STALE_RESIDUAL: 0.2,
                     }
-                    yield from probe.suspect(leaf, says, costs)
+                    yield leaf, says, costs
                     return
 
 

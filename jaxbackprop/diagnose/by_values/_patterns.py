@@ -7,12 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from .. import _arrays as arrays
-from .._evidence import Suspicion
-from ..mistakes import Mistake
-from ._probe import Probe
+from ..mistakes import Mistake as M
+from ._probe import Guess, Probe
 
 
-def transposed_gradient(probe: Probe, leaf: int) -> Iterator[Suspicion]:
+def transposed_gradient(probe: Probe, leaf: int) -> Iterator[Guess]:
     """The right gradient with its axes in another order."""
     wants = [s.want[leaf] for s in probe.samples]
     for order in arrays.axis_orders(wants[0].shape):
@@ -23,39 +22,38 @@ def transposed_gradient(probe: Probe, leaf: int) -> Iterator[Suspicion]:
             )
             how = "" if len(order) == 2 else f", its axes in the order {order}"
             says = f"is the transpose of what it should be{how}"
-            yield from probe.suspect(leaf, says, {Mistake.TRANSPOSED_RESULT: 0.1 if flat else 0.0})
-            yield from probe.suspect(leaf, f"is transposed{how}", {Mistake.WRONG_AXIS: 0.05 if flat else 0.3})
+            yield leaf, says, {M.TRANSPOSED_RESULT: 0.1 if flat else 0.0}
+            yield leaf, f"is transposed{how}", {M.WRONG_AXIS: 0.05 if flat else 0.3}
             return
 
 
-def reversed_gradient(probe: Probe, leaf: int) -> Iterator[Suspicion]:
+def reversed_gradient(probe: Probe, leaf: int) -> Iterator[Guess]:
     """The right gradient backwards."""
     wants = [s.want[leaf] for s in probe.samples]
     for axes in arrays.axis_subsets(wants[0].shape):
         if probe.is_always(leaf, (np.flip(want, axes) for want in wants)):
-            says = f"runs backwards along {arrays.in_words(axes)}"
-            yield from probe.suspect(leaf, says, {Mistake.ORDER_REVERSED: 0.02})
+            yield leaf, f"runs backwards along {arrays.in_words(axes)}", {M.ORDER_REVERSED: 0.02}
             return
 
 
-def shifted_gradient(probe: Probe, leaf: int) -> Iterator[Suspicion]:
+def shifted_gradient(probe: Probe, leaf: int) -> Iterator[Guess]:
     """The right gradient one place on along an axis."""
     for axis, wants in _varying_axes(probe, leaf):
         for by in (1, -1):
             for wrap in (True, False):
                 if probe.is_always(leaf, (arrays.shifted(want, by, axis, wrap=wrap) for want in wants)):
                     says = f"is shifted by one along axis {axis}"
-                    yield from probe.suspect(leaf, says, {Mistake.OFF_BY_ONE: 0.02, Mistake.TIME_SHIFT: 0.4})
+                    yield leaf, says, {M.OFF_BY_ONE: 0.02, M.TIME_SHIFT: 0.4}
 
 
-def summed_gradient(probe: Probe, leaf: int) -> Iterator[Suspicion]:
+def summed_gradient(probe: Probe, leaf: int) -> Iterator[Guess]:
     """The sum or mean of the right gradient over an axis, spread out again."""
     for axis, wants in _varying_axes(probe, leaf):
         for f, name in ((np.sum, "sum"), (np.mean, "mean")):
             totals = (np.asarray(f(want, axis=axis, keepdims=True)) for want in wants)
             if probe.is_always(leaf, (np.broadcast_to(total, wants[0].shape) for total in totals)):
                 says = f"is the {name} over axis {axis} of what it should be, everywhere"
-                yield from probe.suspect(leaf, says, {Mistake.EXTRA_SUM: 0.02})
+                yield leaf, says, {M.EXTRA_SUM: 0.02}
 
 
 def _varying_axes(probe: Probe, leaf: int) -> Iterator[tuple[int, list[np.ndarray]]]:
@@ -66,7 +64,7 @@ def _varying_axes(probe: Probe, leaf: int) -> Iterator[tuple[int, list[np.ndarra
             yield axis, wants
 
 
-def another_arguments(probe: Probe, leaf: int) -> Iterator[Suspicion]:
+def another_arguments(probe: Probe, leaf: int) -> Iterator[Guess]:
     """The right cotangent of another argument."""
     wants = probe.samples[0].want
     for other in range(len(wants)):
@@ -74,11 +72,10 @@ def another_arguments(probe: Probe, leaf: int) -> Iterator[Suspicion]:
             continue
         if probe.is_always(leaf, (s.want[other] for s in probe.samples)):
             both = probe.is_always(other, (s.want[leaf] for s in probe.samples))
-            says = f"is what {probe.name(other)} should be"
-            yield from probe.suspect(leaf, says, {Mistake.ARGUMENTS_SWAPPED: 0.0 if both else 0.1})
+            yield leaf, f"is what {probe.name(other)} should be", {M.ARGUMENTS_SWAPPED: 0.0 if both else 0.1}
 
 
-def where_zero_is_due(probe: Probe, leaf: int) -> Iterator[Suspicion]:
+def where_zero_is_due(probe: Probe, leaf: int) -> Iterator[Guess]:
     """Wrong only where the right gradient is zero."""
     wrong = _wrong(probe, leaf)
     if not wrong[0].ndim or not np.any(wrong):
@@ -87,12 +84,11 @@ def where_zero_is_due(probe: Probe, leaf: int) -> Iterator[Suspicion]:
         return
     selects = probe.selects[leaf]
     says = "is not zero where it should be"
-    costs = {Mistake.PADDING: 0.35 if selects else 0.15, Mistake.WRONG_MASK: 0.12 if selects else 0.2}
-    yield from probe.suspect(leaf, says, costs)
-    yield from probe.suspect(leaf, f"{says}: a mask is missing", {Mistake.MISSING_FACTOR: 0.3})
+    yield leaf, says, {M.PADDING: 0.35 if selects else 0.15, M.WRONG_MASK: 0.12 if selects else 0.2}
+    yield leaf, f"{says}: a mask is missing", {M.MISSING_FACTOR: 0.3}
 
 
-def always_the_same(probe: Probe, leaf: int) -> Iterator[Suspicion]:
+def always_the_same(probe: Probe, leaf: int) -> Iterator[Guess]:
     """The same entries are wrong at every sample: one slice, or others."""
     ever = np.any(_wrong(probe, leaf), axis=0)
     if np.all(ever) or not np.any(ever):
@@ -102,26 +98,25 @@ def always_the_same(probe: Probe, leaf: int) -> Iterator[Suspicion]:
         if len(indices) == 1:
             yield from _one_slice(probe, leaf, ever.shape, axis, int(indices[0]))
             return
-    says = f"is wrong on {int(np.sum(ever))} of {ever.size} entries only"
-    yield from probe.suspect(leaf, says, {Mistake.PARTLY_WRONG: 0.6})
+    yield leaf, f"is wrong on {int(np.sum(ever))} of {ever.size} entries only", {M.PARTLY_WRONG: 0.6}
 
 
-def _one_slice(probe: Probe, leaf: int, shape: tuple[int, ...], axis: int, index: int) -> Iterator[Suspicion]:
+def _one_slice(probe: Probe, leaf: int, shape: tuple[int, ...], axis: int, index: int) -> Iterator[Guess]:
     where = f"in the {arrays.slice_name(shape, axis, index)} only"
     says = f"is wrong {where}"
     edge = index in (0, shape[axis] - 1)
     zero_due = not any(np.any(np.take(s.want[leaf], index, axis)) for s in probe.samples)
-    costs = {Mistake.PARTLY_WRONG: 0.01 if edge and not zero_due else 0.3}
+    costs = {M.PARTLY_WRONG: 0.01 if edge and not zero_due else 0.3}
     if zero_due and not probe.selects[leaf]:
-        yield from probe.suspect(leaf, f"is not zero {where}", {Mistake.PADDING: 0.1})
+        yield leaf, f"is not zero {where}", {M.PADDING: 0.1}
     elif edge:
-        costs |= {Mistake.OFF_BY_ONE: 0.3, Mistake.PADDING: 0.35}
+        costs |= {M.OFF_BY_ONE: 0.3, M.PADDING: 0.35}
     if probe.recurrent and edge:
-        costs[Mistake.TIME_SHIFT] = 0.005
-    yield from probe.suspect(leaf, says, costs)
+        costs[M.TIME_SHIFT] = 0.005
+    yield leaf, says, costs
 
 
-def beyond_a_value(probe: Probe, leaf: int) -> Iterator[Suspicion]:
+def beyond_a_value(probe: Probe, leaf: int) -> Iterator[Guess]:
     """Wrong above or below some value of the argument, or of its absolute value."""
     wrong = np.stack(_wrong(probe, leaf))
     if wrong.ndim < 2 or wrong.size < 8 or min(np.sum(wrong), np.sum(~wrong)) < 2:
@@ -141,11 +136,11 @@ def beyond_a_value(probe: Probe, leaf: int) -> Iterator[Suspicion]:
             continue
         masked = not np.any(got) or not np.any(want) or probe.equal(got, -want) or u is not x
         costs = {
-            Mistake.PARTLY_WRONG: 0.13 if masked else 0.02,
-            Mistake.WRONG_MASK: 0.05 if masked else 0.2,
-            Mistake.WRONG_DERIVATIVE: 0.3,
+            M.PARTLY_WRONG: 0.13 if masked else 0.02,
+            M.WRONG_MASK: 0.05 if masked else 0.2,
+            M.WRONG_DERIVATIVE: 0.3,
         }
-        yield from probe.suspect(leaf, f"is wrong where {called} {sign} {_round_between(low, high)}", costs)
+        yield leaf, f"is wrong where {called} {sign} {_round_between(low, high)}", costs
         return
 
 
@@ -164,18 +159,17 @@ def _round_between(low: float, high: float) -> str:
     return f"{low:.3g}"
 
 
-def constant_along_an_axis(probe: Probe, leaf: int) -> Iterator[Suspicion]:
+def constant_along_an_axis(probe: Probe, leaf: int) -> Iterator[Guess]:
     """The lacking term is the same along an axis, and the gradient is not."""
     lacks = _lacks(probe, leaf)
     for axis in arrays.long_axes(lacks[0].shape):
         if any(probe.constant_along(s.want[leaf], axis) for s in probe.samples):
             continue
         if all(probe.constant_along(d, axis) for d in lacks):
-            says = f"lacks a term that is the same along axis {axis}"
-            yield from probe.suspect(leaf, says, {Mistake.MISSING_TERM: 0.08})
+            yield leaf, f"lacks a term that is the same along axis {axis}", {M.MISSING_TERM: 0.08}
 
 
-def label_smoothing(probe: Probe, leaf: int) -> Iterator[Suspicion]:
+def label_smoothing(probe: Probe, leaf: int) -> Iterator[Guess]:
     """The lacking term is the same for all classes but the label, and sums to zero."""
     lacks = _lacks(probe, leaf)
     shape = lacks[0].shape
@@ -189,7 +183,7 @@ def label_smoothing(probe: Probe, leaf: int) -> Iterator[Suspicion]:
             for s, d in zip(probe.samples, lacks, strict=True)
         ):
             says = "lacks what label smoothing adds: the same for every class but the label"
-            yield from probe.suspect(leaf, says, {Mistake.SMOOTHING_FORGOTTEN: 0.0})
+            yield leaf, says, {M.SMOOTHING_FORGOTTEN: 0.0}
             return
 
 
@@ -203,7 +197,7 @@ def _is_smoothing(probe: Probe, lack: np.ndarray, want: np.ndarray, labels: np.n
     return bool(np.max(np.abs(rows), initial=0.0) > noise >= off)
 
 
-def linear_in_an_argument(probe: Probe, leaf: int) -> Iterator[Suspicion]:
+def linear_in_an_argument(probe: Probe, leaf: int) -> Iterator[Guess]:
     """The lacking term, over the upstream, is a + b times another argument."""
     first, lacks = probe.samples[0], _lacks(probe, leaf)
     shape = lacks[0].shape
@@ -221,8 +215,8 @@ def linear_in_an_argument(probe: Probe, leaf: int) -> Iterator[Suspicion]:
         if abs(a) > 1e-6 and abs(b) > 1e-6 and probe.equal(design @ np.asarray([a, b]), d):
             says = f"lacks a term that is linear in {probe.argument(other)}"
             # Smoothing moves the targets towards their middle.
-            costs = {Mistake.SMOOTHING_FORGOTTEN: 0.05} if a * b < 0 else {Mistake.MISSING_TERM: 0.05}
-            yield from probe.suspect(leaf, says, {Mistake.MISSING_TERM: 0.1} | costs)
+            costs = {M.SMOOTHING_FORGOTTEN: 0.05} if a * b < 0 else {M.MISSING_TERM: 0.05}
+            yield leaf, says, {M.MISSING_TERM: 0.1} | costs
 
 
 def _lacks(probe: Probe, leaf: int) -> list[np.ndarray]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,12 @@ import numpy as np
 from jaxbackprop._float64 import Arrays
 
 from .._arrays import is_mask, other_axes, with_leaf
-from .._evidence import Evidence, Sample, Suspicion
+from .._evidence import Evidence, Sample
 from ..mistakes import Mistake
 from ._jacobians import LARGEST_JACOBIAN, JacobianPair, jacobian
+
+# A leaf, what is said of its gradient, and the mistakes that it would be, with their costs.
+Guess = tuple[int, str, Mapping[Mistake, float]]
 
 
 class Probe:
@@ -204,11 +207,6 @@ class Probe:
         """What messages call the leaf itself."""
         name = self.evidence.names[leaf]
         return name[1:] if name.startswith("d") and len(name) > 1 else f"the argument of {name}"
-
-    def suspect(self, leaf: int, says: str, costs: Mapping[Mistake, float]) -> Iterator[Suspicion]:
-        """Suspicions of one leaf that share a message, which begins with the cotangent's name."""
-        for mistake, cost in costs.items():
-            yield Suspicion(mistake, f"{self.name(leaf)} {says}", leaf, cost, "numbers")
 
     @functools.cached_property
     def scalars(self) -> dict[str, list[float]]:

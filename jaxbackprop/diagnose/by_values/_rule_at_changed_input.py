@@ -8,18 +8,17 @@ from typing import Any
 import numpy as np
 
 from .._arrays import axis_orders, axis_subsets, in_words, is_boolean, is_key, long_axes, with_leaf
-from .._evidence import Suspicion
-from ..mistakes import Mistake
-from ._probe import Probe
+from ..mistakes import Mistake as M
+from ._probe import Guess, Probe
 
 
-def zero_everywhere(probe: Probe, leaf: int) -> Iterator[Suspicion]:
+def zero_everywhere(probe: Probe, leaf: int) -> Iterator[Guess]:
     """The rule answers zero at every sample."""
     if not any(np.any(s.got[leaf]) for s in probe.samples):
-        yield from probe.suspect(leaf, "is zero everywhere", {Mistake.DETACHED: 0.0})
+        yield leaf, "is zero everywhere", {M.DETACHED: 0.0}
 
 
-def not_linear(probe: Probe, leaf: int) -> Iterator[Suspicion]:
+def not_linear(probe: Probe, leaf: int) -> Iterator[Guess]:
     """The rule is not linear in the incoming cotangent: what it makes of multiples of one shows how."""
     s = probe.samples[0]
     asked = [probe.rule(s.leaves, tuple(c * d for d in s.dy)) for c in (0.0, 1.0, 2.0, 3.0, -1.0, 1e3, 1e-3)]
@@ -37,19 +36,15 @@ def not_linear(probe: Probe, leaf: int) -> Iterator[Suspicion]:
         says = "does not depend on the upstream cotangent"
         if ones is not None and probe.equal(once, ones[leaf]):
             says = "is what it should be for an upstream of ones"
-        yield from probe.suspect(leaf, says, {Mistake.UPSTREAM_IGNORED: 0.0})
+        yield leaf, says, {M.UPSTREAM_IGNORED: 0.0}
     elif probe.equal(twice, 4 * once) and probe.equal(thrice, 9 * once):
-        says = "is quadratic in the upstream cotangent"
-        yield from probe.suspect(leaf, says, {Mistake.UPSTREAM_SQUARED: 0.0, Mistake.NON_LINEAR: 0.3})
+        yield leaf, "is quadratic in the upstream cotangent", {M.UPSTREAM_SQUARED: 0.0, M.NON_LINEAR: 0.3}
     elif np.any(none) and probe.equal(twice - once, step) and probe.equal(thrice - twice, step):
-        says = "has a part without the upstream cotangent"
-        yield from probe.suspect(leaf, says, {Mistake.UPSTREAM_IGNORED: 0.1})
-        says = "is not zero for an upstream of zero"
-        yield from probe.suspect(leaf, says, {Mistake.NON_LINEAR: 0.4})
+        yield leaf, "has a part without the upstream cotangent", {M.UPSTREAM_IGNORED: 0.1}
+        yield leaf, "is not zero for an upstream of zero", {M.NON_LINEAR: 0.4}
     else:
         if probe.equal(thrice - 3 * twice + 3 * once, none):
-            says = "has a part that is quadratic in the upstream cotangent"
-            yield from probe.suspect(leaf, says, {Mistake.UPSTREAM_SQUARED: 0.1})
+            yield leaf, "has a part that is quadratic in the upstream cotangent", {M.UPSTREAM_SQUARED: 0.1}
         says = "is not linear in the upstream cotangent"
         if probe.equal(negative, once):
             says = "is the same for an upstream of the other sign: its absolute value is taken"
@@ -59,7 +54,7 @@ def not_linear(probe: Probe, leaf: int) -> Iterator[Suspicion]:
             says = "is right for a small upstream cotangent alone: it is clipped or normalised"
         elif doubles and not odd:
             says = "depends on the sign of the upstream cotangent"
-        yield from probe.suspect(leaf, says, {Mistake.NON_LINEAR: 0.05})
+        yield leaf, says, {M.NON_LINEAR: 0.05}
 
 
 def _additive(probe: Probe, leaf: int) -> bool | None:
@@ -76,10 +71,10 @@ def _additive(probe: Probe, leaf: int) -> bool | None:
 
 
 # The mistake, its cost, what to say, and the changed argument in each sample.
-Repair = tuple[Mistake, float, str, Iterable[np.ndarray]]
+Repair = tuple[M, float, str, Iterable[np.ndarray]]
 
 
-def rule_at_changed_input(probe: Probe) -> Iterator[Suspicion]:
+def rule_at_changed_input(probe: Probe) -> Iterator[Guess]:
     """The rule is right once an argument is what the rule took it for."""
     for changed, slot in enumerate(probe.evidence.slots):
         for mistake, cost, says, values in _repairs(probe, changed):
@@ -88,7 +83,7 @@ def rule_at_changed_input(probe: Probe) -> Iterator[Suspicion]:
                 for s, value in zip(probe.samples, values, strict=True)
             )
             for leaf in probe.explained(probe.wrong, answers):
-                yield from probe.suspect(leaf, says, {mistake: cost})
+                yield leaf, says, {mistake: cost}
 
 
 def _repairs(probe: Probe, leaf: int) -> Iterator[Repair]:
@@ -99,26 +94,26 @@ def _repairs(probe: Probe, leaf: int) -> Iterator[Repair]:
         if np.shape(y) == shape:
             cost = 0.14 if probe.piecewise_linear else 0.0
             says = f"becomes right when the result stands in place of {name}"
-            yield Mistake.INPUT_FOR_OUTPUT, cost, says, [s.y[k] for s in probe.samples]
+            yield M.INPUT_FOR_OUTPUT, cost, says, [s.y[k] for s in probe.samples]
     for other, value in enumerate(s.leaves):
         if is_boolean(value) and np.shape(value) == shape:
             masked = (x * np.asarray(s.leaves[other]) for x, s in zip(held, probe.samples, strict=True))
-            yield Mistake.STALE_RESIDUAL, 0.0, f"becomes right once {name} is masked", masked
+            yield M.STALE_RESIDUAL, 0.0, f"becomes right once {name} is masked", masked
     for axis in long_axes(shape):
         says = f"becomes right once {name} is centred along axis {axis}"
-        yield Mistake.STALE_RESIDUAL, 0.1, says, [x - np.mean(x, axis, keepdims=True) for x in held]
+        yield M.STALE_RESIDUAL, 0.1, says, [x - np.mean(x, axis, keepdims=True) for x in held]
         says = f"becomes right once {name} has length one along axis {axis}"
         unit = [x / np.linalg.norm(x, axis=axis, keepdims=True) for x in held]
-        yield Mistake.STALE_RESIDUAL, 0.16, says, unit
+        yield M.STALE_RESIDUAL, 0.16, says, unit
     for order in axis_orders(shape):
         says = f"becomes right with the transpose of {name}"
-        yield Mistake.MISSING_TRANSPOSE, 0.05, says, [x.transpose(order) for x in held]
+        yield M.MISSING_TRANSPOSE, 0.05, says, [x.transpose(order) for x in held]
     for axes in axis_subsets(shape):
         says = f"becomes right with {name} reversed along {in_words(axes)}"
-        yield Mistake.ORDER_REVERSED, 0.1, says, [np.flip(x, axes) for x in held]
+        yield M.ORDER_REVERSED, 0.1, says, [np.flip(x, axes) for x in held]
 
 
-def mixed_examples(probe: Probe) -> Iterator[Suspicion]:
+def mixed_examples(probe: Probe) -> Iterator[Guess]:
     """An example's gradient changes with another example of the batch, where it should not."""
     if probe.recurrent:
         return
@@ -150,11 +145,11 @@ def mixed_examples(probe: Probe) -> Iterator[Suspicion]:
                 and probe.equal(got_alike[leaf], want_alike[leaf])
             )
             costs = {
-                Mistake.BATCH_OF_ONE: 0.06 if right else 0.2,
-                Mistake.EXTRA_SUM: 0.15 if right else 0.25,
-                Mistake.WRONG_AXIS: 0.3,
+                M.BATCH_OF_ONE: 0.06 if right else 0.2,
+                M.EXTRA_SUM: 0.15 if right else 0.25,
+                M.WRONG_AXIS: 0.3,
             }
-            yield from probe.suspect(leaf, "lets an example of the batch depend on another", costs)
+            yield leaf, "lets an example of the batch depend on another", costs
 
 
 def _first_repeated(leaf: Any, n: int) -> Any:

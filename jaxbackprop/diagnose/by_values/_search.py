@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -12,24 +11,24 @@ from typing import Any
 import numpy as np
 
 from .._evidence import Clock, Evidence, Suspicion
-from ..mistakes import Mistake
+from ..mistakes import Mistake as M
 from . import _jacobian_structure as structure
 from . import _patterns as patterns
 from ._contributions import lost, moved, not_due, one_slice_counts
 from ._factors import known_factor, one_factor, small_error, unnormalised_rows
-from ._probe import Probe
+from ._probe import Guess, Probe
 from ._rule_at_changed_input import mixed_examples, not_linear, rule_at_changed_input, zero_everywhere
 from ._truth_at_changed_input import truth_at_changed_input
 
 
-def by_prior(probe: Probe, leaf: int) -> Iterator[Suspicion]:
+def by_prior(probe: Probe, leaf: int) -> Iterator[Guess]:
     """The commonest mistakes of such a function, whatever the numbers."""
-    costs = {Mistake.MISSING_TERM: 0.8, Mistake.MISSING_FACTOR: 0.85, Mistake.WRONG_DERIVATIVE: 0.9}
+    costs = {M.MISSING_TERM: 0.8, M.MISSING_FACTOR: 0.85, M.WRONG_DERIVATIVE: 0.9}
     if probe.piecewise_linear:
-        costs[Mistake.WRONG_MASK] = 0.55
+        costs[M.WRONG_MASK] = 0.55
     if probe.recurrent:
-        costs[Mistake.TIME_SHIFT] = 0.81
-    yield from probe.suspect(leaf, "is not what it should be, in no simple way", costs)
+        costs[M.TIME_SHIFT] = 0.81
+    yield leaf, "is not what it should be, in no simple way", costs
 
 
 class Reads(enum.Enum):
@@ -43,7 +42,7 @@ class Reads(enum.Enum):
 
 
 # In the order in which they run: where time runs out, the rest is not asked.
-DETECTORS: dict[Reads, tuple[Callable[..., Iterator[Suspicion]], ...]] = {
+DETECTORS: dict[Reads, tuple[Callable[..., Iterator[Guess]], ...]] = {
     Reads.FIRST: (zero_everywhere, not_linear),
     Reads.VALUES: (
         *(one_factor, small_error, known_factor, unnormalised_rows),
@@ -80,12 +79,12 @@ def search(evidence: Evidence, *, budget_s: float = 1.5) -> list[Suspicion]:
 
 def ranked(found: Iterable[Suspicion], leaves: int) -> list[Suspicion]:
     """The likeliest first, one for a mistake and a leaf; those before that explain more of the leaves."""
-    best: dict[tuple[Mistake, int | None], Suspicion] = {}
+    best: dict[tuple[M, int | None], Suspicion] = {}
     for suspicion in found:
         key = suspicion.label, suspicion.leaf
         if key not in best or suspicion.cost < best[key].cost:
             best[key] = suspicion
-    costs: dict[Mistake, list[float]] = defaultdict(list)
+    costs: dict[M, list[float]] = defaultdict(list)
     for suspicion in best.values():
         costs[suspicion.label].append(suspicion.cost)
 
@@ -103,7 +102,11 @@ def _suspicions(probe: Probe, late: Callable[[], bool]) -> Iterator[Suspicion]:
     def answers(reads: Reads, *args: Any) -> Iterator[list[Suspicion]]:
         for find in DETECTORS[reads]:
             if reads is Reads.LAST or not late():
-                yield [dataclasses.replace(s, found_by=find.__name__) for s in find(probe, *args)]
+                yield [
+                    Suspicion(mistake, f"{probe.name(leaf)} {says}", leaf, cost, "numbers", find.__name__)
+                    for leaf, says, costs in find(probe, *args)
+                    for mistake, cost in costs.items()
+                ]
 
     unexplained = []
     for leaf in probe.wrong:

@@ -13,9 +13,9 @@ from jaxbackprop._float64 import Arrays
 from jaxbackprop._shapes import broadcasts_to
 
 from .. import _arrays as arrays
-from .._evidence import Sample, Suspicion
-from ..mistakes import Mistake
-from ._probe import Probe
+from .._evidence import Sample
+from ..mistakes import Mistake as M
+from ._probe import Guess, Probe
 
 Input = tuple[tuple[Any, ...], Arrays]
 Change = Callable[[np.ndarray], np.ndarray]
@@ -26,19 +26,19 @@ class ChangedInput:
     """A change, and what it means if the right gradient there is what the rule answers here."""
 
     at: Callable[[Sample], Input]  # the changed arguments and cotangents of a sample
-    costs: Mapping[Mistake, float]  # the mistakes that it would be
+    costs: Mapping[M, float]  # the mistakes that it would be
     says: str  # the message after the cotangent's name
     fits: Callable[[int], bool] = lambda leaf: True  # for which leaves it means that
 
 
-def truth_at_changed_input(probe: Probe) -> Iterator[Suspicion]:
+def truth_at_changed_input(probe: Probe) -> Iterator[Guess]:
     """The rule's answer is the right one at other arguments or for another cotangent."""
     by_wrongness = sorted(probe.samples, key=lambda s: -sum(probe.wrong_at(s, leaf) for leaf in probe.wrong))
     for change in _changed_inputs(probe):
         leaves = [leaf for leaf in probe.wrong if change.fits(leaf)]
         answers = ((s, probe.truth(*change.at(s)), s.got) for s in by_wrongness)
         for leaf in probe.explained(leaves, answers):
-            yield from probe.suspect(leaf, change.says, change.costs)
+            yield leaf, change.says, change.costs
 
 
 def _changed_inputs(probe: Probe) -> Iterator[ChangedInput]:
@@ -61,13 +61,13 @@ def _of_a_float(probe: Probe, slot: int, named: Mapping[int, str]) -> Iterator[C
     shape = np.shape(s.leaves[slot])
     with_it = f"is what it should be with {name}"
 
-    def changed(change: Change, costs: Mapping[Mistake, float], says: str, **fits: Any) -> ChangedInput:
+    def changed(change: Change, costs: Mapping[M, float], says: str, **fits: Any) -> ChangedInput:
         return ChangedInput(_leaf(slot, change), costs, says, **fits)
 
     for k, y in enumerate(s.y):
         if np.shape(y) == shape and shape:
             # Pieces of a piecewise-linear function have their slopes wherever they are evaluated.
-            costs = {Mistake.OUTPUT_FOR_INPUT: 0.14 if probe.piecewise_linear else 0.0}
+            costs = {M.OUTPUT_FOR_INPUT: 0.14 if probe.piecewise_linear else 0.0}
             says = f"is what it should be with the result in place of {name}"
 
             def with_result(s: Sample, k: int = k) -> Input:
@@ -76,12 +76,12 @@ def _of_a_float(probe: Probe, slot: int, named: Mapping[int, str]) -> Iterator[C
             yield ChangedInput(with_result, costs, says)
     for order in arrays.axis_orders(shape):
         says = f"is what it should be with the transpose of {name}"
-        yield changed(partial(np.transpose, axes=order), {Mistake.MISSING_TRANSPOSE: 0.0}, says)
+        yield changed(partial(np.transpose, axes=order), {M.MISSING_TRANSPOSE: 0.0}, says)
     for axes in arrays.axis_subsets(shape):
         says = f"{with_it} reversed along {arrays.in_words(axes)}"
-        yield changed(partial(np.flip, axis=axes), {Mistake.ORDER_REVERSED: 0.02}, says)
+        yield changed(partial(np.flip, axis=axes), {M.ORDER_REVERSED: 0.02}, says)
     for change, axis in _shifts(shape):
-        costs = {Mistake.OFF_BY_ONE: 0.05, Mistake.TIME_SHIFT: 0.1}
+        costs = {M.OFF_BY_ONE: 0.05, M.TIME_SHIFT: 0.1}
         yield changed(change, costs, f"{with_it} shifted by one along axis {axis}")
     scalar = not shape or np.size(s.leaves[slot]) == 1
 
@@ -89,28 +89,28 @@ def _of_a_float(probe: Probe, slot: int, named: Mapping[int, str]) -> Iterator[C
         return probe.evidence.slots[leaf] == slot
 
     ones, zeros = (f"is what it should be were {name} {value}" for value in ("all ones", "zero"))
-    costs = {Mistake.MISSING_FACTOR: 0.02}
+    costs = {M.MISSING_FACTOR: 0.02}
     if scalar:
-        costs = {Mistake.CONSTANT_FACTOR: 0.16, Mistake.MISSING_FACTOR: 0.13}
+        costs = {M.CONSTANT_FACTOR: 0.16, M.MISSING_FACTOR: 0.13}
     yield changed(np.ones_like, costs, ones, fits=lambda leaf: scalar or not own(leaf))
-    costs = {Mistake.SMOOTHING_FORGOTTEN: 0.1, Mistake.MISSING_TERM: 0.15}
+    costs = {M.SMOOTHING_FORGOTTEN: 0.1, M.MISSING_TERM: 0.15}
     if not scalar:
-        costs = {Mistake.PATH_FORGOTTEN: 0.1}
+        costs = {M.PATH_FORGOTTEN: 0.1}
     yield changed(np.zeros_like, costs, zeros, fits=lambda leaf: not own(leaf))
-    costs = {Mistake.MISSING_FACTOR: 0.14, Mistake.PATH_FORGOTTEN: 0.2}
+    costs = {M.MISSING_FACTOR: 0.14, M.PATH_FORGOTTEN: 0.2}
     yield changed(np.zeros_like, costs, zeros, fits=own)
     says = f"is what it should be with the sign of {name} flipped"
-    yield changed(np.negative, {Mistake.SIGN: 0.1}, says)
+    yield changed(np.negative, {M.SIGN: 0.1}, says)
     for other in named:
         if other == slot or np.shape(s.leaves[other]) != shape or not shape:
             continue
         if other > slot:
             move = partial(_other_for, slot=slot, other=other, both=True)
             says = f"{with_it} and {named[other]} exchanged"
-            yield ChangedInput(move, {Mistake.ARGUMENTS_SWAPPED: 0.1}, says)
+            yield ChangedInput(move, {M.ARGUMENTS_SWAPPED: 0.1}, says)
         move = partial(_other_for, slot=slot, other=other, both=False)
         says = f"is what it should be with {named[other]} in place of {name}"
-        yield ChangedInput(move, {Mistake.STALE_RESIDUAL: 0.2, Mistake.ARGUMENTS_SWAPPED: 0.25}, says)
+        yield ChangedInput(move, {M.STALE_RESIDUAL: 0.2, M.ARGUMENTS_SWAPPED: 0.25}, says)
 
 
 def _of_a_mask(probe: Probe, slot: int, name: str) -> Iterator[ChangedInput]:
@@ -120,14 +120,14 @@ def _of_a_mask(probe: Probe, slot: int, name: str) -> Iterator[ChangedInput]:
         return np.shape(probe.samples[0].want[leaf]) == shape
 
     without, says = _leaf(slot, np.ones_like), f"is what it should be without {name}"
-    costs = {Mistake.PADDING: 0.02, Mistake.WRONG_MASK: 0.04, Mistake.MISSING_FACTOR: 0.06}
+    costs = {M.PADDING: 0.02, M.WRONG_MASK: 0.04, M.MISSING_FACTOR: 0.06}
     yield ChangedInput(without, costs, says, masked)
     # The mask works on another argument, whose unmasked value was kept.
-    costs = {Mistake.PADDING: 0.04, Mistake.STALE_RESIDUAL: 0.05, Mistake.MISSING_FACTOR: 0.3}
+    costs = {M.PADDING: 0.04, M.STALE_RESIDUAL: 0.05, M.MISSING_FACTOR: 0.3}
     yield ChangedInput(without, costs, says, lambda leaf: not masked(leaf))
     says = f"is what it should be with {name} inverted"
     inverted = _leaf(slot, lambda mask: np.logical_not(mask).astype(mask.dtype))
-    yield ChangedInput(inverted, {Mistake.WRONG_MASK: 0.0}, says)
+    yield ChangedInput(inverted, {M.WRONG_MASK: 0.0}, says)
 
 
 def _of_indices(probe: Probe, slot: int, value: np.ndarray) -> Iterator[ChangedInput]:
@@ -135,14 +135,14 @@ def _of_indices(probe: Probe, slot: int, value: np.ndarray) -> Iterator[ChangedI
     for by in (1, -1):
         says = f"is what it should be for indices that are {by:+d} off"
         for n in (None, *sorted(n for n in sizes if n > np.max(value, initial=0))):
-            yield ChangedInput(_leaf(slot, partial(_plus, by=by, n=n)), {Mistake.OFF_BY_ONE: 0.0}, says)
+            yield ChangedInput(_leaf(slot, partial(_plus, by=by, n=n)), {M.OFF_BY_ONE: 0.0}, says)
     for axis in arrays.long_axes(np.shape(value)):
         says = "is what it should be for the indices in reversed order"
-        yield ChangedInput(_leaf(slot, partial(np.flip, axis=axis)), {Mistake.ORDER_REVERSED: 0.0}, says)
+        yield ChangedInput(_leaf(slot, partial(np.flip, axis=axis)), {M.ORDER_REVERSED: 0.0}, says)
     if np.any(np.asarray(value) < 0):
         says = "is what it should be if negative indices counted"
         counted = _leaf(slot, lambda i: np.maximum(i, np.zeros_like(i)))
-        yield ChangedInput(counted, {Mistake.PADDING: 0.0}, says)
+        yield ChangedInput(counted, {M.PADDING: 0.0}, says)
 
 
 def _of_a_cotangent(probe: Probe, k: int) -> Iterator[ChangedInput]:
@@ -151,7 +151,7 @@ def _of_a_cotangent(probe: Probe, k: int) -> Iterator[ChangedInput]:
     what = "the upstream cotangent" if len(s.dy) == 1 else f"the cotangent of result {k}"
     for_it, for_the = f"is what it should be for {what}", "is what it should be for the"
 
-    def changed(change: Change, costs: Mapping[Mistake, float], says: str, **fits: Any) -> ChangedInput:
+    def changed(change: Change, costs: Mapping[M, float], says: str, **fits: Any) -> ChangedInput:
         return ChangedInput(
             lambda s: (s.leaves, (*s.dy[:k], change(s.dy[k]), *s.dy[k + 1 :])), costs, says, **fits
         )
@@ -161,36 +161,36 @@ def _of_a_cotangent(probe: Probe, k: int) -> Iterator[ChangedInput]:
 
     for order in arrays.axis_orders(shape):
         says, transpose = f"{for_the} transpose of {what}", partial(np.transpose, axes=order)
-        costs = {Mistake.WRONG_AXIS: 0.0, Mistake.MISSING_TRANSPOSE: 0.3}
+        costs = {M.WRONG_AXIS: 0.0, M.MISSING_TRANSPOSE: 0.3}
         yield changed(transpose, costs, says, fits=reduced)
-        costs = {Mistake.MISSING_TRANSPOSE: 0.0, Mistake.WRONG_AXIS: 0.3}
+        costs = {M.MISSING_TRANSPOSE: 0.0, M.WRONG_AXIS: 0.3}
         yield changed(transpose, costs, says, fits=lambda leaf: not reduced(leaf))
     for axes in arrays.axis_subsets(shape):
         says = f"{for_it} reversed along {arrays.in_words(axes)}"
-        yield changed(partial(np.flip, axis=axes), {Mistake.ORDER_REVERSED: 0.0}, says)
+        yield changed(partial(np.flip, axis=axes), {M.ORDER_REVERSED: 0.0}, says)
     for change, axis in _shifts(shape):
-        costs = {Mistake.OFF_BY_ONE: 0.02, Mistake.TIME_SHIFT: 0.2}
+        costs = {M.OFF_BY_ONE: 0.02, M.TIME_SHIFT: 0.2}
         yield changed(change, costs, f"{for_it} shifted by one along axis {axis}")
     for axis in arrays.long_axes(shape):
         for f, name in ((np.sum, "summed"), (np.mean, "averaged")):
             says = f"{for_it} {name} over axis {axis}"
-            yield changed(partial(arrays.spread, reduction=f, axis=axis), {Mistake.EXTRA_SUM: 0.0}, says)
+            yield changed(partial(arrays.spread, reduction=f, axis=axis), {M.EXTRA_SUM: 0.0}, says)
         for index, where in ((0, "first"), (shape[axis] - 1, "last")):
             says = f"counts the {where} slice of {what} along axis {axis} only"
-            costs = {Mistake.MISSING_SUM: 0.02}
+            costs = {M.MISSING_SUM: 0.02}
             if axis == index == 0:
-                costs[Mistake.BATCH_OF_ONE] = 0.1
+                costs[M.BATCH_OF_ONE] = 0.1
             yield changed(partial(_alone, index=index, axis=axis), costs, says)
             says = f"leaves out the {where} slice of {what} along axis {axis}"
-            costs = {Mistake.OFF_BY_ONE: 0.1, Mistake.TIME_SHIFT: 0.15, Mistake.PARTLY_WRONG: 0.2}
-            costs |= {Mistake.MISSING_TERM: 0.25}
+            costs = {M.OFF_BY_ONE: 0.1, M.TIME_SHIFT: 0.15, M.PARTLY_WRONG: 0.2}
+            costs |= {M.MISSING_TERM: 0.25}
             yield changed(partial(arrays.without, index=index, axis=axis), costs, says)
     if len(s.dy) > 1:
-        yield changed(np.zeros_like, {Mistake.OUTPUT_IGNORED: 0.0}, f"leaves out {what}")
+        yield changed(np.zeros_like, {M.OUTPUT_IGNORED: 0.0}, f"leaves out {what}")
     for name, quantity in _quantities(probe, k):
         for power, how, cost in ((-1.0, "divided by", 0.1), (1.0, "times", 0.15)):
             move = partial(_scaled, k=k, quantity=quantity, power=power)
-            yield ChangedInput(move, {Mistake.MISSING_FACTOR: cost}, f"{for_it} {how} {name}")
+            yield ChangedInput(move, {M.MISSING_FACTOR: cost}, f"{for_it} {how} {name}")
 
 
 def _quantities(probe: Probe, k: int) -> Iterator[tuple[str, Callable[[Sample], np.ndarray]]]:
