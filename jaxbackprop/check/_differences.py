@@ -97,9 +97,12 @@ class Differences:
 
     def entries(self, point: Point) -> tuple[Arrays, Arrays]:
         """Gradients, nan where none was taken or none converges, and their noise: an array a leaf each."""
-        floats = self._floats(point)
-        directions = Directions.of(floats, np.random.default_rng(0))
-        return _at_entries(floats, directions, self.along(point, directions))
+        return _at_entries(self._floats(point), *self.anywhere(point))
+
+    def anywhere(self, point: Point) -> tuple[Directions, Estimate]:
+        """Derivatives along every entry where there are few, else along some ways."""
+        directions = Directions.of(self._floats(point), np.random.default_rng(0))
+        return directions, self.along(point, directions)
 
     def gradient(self, point: Point) -> np.ndarray:
         """Every entry by one short step to either side, for kinks to be seen around a point."""
@@ -167,6 +170,12 @@ def flat(leaves: Arrays) -> np.ndarray:
     return np.concatenate([np.asarray(leaf, np.float64).reshape(-1) for leaf in leaves] or [np.zeros(0)])
 
 
+def as_leaves(vector: np.ndarray, like: Arrays) -> Arrays:
+    """A vector as leaves of some shapes."""
+    parts = np.split(vector, np.cumsum([np.size(leaf) for leaf in like])[:-1])
+    return tuple(part.reshape(np.shape(leaf)) for part, leaf in zip(parts, like, strict=True))
+
+
 def _pairing(numpy: Any, dy: tuple[Any, ...], ys: tuple[Any, ...]) -> tuple[Any, Any]:
     """⟨dy, y⟩ and the size of its terms."""
     # A result that is infinite on both sides and has no cotangent says nothing.
@@ -202,13 +211,7 @@ def _at_entries(floats: Arrays, directions: Directions, estimate: Estimate) -> t
     known = error <= 1e-4 * (np.abs(value) + 1e-2 * scale) + 1e-300
     want[directions.entries] = np.where(known, value, np.nan)
     noise[directions.entries] = 20 * error + 1e-9 * scale
-    ends = np.cumsum([leaf.size for leaf in floats])[:-1]
-    shapes = [leaf.shape for leaf in floats]
-
-    def apart(flat: np.ndarray) -> Arrays:
-        return tuple(part.reshape(shape) for part, shape in zip(np.split(flat, ends), shapes, strict=True))
-
-    return apart(want), apart(noise)
+    return as_leaves(want, floats), as_leaves(noise, floats)
 
 
 def _size(leaf: np.ndarray) -> float:

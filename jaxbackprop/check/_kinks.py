@@ -15,7 +15,7 @@ import numpy as np
 from jaxbackprop._float64 import to_numpy64
 
 from ._comparison import Comparison
-from ._differences import flat
+from ._differences import as_leaves, flat
 from ._evaluator import Evaluator, Point
 from ._rounding import jittered
 from ._session import LARGE, CheckSession
@@ -44,20 +44,13 @@ def kink(session: CheckSession, comparison: Comparison, leaf: int) -> Kink | Non
     """
     layout, truth, point = session.layout, session.truth, comparison.point
     at = layout.floats_of(point.leaves)
-    shapes = [np.shape(x) for x in at]
-    sizes = [int(np.prod(s)) for s in shapes]
-    ends = np.cumsum(sizes)
+    ends = np.cumsum([0, *map(np.size, at)])
     if ends[-1] > (LARGE if truth is not None else _MOST_BY_DIFFERENCES):
         return None
-    scale = np.concatenate([np.full(n, _size_or_one(x)) for x, n in zip(at, sizes, strict=True)])
-    x = flat(at)
 
     def gradients(moves: list[np.ndarray]) -> np.ndarray:
-        points = []
-        for move in moves:
-            moved = np.split(x + move, ends[:-1])
-            floats = tuple(m.reshape(s) for m, s in zip(moved, shapes, strict=True))
-            points.append(Point(layout.with_floats(point.leaves, floats), point.dy))
+        floats = (as_leaves(flat(at) + move, at) for move in moves)
+        points = [Point(layout.with_floats(point.leaves, f), point.dy) for f in floats]
         if truth is None:
             return np.stack([session.differences.gradient(near) for near in points])
         return np.stack([flat(answer.gradient) for answer in truth.run(points)])
@@ -65,8 +58,8 @@ def kink(session: CheckSession, comparison: Comparison, leaf: int) -> Kink | Non
     return judge_in_hull(
         flat(comparison.got.gradient),
         flat(comparison.want),
-        slice(int(ends[leaf] - sizes[leaf]), int(ends[leaf])),
-        scale,
+        slice(int(ends[leaf]), int(ends[leaf + 1])),
+        flat(tuple(np.full(np.shape(x), _size_or_one(x)) for x in at)),
         gradients,
         np.random.default_rng(0),
         # Differences want room between a kink and their step.

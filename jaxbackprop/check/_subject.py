@@ -166,22 +166,20 @@ def _gradients(layout: Layout, args: tuple[Any, ...], answer: Any) -> tuple[Any,
     if len(answer) != len(args):
         raise TypeError(f"the rule answers {len(answer)} cotangents for {len(args)} arguments")
     found: list[Any] = []
-    for position, path, slot in zip(layout.arguments, layout.paths, layout.floats, strict=True):
-        given = jax.tree_util.tree_leaves_with_path(answer[position])
-        by_path = {jax.tree_util.keystr(p): leaf for p, leaf in given}
-        like = layout.leaves[slot]
+    for position, path in zip(layout.arguments, layout.paths, strict=True):
         # Of this evaluation, not of the layout: its dtype may be another.
-        leaf = jax.tree_util.tree_leaves_with_path(args[position])
-        here = dict((jax.tree_util.keystr(p), value) for p, value in leaf)[path]
-        cotangent = by_path.get(path)
+        here, cotangent = _by_path(args[position])[path], _by_path(answer[position]).get(path)
         if cotangent is None:
-            cotangent = np.zeros(np.shape(like), here.dtype)
+            cotangent = np.zeros(np.shape(here), here.dtype)
         elif np.shape(cotangent) != np.shape(here):
             raise TypeError(
                 f"the rule's cotangent of argument {position}{path} has shape {np.shape(cotangent)}, "
                 f"but the argument has shape {np.shape(here)}"
             )
-        found.append(
-            cotangent if is_array(cotangent) or hasattr(cotangent, "aval") else np.asarray(cotangent)
-        )
+        known = is_array(cotangent) or hasattr(cotangent, "aval")
+        found.append(cotangent if known else np.asarray(cotangent))
     return tuple(found)
+
+
+def _by_path(tree: Any) -> dict[str, Any]:
+    return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}

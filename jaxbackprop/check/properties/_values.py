@@ -10,12 +10,11 @@ import jax
 import numpy as np
 
 from jaxbackprop._errors import first_line
-from jaxbackprop._float64 import Arrays
 from jaxbackprop.diagnose import Mistake
 
 from .._attempt import attempt
 from .._comparison import Comparison, Violation, compare, worst_violation
-from .._differences import Directions, Estimate
+from .._differences import Estimate
 from .._evaluator import Point
 from .._kinks import kink, nearby_mean
 from .._layout import CannotCheck, Layout
@@ -162,11 +161,8 @@ def _larger_points(session: CheckSession) -> Iterator[list[Sampled]]:
         ]
 
 
-def _result_shapes(
-    layout: Layout, f: Callable[..., Any], structs: tuple[jax.ShapeDtypeStruct, ...]
-) -> list[tuple[int, ...]]:
-    ys = jax.eval_shape(lambda *leaves: layout.results(f, leaves), *structs)
-    return [y.shape for y in ys]
+def _result_shapes(layout: Layout, f: Callable[..., Any], structs: Any) -> list[tuple[int, ...]]:
+    return [y.shape for y in jax.eval_shape(lambda *leaves: layout.results(f, leaves), *structs)]
 
 
 def differences(session: CheckSession, observed: Observations, record: Record) -> list[Finding]:
@@ -179,55 +175,42 @@ def differences(session: CheckSession, observed: Observations, record: Record) -
     for one in observed.comparisons:
         if one.kind not in kinds or not all_finite(one.want):
             continue
-        floats: Arrays = tuple(np.asarray(x, np.float64) for x in session.layout.floats_of(one.point.leaves))
-        directions = Directions.of(floats, np.random.default_rng(0))
-        ran = attempt(functools.partial(session.differences.along, one.point, directions))
+        ran = attempt(functools.partial(session.differences.anywhere, one.point))
         if ran.error is not None:
             record.note(f"differences cannot be taken: {first_line(ran.error)}")
             return []
-        ends = np.cumsum([0, *(leaf.size for leaf in floats)])
-        for leaf in range(len(floats)):
+        directions, estimate = ran.value
+        ends = np.cumsum([0, *(want.size for want in one.want)])
+        for leaf in range(len(one.want)):
             ways = directions.ways[:, ends[leaf] : ends[leaf + 1]]
             moved = np.any(ways != 0, axis=1)
             got = ways @ one.gradient(leaf).reshape(-1)
-            estimate = ran.value
             record.compare("differences", leaf, got[moved], estimate.value[moved], estimate.error[moved])
             if leaf in record.wrong or is_setting(session, observed.comparisons, leaf):
                 continue
-            noise = _noise(session, one, leaf, estimate, ways, got)
-            off = moved & _is_sure(estimate, got) & ~(np.abs(got - estimate.value) <= noise)
+            sure, noise = _sure(session, one, leaf, estimate, ways, got)
+            off = moved & sure & ~(np.abs(got - estimate.value) <= noise)
             if not np.any(off) or kink(session, one, leaf) is not None:
                 continue
             if session.truth.jaxpr is not None and stops_gradients(session.truth.jaxpr):
                 record.note("the oracle stops gradients: autodiff of it is meant, not differences")
                 return []
             row = int(np.argmax(np.where(off, np.abs(got - estimate.value), -1)))
-            return [
-                finding(
-                    session,
-                    leaf,
-                    "value",
-                    f"{session.names[leaf]} differs from differences of the function, though autodiff of the "
-                    "oracle agrees with it",
-                    got=float(got[row]),
-                    want=float(estimate.value[row]),
-                    error=float(abs(got[row] - estimate.value[row])),
-                    noise=float(noise[row]),
-                    point=session.layout.args(one.point.leaves),
-                )
-            ]
+            error = abs(got[row] - estimate.value[row])
+            read = {"got": got[row], "want": estimate.value[row], "error": error, "noise": noise[row]}
+            numbers: dict[str, Any] = {name: float(number) for name, number in read.items()}
+            said = "differs from differences of the function, though autodiff of the oracle agrees with it"
+            message, point = f"{session.names[leaf]} {said}", session.layout.args(one.point.leaves)
+            return [finding(session, leaf, "value", message, point=point, **numbers)]
     return []
 
 
-def _is_sure(estimate: Estimate, got: np.ndarray) -> np.ndarray:
-    scale = float(np.max(np.abs(got), initial=0.0))
-    return estimate.error <= 1e-4 * (np.abs(estimate.value) + 1e-2 * scale)
-
-
-def _noise(
+def _sure(
     session: CheckSession, one: Comparison, leaf: int, estimate: Estimate, ways: np.ndarray, got: np.ndarray
-) -> np.ndarray:
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which differences are exact enough to judge, and how far from them a right gradient may be."""
     scale = float(np.max(np.abs(got), initial=0.0))
     backward = backward_error(one.point, one.y, session.layout.floats[leaf])
     known = np.abs(ways) @ np.nan_to_num(one.noise[leaf]).reshape(-1)
-    return 20 * estimate.error + known + 1e-7 * scale + 1e-9 * backward + 1e-40
+    sure = estimate.error <= 1e-4 * (np.abs(estimate.value) + 1e-2 * scale)
+    return sure, 20 * estimate.error + known + 1e-7 * scale + 1e-9 * backward + 1e-40

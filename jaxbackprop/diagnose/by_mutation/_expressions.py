@@ -15,11 +15,8 @@ _SIGNS = {
 }
 _SILENT = {"broadcast_in_dim", "reshape", "squeeze", "convert_element_type", "step", "expand_dims"}
 _SHORT = {
-    "reduce_sum": "sum",
-    "reduce_max": "max",
-    "reduce_min": "min",
-    "select_n": "where",
-    "logistic": "sigmoid",
+    **{"reduce_sum": "sum", "reduce_max": "max", "reduce_min": "min"},
+    **{"select_n": "where", "logistic": "sigmoid"},
 }
 
 
