@@ -196,10 +196,10 @@ class Evaluator:
         # In float64 the result is what counts, and a program that runs once need not be fast.
         options = {"xla_backend_optimization_level": 0} if self._wide else None
 
-        def mapped(*points: Any) -> Answer:
+        def _mapped(*points: Any) -> Answer:
             return jax.lax.map(lambda point: self.pull(*point), points)
 
-        traced = jax.jit(mapped, compiler_options=options).trace(leaves, dy)
+        traced = jax.jit(_mapped, compiler_options=options).trace(leaves, dy)
         self.jaxpr = traced.jaxpr
         return traced.lower()
 

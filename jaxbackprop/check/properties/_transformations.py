@@ -57,8 +57,7 @@ def determinism(session: CheckSession, observed: Observations, record: Record) -
     again = session.rule_native.run([session.base])[0]
     for leaf, (a, b) in enumerate(zip(observed.base.gradient, again.gradient, strict=True)):
         if a.tobytes() != b.tobytes() and not np.array_equal(to_numpy64(a), to_numpy64(b), equal_nan=True):
-            message = f"{session.names[leaf]} changes from call to call"
-            return [finding(session, leaf, "determinism", message)]
+            return [finding(session, leaf, "determinism", f"{session.names[leaf]} changes from call to call")]
     return []
 
 

@@ -185,8 +185,7 @@ def accumulated(context: Context, e: int, text: str) -> Iterator[Change]:
         updates = context.at(equation.inputs[2])
         partly = () if np.size(updates) and np.ptp(updates) else (M.PARTLY_WRONG,)
         rule = _scattered(lax.scatter_add, equation)
-        what = f"{text} overwrites where it should accumulate"
-        yield Change(what, rule, (*partly, M.SET_NOT_ADD))
+        yield Change(f"{text} overwrites where it should accumulate", rule, (*partly, M.SET_NOT_ADD))
 
 
 def _scattered(scatter: Callable[..., jax.Array], equation: Equation) -> Rule:

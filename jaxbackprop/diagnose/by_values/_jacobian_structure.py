@@ -135,8 +135,7 @@ def coupled_axes(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator
     elif got > want:
         says = f"couples entries along axes {sorted(got - want)}, which should be independent of one another"
         batch = 0 in got - want
-        costs = {M.EXTRA_SUM: 0.1, M.BATCH_OF_ONE: 0.12 if batch else 0.4, M.WRONG_AXIS: 0.3}
-        yield leaf, says, costs
+        yield leaf, says, {M.EXTRA_SUM: 0.1, M.BATCH_OF_ONE: 0.12 if batch else 0.4, M.WRONG_AXIS: 0.3}
     elif got != want and len(got) == len(want) == 1:
         yield leaf, f"couples entries along axis {min(got)} instead of {min(want)}", {M.WRONG_AXIS: 0.02}
 

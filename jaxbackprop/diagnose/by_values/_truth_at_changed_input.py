@@ -97,17 +97,14 @@ def _of_a_float(probe: Probe, slot: int, named: Mapping[int, str]) -> Iterator[C
     if not scalar:
         costs = {M.PATH_FORGOTTEN: 0.1}
     yield changed(np.zeros_like, costs, zeros, fits=lambda leaf: not own(leaf))
-    costs = {M.MISSING_FACTOR: 0.14, M.PATH_FORGOTTEN: 0.2}
-    yield changed(np.zeros_like, costs, zeros, fits=own)
-    says = f"is what it should be with the sign of {name} flipped"
-    yield changed(np.negative, {M.SIGN: 0.1}, says)
+    yield changed(np.zeros_like, {M.MISSING_FACTOR: 0.14, M.PATH_FORGOTTEN: 0.2}, zeros, fits=own)
+    yield changed(np.negative, {M.SIGN: 0.1}, f"is what it should be with the sign of {name} flipped")
     for other in named:
         if other == slot or np.shape(s.leaves[other]) != shape or not shape:
             continue
         if other > slot:
             move = partial(_other_for, slot=slot, other=other, both=True)
-            says = f"{with_it} and {named[other]} exchanged"
-            yield ChangedInput(move, {M.ARGUMENTS_SWAPPED: 0.1}, says)
+            yield ChangedInput(move, {M.ARGUMENTS_SWAPPED: 0.1}, f"{with_it} and {named[other]} exchanged")
         move = partial(_other_for, slot=slot, other=other, both=False)
         says = f"is what it should be with {named[other]} in place of {name}"
         yield ChangedInput(move, {M.STALE_RESIDUAL: 0.2, M.ARGUMENTS_SWAPPED: 0.25}, says)
@@ -120,8 +117,7 @@ def _of_a_mask(probe: Probe, slot: int, name: str) -> Iterator[ChangedInput]:
         return np.shape(probe.samples[0].want[leaf]) == shape
 
     without, says = _leaf(slot, np.ones_like), f"is what it should be without {name}"
-    costs = {M.PADDING: 0.02, M.WRONG_MASK: 0.04, M.MISSING_FACTOR: 0.06}
-    yield ChangedInput(without, costs, says, masked)
+    yield ChangedInput(without, {M.PADDING: 0.02, M.WRONG_MASK: 0.04, M.MISSING_FACTOR: 0.06}, says, masked)
     # The mask works on another argument, whose unmasked value was kept.
     costs = {M.PADDING: 0.04, M.STALE_RESIDUAL: 0.05, M.MISSING_FACTOR: 0.3}
     yield ChangedInput(without, costs, says, lambda leaf: not masked(leaf))
@@ -141,8 +137,7 @@ def _of_indices(probe: Probe, slot: int, value: np.ndarray) -> Iterator[ChangedI
         yield ChangedInput(_leaf(slot, partial(np.flip, axis=axis)), {M.ORDER_REVERSED: 0.0}, says)
     if np.any(np.asarray(value) < 0):
         says = "is what it should be if negative indices counted"
-        counted = _leaf(slot, lambda i: np.maximum(i, np.zeros_like(i)))
-        yield ChangedInput(counted, {M.PADDING: 0.0}, says)
+        yield ChangedInput(_leaf(slot, lambda i: np.maximum(i, np.zeros_like(i))), {M.PADDING: 0.0}, says)
 
 
 def _of_a_cotangent(probe: Probe, k: int) -> Iterator[ChangedInput]:
@@ -161,8 +156,7 @@ def _of_a_cotangent(probe: Probe, k: int) -> Iterator[ChangedInput]:
 
     for order in arrays.axis_orders(shape):
         says, transpose = f"{for_the} transpose of {what}", partial(np.transpose, axes=order)
-        costs = {M.WRONG_AXIS: 0.0, M.MISSING_TRANSPOSE: 0.3}
-        yield changed(transpose, costs, says, fits=reduced)
+        yield changed(transpose, {M.WRONG_AXIS: 0.0, M.MISSING_TRANSPOSE: 0.3}, says, fits=reduced)
         costs = {M.MISSING_TRANSPOSE: 0.0, M.WRONG_AXIS: 0.3}
         yield changed(transpose, costs, says, fits=lambda leaf: not reduced(leaf))
     for axes in arrays.axis_subsets(shape):
