@@ -65,14 +65,9 @@ def examine_subject(
         raise CannotCheck(f"seed must be a whole number from 0 on, got {seed!r}")
     # What the caller has set to hunt for nans would raise where a nan is what is looked for.
     with jax.debug_nans(False), jax.debug_infs(False), jax.disable_jit(False):
+        quick = effort == "quick"
         session = open_session(
-            subject,
-            args,
-            domains=domains,
-            in_axes=in_axes,
-            quick=effort == "quick",
-            figures=figures,
-            seed=seed,
+            subject, args, domains=domains, in_axes=in_axes, quick=quick, figures=figures, seed=seed
         )
         return _examined(session)
 

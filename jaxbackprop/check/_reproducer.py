@@ -87,11 +87,9 @@ def _args(session: CheckSession, point: Point) -> tuple[Any, ...]:
     leaves = list(point.leaves)
     with session.native_setting():
         for i in layout.floats:
-            like = layout.leaves[i]
+            x, like = leaves[i], layout.leaves[i]
             in_jax = isinstance(like, jax.Array)
-            leaves[i] = (
-                jnp.asarray(leaves[i], like.dtype) if in_jax else np.asarray(leaves[i]).astype(like.dtype)
-            )
+            leaves[i] = jnp.asarray(x, like.dtype) if in_jax else np.asarray(x).astype(like.dtype)
     return layout.args(tuple(leaves))
 
 
@@ -100,9 +98,7 @@ def _cotangent(session: CheckSession, point: Point) -> Any:
     y = session.result
     if any(not jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in jax.tree.leaves(y)):
         return None
-    in_jax = (
-        any(isinstance(leaf, jax.Array) for leaf in session.layout.leaves) or session.subject.rule is None
-    )
+    in_jax = session.subject.rule is None or not session.layout.is_numpy
     dy = iter(point.dy)
     with session.native_setting():
         return jax.tree.map(lambda leaf: (jnp.asarray if in_jax else np.asarray)(next(dy), leaf.dtype), y)
@@ -169,9 +165,8 @@ def snippet(session: CheckSession, found: Finding) -> str:
         lines.append(f"y, pullback = jax.vjp({function}, {inputs})")
         lines.append(f"print(pullback(dy)[{moving.index(found.argument)}]{place})  # {says}")
     else:
-        lines.append(
-            f"print({function}({', '.join(named)}, dy{keywords})[{found.argument}]{place})  # {says}"
-        )
+        call = f"{function}({', '.join(named)}, dy{keywords})"
+        lines.append(f"print({call}[{found.argument}]{place})  # {says}")
     return "\n".join(lines)
 
 

@@ -98,15 +98,8 @@ class CheckSession:
     @functools.cached_property
     def sample(self) -> Sample:
         """All that is drawn; raises CannotCheck where the domains do not fit."""
-        return sample(
-            self.layout,
-            self.base,
-            self.domains,
-            self.seed,
-            quick=self.quick,
-            few=self.large,
-            scale=self.scale,
-        )
+        given = self.layout, self.base, self.domains, self.seed
+        return sample(*given, quick=self.quick, few=self.large, scale=self.scale)
 
     # -- names in messages -------------------------------------------------------------------------------
 
@@ -198,10 +191,6 @@ class CheckSession:
     @functools.cached_property
     def differences(self) -> Differences:
         """Differences of the plain function."""
-        return Differences(
-            strip(self.subject.plain) if self.traced else self.subject.plain,
-            self.layout,
-            traced=self.traced,
-            eps=8 * 1e3 * self.eps,
-            room=lambda leaves: room(self.layout, self.domains, leaves),
-        )
+        f = strip(self.subject.plain) if self.traced else self.subject.plain
+        far = functools.partial(room, self.layout, self.domains)
+        return Differences(f, self.layout, traced=self.traced, eps=8e3 * self.eps, room=far)

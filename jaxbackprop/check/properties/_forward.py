@@ -44,11 +44,8 @@ _MISTAKES = (Mistake.FORWARD_MISMATCH.value,)
 
 def forward(session: CheckSession, observed: Observations, record: Record) -> list[Finding]:
     """One finding at most: in float64, of results that are no floats, or in the arguments' own dtypes."""
-    found = (
-        _in_float64(session, observed.comparisons)
-        or _other_results(session)
-        or _in_own_dtypes(observed.native)
-    )
+    in_float64 = _in_float64(session, observed.comparisons)
+    found = in_float64 or _other_results(session) or _in_own_dtypes(observed.native)
     return [] if found is None else [found]
 
 

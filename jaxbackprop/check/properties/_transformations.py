@@ -165,14 +165,9 @@ def vmap(session: CheckSession, observed: Observations, record: Record) -> list[
 
 
 def _judge(record: Record, got: Sequence[np.ndarray], answer: Answer, blur: Blur) -> list[Finding]:
+    mistakes = (Mistake.BATCH_GLOBAL.value,)
     return differing(
-        record,
-        got,
-        answer.gradient,
-        blur.noise,
-        what="vmap",
-        how="under vmap",
-        mistakes=(Mistake.BATCH_GLOBAL.value,),
+        record, got, answer.gradient, blur.noise, what="vmap", how="under vmap", mistakes=mistakes
     )
 
 
@@ -182,16 +177,12 @@ def _examples(session: CheckSession) -> list[Point]:
     for one in redraws(session.layout, session.domains, np.random.default_rng(5), quick=False):
         if one.kind in (Kind.GENERIC, Kind.OTHER):
             drawn.append(one.leaves)
-    return [
-        Point(
-            tuple(
-                shared if axis is None else leaf
-                for leaf, axis, shared in zip(leaves, session.axes, base, strict=True)
-            ),
-            dy,
-        )
-        for leaves, dy in zip(drawn, session.sample.batch, strict=True)
-    ]
+    examples = []
+    for leaves, dy in zip(drawn, session.sample.batch, strict=True):
+        places = zip(leaves, session.axes, base, strict=True)
+        own = tuple(shared if axis is None else leaf for leaf, axis, shared in places)
+        examples.append(Point(own, dy))
+    return examples
 
 
 def _raises(session: CheckSession, points: list[Point], error: Exception, record: Record) -> list[Finding]:

@@ -86,7 +86,7 @@ def _counts_winners(context: Context, i: int) -> bool:
 
 def _normalises(context: Context, part: int, total: int) -> bool:
     """Whether one value is, broadcast, the sum of the other."""
-    if part not in context.above(total):
+    if part not in context.program.above[total]:
         return False
     a, b = np.asarray(context.at(part)), np.asarray(context.at(total))
     return bool(np.all(a >= 0)) and any(
@@ -115,7 +115,7 @@ def _left_out_term(context: Context, kept: int, lost: int, name: str) -> tuple[L
 
 def _is_multiple(context: Context, i: int, j: int) -> bool:
     """Whether the second of two values is the first times something."""
-    maker = context.maker(j)
+    maker = context.program.equation(j)
     return maker is not None and maker.name == "mul" and i in maker.inputs and i != j
 
 
@@ -155,20 +155,17 @@ def unsummed(context: Context) -> Iterator[Edit]:
         rules: dict[int, Rule] = {e: lambda x: (x,)}
         for later in context.program.reached(frozenset([e]))[0]:
             after = context.equation(later)
-            narrow = after.name == "reduce_sum" and np.size(context.at(after.inputs[0])) == np.size(
-                context.at(after.outputs[0])
-            )
+            sizes = np.size(context.at(after.inputs[0])), np.size(context.at(after.outputs[0]))
+            narrow = after.name == "reduce_sum" and sizes[0] == sizes[1]
             if narrow or after.name in ("reshape", "broadcast_in_dim", "squeeze"):
                 rules[later] = lambda x, run=after.run, before=before: (
                     (x,) if np.shape(x) == before else run(x)
                 )
         said, more = context.words.equation(e), context.doubt(equation.outputs[0])
+        meaning = Meaning(f"{said} is not summed", more, (M.DIAGONAL_ONLY, M.MISSING_SUM))
         if context.repair:
-            labels = (M.EXTRA_SUM, M.WRONG_DERIVATIVE)
-            yield Edit(Meaning(f"{said} sums what must be kept", more, labels), rules=rules)
-        else:
-            labels = (M.DIAGONAL_ONLY, M.MISSING_SUM)
-            yield Edit(Meaning(f"{said} is not summed", more, labels), rules=rules)
+            meaning = Meaning(f"{said} sums what must be kept", more, (M.EXTRA_SUM, M.WRONG_DERIVATIVE))
+        yield Edit(meaning, rules=rules)
 
 
 def overwritten(context: Context, e: int, text: str) -> Iterator[Change]:

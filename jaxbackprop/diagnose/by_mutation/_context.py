@@ -51,14 +51,8 @@ def _line(evaluator: MutantEvaluator, e: int) -> Any:
     equation = evaluator.flat.equations[e]
     if equation.step >= 0:
         return equation.place
-    makers = tuple(
-        "constant"
-        if i in evaluator.flat.constants
-        else maker.name
-        if (maker := evaluator.equation(i))
-        else "input"
-        for i in equation.inputs
-    )
+    given = {i: "input" for i in equation.inputs} | dict.fromkeys(evaluator.flat.constants, "constant")
+    makers = tuple(m.name if (m := evaluator.equation(i)) else given[i] for i in equation.inputs)
     return (equation.place, makers, equation.outputs[0] in evaluator.on_dy)
 
 
@@ -127,14 +121,6 @@ class Context:
     def equation(self, e: int) -> Equation:
         """The equation at a position."""
         return self.flat.equations[e]
-
-    def maker(self, i: int) -> Equation | None:
-        """The equation that gives a value; None for inputs and constants."""
-        return self.program.equation(i)
-
-    def above(self, i: int) -> set[int]:
-        """All that a value depends on, itself included."""
-        return self.program.above[i]
 
     def uses(self, i: int) -> list[Use]:
         """Where a value is taken."""

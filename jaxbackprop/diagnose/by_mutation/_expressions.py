@@ -95,9 +95,5 @@ class Words:
 
 
 def _same(a: Any, b: Any) -> bool:
-    return (
-        isinstance(a, np.ndarray)
-        and a.dtype.kind == "f"
-        and a.shape == np.shape(b)
-        and np.allclose(a, b, 1e-9, 1e-12)
-    )
+    floats = isinstance(a, np.ndarray) and a.dtype.kind == "f"
+    return floats and a.shape == np.shape(b) and np.allclose(a, b, 1e-9, 1e-12)

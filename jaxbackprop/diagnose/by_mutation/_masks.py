@@ -13,10 +13,7 @@ from ._evaluator import Edit, Labels
 
 _OPPOSITE = {"gt": np.less, "ge": np.less_equal, "lt": np.greater, "le": np.greater_equal, "eq": np.not_equal}
 _OTHER_EXTREME: dict[str, Callable[..., Any]] = {
-    "reduce_max": np.min,
-    "reduce_min": np.max,
-    "argmax": np.argmin,
-    "argmin": np.argmax,
+    **{"reduce_max": np.min, "reduce_min": np.max, "argmax": np.argmin, "argmin": np.argmax}
 }
 
 
@@ -61,16 +58,14 @@ def winners(context: Context, e: int, text: str) -> Iterator[Change]:
     result = context.result(e)
     if context.repair or not context.has_kind(context.equation(e).inputs[0], "fi"):
         return
-    above = [context.maker(i) for i in context.above(result)]
+    above = [context.program.equation(i) for i in context.program.above[result]]
     axes = {m.params["axes"] for m in above if m is not None and m.name in ("reduce_max", "reduce_min")}
     shape = context.shape(result)
     for axis in (a[0] for a in axes if len(a) == 1 and a[0] < len(shape) and shape[a[0]] > 1):
         for rank in (0, -1, -2, 1):
             for ordered in (False, True):
 
-                def winner(
-                    x: Any, y: Any, axis: int = axis, rank: int = rank, ordered: bool = ordered
-                ) -> Any:
+                def winner(x: Any, y: Any, axis: Any = axis, rank: Any = rank, ordered: Any = ordered) -> Any:
                     x, y = np.broadcast_arrays(x, y)
                     full = x if np.ptp(x, axis=axis).any() else y
                     places = np.argsort(full, axis, kind="stable") if ordered else np.indices(shape)[axis]

@@ -60,12 +60,6 @@ def _broadcast(params: dict[str, Any], x: Any, *_: Any) -> Any:
     return np.broadcast_to(np.reshape(x, spread), shape)
 
 
-def _iota(params: dict[str, Any]) -> Any:
-    shape, d = params["shape"], params["dimension"]
-    along = np.arange(shape[d]).astype(params["dtype"])
-    return np.broadcast_to(along.reshape([-1 if i == d else 1 for i in range(len(shape))]), shape)
-
-
 def _select(params: dict[str, Any], which: Any, *cases: Any) -> Any:
     if len(cases) == 2:
         return np.where(np.asarray(which) != 0, cases[1], cases[0])
@@ -115,7 +109,6 @@ RULES: dict[str, Rule] = {
     "div": _divide,
     "clamp": lambda params, low, x, high: np.minimum(np.maximum(x, low), high),
     "convert_element_type": _convert,
-    "iota": _iota,
     "dot_general": _dot,
     "broadcast_in_dim": _broadcast,
     "reshape": lambda params, x, *_: np.reshape(x, params["new_sizes"]),

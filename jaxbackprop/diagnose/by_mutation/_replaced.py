@@ -32,9 +32,8 @@ def relation(context: Context, i: int, j: int) -> Meaning:
     """What it means that i stands where j should (repair), or j where i should."""
     wrong, right = (i, j) if context.repair else (j, i)
     labels, more = _labels(context, wrong, right)
-    return Meaning(
-        f"{context.words.name(wrong)} stands where {context.words.name(right)} should", more, labels
-    )
+    what = f"{context.words.name(wrong)} stands where {context.words.name(right)} should"
+    return Meaning(what, more, labels)
 
 
 def meaning_in_every_step(context: Context, column: tuple[int, ...], other: tuple[int, ...]) -> Meaning:
@@ -54,9 +53,9 @@ def _labels(context: Context, wrong: int, right: int) -> tuple[Labels, float]:
     pairs = [(values[wrong], values[right]) for values in context.program.values]
     if all(np.size(a) and np.max(np.abs(a - b)) < 0.02 * np.max(np.abs(b)) for a, b in pairs):
         return (M.SMALL_CONSTANT,), 0.0
-    if wrong in context.above(right) and wrong != right:
+    if wrong in context.program.above[right] and wrong != right:
         return _earlier(context, wrong, right)
-    if right in context.above(wrong):
+    if right in context.program.above[wrong]:
         return _later(context, wrong, right)
     inputs = context.flat.inputs
     if context.on_dy(wrong) != context.on_dy(right):
@@ -121,7 +120,7 @@ def _moved(names: set[str]) -> Labels:
 
 
 def _same_line(context: Context, i: int, j: int) -> bool:
-    e, f = context.maker(i), context.maker(j)
+    e, f = context.program.equation(i), context.program.equation(j)
     return e is not None and f is not None and e.place == f.place
 
 
@@ -161,7 +160,7 @@ def _one_step_short(
     if not dy:
         return None
     if names <= {"mul", "div", "sub", "add", "add_any", "neg", "integer_pow", "square"}:
-        joined = any(context.on_dy(i) and wrong not in context.above(i) for i in others)
+        joined = any(context.on_dy(i) and wrong not in context.program.above[i] for i in others)
         if joined or _branches(context, between):
             return (M.PATH_FORGOTTEN, M.MISSING_TERM, M.MISSING_FACTOR), 0.15
         return (M.MISSING_FACTOR, M.WRONG_DERIVATIVE, M.PATH_FORGOTTEN), 0.1
@@ -172,7 +171,7 @@ def _branches(context: Context, between: list[int]) -> bool:
     """Whether autodiff's fan-in adds terms that share no line of the source."""
     for e in between:
         equation = context.equation(e)
-        makers = [context.maker(i) for i in equation.inputs]
+        makers = [context.program.equation(i) for i in equation.inputs]
         if equation.name == "add_any" and len({m.place[2:] for m in makers if m is not None}) > 1:
             return True
     return False
@@ -192,7 +191,7 @@ def replaced(context: Context) -> Iterator[Edit]:
             uses = [
                 (e, k)
                 for e, k in context.uses(i)
-                if context.is_end(e) or not context.above(j).intersection(context.equation(e).outputs)
+                if context.is_end(e) or not context.program.above[j].intersection(context.equation(e).outputs)
             ]
             if not uses:
                 continue

@@ -190,12 +190,10 @@ def _explanation(program: MutantEvaluator, edit: Edit) -> Meaning | None:
         return None
 
 
-def _named(
-    evidence: Evidence, stage: str, found_by: str, cost: float, meaning: Meaning
-) -> Iterator[Suspicion]:
+def _named(evidence: Evidence, stage: str, by: str, cost: float, meaning: Meaning) -> Iterator[Suspicion]:
     """One suspicion a label: the first likeliest, and edits of the rule before those of autodiff."""
     leaf = evidence.wrong[0] if len(evidence.wrong) == 1 else None
     message = f"{', '.join(evidence.names[i] for i in evidence.wrong)}: {meaning.what}"
     cost += meaning.more + (0.0 if stage == "rule" else 0.1)
     for k, label in enumerate(meaning.labels):
-        yield Suspicion(label, message, leaf, round(cost + 0.06 * k, 6), stage, found_by)
+        yield Suspicion(label, message, leaf, round(cost + 0.06 * k, 6), stage, by)

@@ -49,11 +49,8 @@ def left_out(context: Context) -> Iterator[Edit]:
     several = context.flat.inputs - context.program.leaves > 1
     for i in _varying(context):
         name, labels = context.words.name(i), _left_out_labels(context, i, several)
-        what = (
-            f"the term {name} should not be there"
-            if context.repair
-            else f"what comes through {name} is left out"
-        )
+        missing, extra = f"what comes through {name} is left out", f"the term {name} should not be there"
+        what = extra if context.repair else missing
         for operands, more in context.scopes(i, function_of(np.zeros_like)):
             sure = -0.25 if labels == (M.OUTPUT_IGNORED,) and not more else 0.0
             yield Edit(Meaning(what, context.doubt(i) + more + sure, labels), operands)
@@ -61,7 +58,7 @@ def left_out(context: Context) -> Iterator[Edit]:
 
 def _left_out_labels(context: Context, i: int, several: bool) -> Labels:
     if context.repair:
-        maker = context.maker(i)
+        maker = context.program.equation(i)
         if maker is not None and maker.name == "slice":
             return (M.PADDING, M.OFF_BY_ONE)
         return (M.WRONG_DERIVATIVE, M.PADDING)
@@ -139,7 +136,7 @@ def _axes(context: Context) -> Iterator[tuple[int, int]]:
 def _is_moved_dy(context: Context, i: int) -> bool:
     """Whether a value is the cotangent itself, its entries moved about."""
     while i >= context.flat.inputs:
-        maker = context.maker(i)
+        maker = context.program.equation(i)
         if maker is None or maker.name not in MOVES:
             return False
         i = maker.inputs[0]

@@ -139,11 +139,7 @@ def mixed_examples(probe: Probe) -> Iterator[Guess]:
             independent = probe.equal(want[leaf][1:], first.want[leaf][1:])
             if not independent or probe.equal(got[leaf][1:], first.got[leaf][1:]):
                 continue
-            right = (
-                got_alike is not None
-                and want_alike is not None
-                and probe.equal(got_alike[leaf], want_alike[leaf])
-            )
+            right = bool(got_alike and want_alike and probe.equal(got_alike[leaf], want_alike[leaf]))
             costs = {
                 M.BATCH_OF_ONE: 0.06 if right else 0.2,
                 M.EXTRA_SUM: 0.15 if right else 0.25,
