@@ -105,15 +105,17 @@ def gather(
         return None
     rule, truth = session.rule, session.truth
     traced = truth is not None and rule.traced and truth.traced
+
+    def by_differences(leaves: tuple[Any, ...], dy: Arrays) -> Arrays:
+        return session.differences.entries(Point(leaves, dy))[0]
+
     return Evidence(
         names=tuple(session.names),
         slots=session.layout.floats,
         wrong=tuple(sorted(shown)),
         samples=samples,
         rule=_asked(rule),
-        truth=_asked(truth)
-        if truth
-        else lambda leaves, dy: session.differences.entries(Point(leaves, dy))[0],
+        truth=_asked(truth) if truth is not None else by_differences,
         rule_program=_program(rule) if traced else None,
         truth_program=_program(truth) if traced and truth is not None else None,
         settings=_settings(session),

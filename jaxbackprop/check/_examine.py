@@ -116,19 +116,8 @@ def _named(findings: list[Finding], observed: Observations, record: Record) -> l
 def _result(record: Record, findings: list[Finding], observed: Observations | None) -> Examination:
     session = record.session
     findings = sorted(findings, key=lambda found: _ORDER.index(found.property))
-    report = Report(
-        name=session.subject.name,
-        findings=tuple(findings),
-        notes=tuple(record.notes),
-        points=record.points,
-        snippet=shown_by(session, findings),
-    )
-    comparisons = () if observed is None else observed.comparisons
-    return Examination(
-        report=report,
-        compared=tuple(record.compared),
-        arguments=session.layout.arguments,
-        base=comparisons[0] if comparisons else None,
-        kept=record.kept,
-        kinks=tuple(leaf in record.kinks for leaf in range(len(session.layout.floats))),
-    )
+    name, snippet = session.subject.name, shown_by(session, findings)
+    report = Report(name, tuple(findings), tuple(record.notes), record.points, snippet)
+    base = observed.comparisons[0] if observed is not None and observed.comparisons else None
+    kinks = tuple(leaf in record.kinks for leaf in range(len(session.layout.floats)))
+    return Examination(report, tuple(record.compared), session.layout.arguments, base, record.kept, kinks)

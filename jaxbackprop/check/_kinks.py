@@ -114,9 +114,8 @@ def judge_in_hull(
         limit, tolerance = np.mean(near, axis=0), 4 * spread + 1e-9 * _size(near)
         if np.all(np.abs(at_point - limit) <= 1e-2 * np.abs(limit) + tolerance):
             return None
-        return Kink(
-            1.0, 0.0 if np.all(np.abs(answer - limit) <= 1e-5 * _size(near) + tolerance) else float("inf")
-        )
+        right = np.all(np.abs(answer - limit) <= 1e-5 * _size(near) + tolerance)
+        return Kink(1.0, 0.0 if right else float("inf"))
     if not np.all(np.isfinite(answer)):
         return Kink(spread, float("inf"))
     corners, outside = near, 0.0
@@ -131,14 +130,12 @@ def judge_in_hull(
         closer = answer - _nearest(answer, corners)
         stuck = np.linalg.norm(closer) > 0.999 * np.linalg.norm(gap)
         if outside > 1e-2 or stuck:
-            corners = np.concatenate(
-                [corners, _climbed(closer, part, size * radius / 32, gradients, rng, near)]
-            )
+            climbed = _climbed(closer, part, size * radius / 32, gradients, rng, near)
+            corners = np.concatenate([corners, climbed])
             ahead = float(gap @ answer - np.max(corners @ gap)) / float(np.linalg.norm(gap))
             outside = min(outside, max(0.0, ahead) / spread)
-            nearer = answer - _nearest(answer, corners)
-            stuck = np.linalg.norm(nearer) > 0.999 * np.linalg.norm(gap)
-            closer = nearer
+            closer = answer - _nearest(answer, corners)
+            stuck = np.linalg.norm(closer) > 0.999 * np.linalg.norm(gap)
         gap = closer
         if stuck:
             break

@@ -165,10 +165,8 @@ class CheckSession:
         floats = tuple(np.asarray(leaf, np.float64) for leaf in self.layout.floats_of(self.base.leaves))
         if self.truth is None:
             return tuple(np.zeros_like(leaf) for leaf in floats)
-        points = [
-            Point(self.layout.with_floats(self.base.leaves, moved), self.base.dy)
-            for moved in nearby_line(floats)
-        ]
+        moved = (self.layout.with_floats(self.base.leaves, near) for near in nearby_line(floats))
+        points = [Point(leaves, self.base.dy) for leaves in moved]
         return fourth_differences([tuple(map(to_numpy64, a.gradient)) for a in self.truth.run(points)])
 
     def judge_with_rounding(self, point: Point, answer: Answer, judge: Callable[[Blur], Found]) -> Found:

@@ -97,9 +97,8 @@ def tolerance(jaxpr: Any) -> float:
         if loop.primitive.name != "while":
             continue
         for equation in jaxprs.all_equations(jaxprs.while_parts(loop).condition):
-            if equation.primitive.name in ("lt", "le", "gt", "ge") and jnp.issubdtype(
-                jaxprs.spec(equation.invars[0]).dtype, jnp.floating
-            ):
+            compares = equation.primitive.name in ("lt", "le", "gt", "ge")
+            if compares and jnp.issubdtype(jaxprs.spec(equation.invars[0]).dtype, jnp.floating):
                 bounds = [float(a.val) for a in equation.invars if hasattr(a, "val") and np.ndim(a.val) == 0]
                 found.extend(b for b in bounds or [1e-6] if 0 < b < 0.1)
     return max(found)

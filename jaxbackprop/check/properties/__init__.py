@@ -23,17 +23,6 @@ Property = Callable[[CheckSession, Observations, Record], list[Finding]]
 
 # `structure` is asked before all of them: where the rule raises there is nothing to observe.
 PROPERTIES: tuple[Property, ...] = (
-    forward,
-    values,
-    linearity,
-    outputs_used,
-    differences,
-    precision,
-    larger_batch,
-    determinism,
-    vmap,
-    scan_and_checkpoint,
-    jit,
-    residuals,
-    differentiable_again,
+    *(forward, values, linearity, outputs_used, differences, precision, larger_batch),
+    *(determinism, vmap, scan_and_checkpoint, jit, residuals, differentiable_again),
 )

@@ -64,8 +64,7 @@ def _unstable(
         return None
     what = "is not finite" if not np.isfinite(worst.got) else "loses its digits"
     error = f"off by {blur.error[leaf]:.2g}" if blur.finite[leaf] else "not finite either"
-    message = (
-        f"{session.names[leaf]} {what} in {info.dtype.name}, though the formula is right: autodiff is {error}"
-    )
+    said = f"{what} in {info.dtype.name}, though the formula is right: autodiff is {error}"
+    message = f"{session.names[leaf]} {said}"
     mistakes, point = (Mistake.UNSTABLE.value,), session.layout.args(one.point.leaves)
     return finding(session, leaf, "precision", message, worst, mistakes=mistakes, point=point)

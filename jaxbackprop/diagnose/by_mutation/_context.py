@@ -57,10 +57,7 @@ def _line(evaluator: MutantEvaluator, e: int) -> Any:
 
 
 # Primitives that only move entries about.
-MOVES = {
-    *("rev", "reshape", "transpose", "broadcast_in_dim", "squeeze"),
-    *("slice", "concatenate", "pad", "step", "gather"),
-}
+MOVES = set("rev reshape transpose broadcast_in_dim squeeze slice concatenate pad step gather".split())
 
 
 @dataclasses.dataclass(frozen=True)

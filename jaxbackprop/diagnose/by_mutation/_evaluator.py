@@ -84,10 +84,8 @@ class MutantEvaluator:
         self.values = [self.flat.evaluate([plain(leaf) for leaf in (*s.leaves, *s.dy)]) for s in samples]
         answers: list[Arrays] = [getattr(s, own) for s in samples]
         self.targets: list[Arrays] = [getattr(s, target) for s in samples]
-        self.gaps = [
-            [_largest(t - a) for t, a in zip(*both, strict=True)]
-            for both in zip(self.targets, answers, strict=True)
-        ]
+        pairs = zip(self.targets, answers, strict=True)
+        self.gaps = [[_largest(t - a) for t, a in zip(*both, strict=True)] for both in pairs]
         # How far a mutant may be from its target.
         self.tolerance = [
             [
@@ -112,11 +110,11 @@ class MutantEvaluator:
         # By sample, whether the program answers there what the evidence says it does.
         self.reproduced = [
             all(
-                bool(np.all(np.abs(values[i] - answers[s][k]) <= 1e-3 * gaps[k] + 10 * tolerance[k]))
+                bool(np.all(np.abs(values[i] - answer[k]) <= 1e-3 * gaps[k] + 10 * tolerance[k]))
                 for k, i in enumerate(self.flat.outputs)
             )
-            for s, (values, gaps, tolerance) in enumerate(
-                zip(self.values, self.gaps, self.tolerance, strict=True)
+            for values, answer, gaps, tolerance in zip(
+                self.values, answers, self.gaps, self.tolerance, strict=True
             )
         ]
         # The wrong results first: most mutants miss them.
@@ -133,11 +131,10 @@ class MutantEvaluator:
         equation = self.flat.equations[e]
         if equation.name not in ("reduce_sum", "add_any") or equation.outputs[0] not in self.on_dy:
             return False
+        total, terms = equation.outputs[0], equation.inputs
         return all(
-            np.size(values[equation.outputs[0]]) > 0
-            and _largest(values[equation.outputs[0]])
-            < 1e-13 * max(_largest(values[i]) for i in equation.inputs)
-            for values in self.values
+            np.size(v[total]) > 0 and _largest(v[total]) < 1e-13 * max(_largest(v[i]) for i in terms)
+            for v in self.values
         )
 
     def equation(self, i: int) -> Equation | None:

@@ -11,14 +11,8 @@ from ._context import MOVES, Context, another
 from ._evaluator import Edit, Labels, Meaning
 
 # What makes a function of the cotangent non-linear.
-_BENDS = {
-    *("max", "min", "clamp", "abs", "sign", "tanh", "sqrt", "rsqrt"),
-    *("log", "exp", "log1p", "pow", "reduce_max"),
-}
-_ACTIVATIONS = {
-    *("tanh", "logistic", "exp", "log", "sqrt", "rsqrt", "expm1", "log1p"),
-    *("sin", "cos", "erf", "square"),
-}
+_BENDS = set("max min clamp abs sign tanh sqrt rsqrt log exp log1p pow reduce_max".split())
+_ACTIVATIONS = set("tanh logistic exp log sqrt rsqrt expm1 log1p sin cos erf square".split())
 _SPREAD_SUM = {"reduce_sum", "broadcast_in_dim", "reshape"}
 _SOFTMAX = {"div", "reduce_sum", "exp", "sub", "reduce_max", "max", "stop_gradient"}
 _SILENT = {"broadcast_in_dim", "reshape", "convert_element_type", "squeeze"}

@@ -167,11 +167,9 @@ def not_due(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Gues
     first, selects = pairs[0], probe.selects[leaf]
     one_each = all(np.all(p.matrix(p.want_support).sum(1) <= 1) for p in pairs)
     if one_each and first.same_shape and all(_is_diagonal(p.matrix(p.got_support)) for p in pairs):
-        costs = {
-            M.WRONG_WINNER: 0.02 if _goes_elsewhere(probe, leaf) else 0.4,
-            M.WRONG_MASK: 0.05 if selects else 0.2,
-            M.PADDING: 0.4 if selects else 0.15,
-        }
+        mask, padding = (0.05, 0.4) if selects else (0.2, 0.15)
+        winner = 0.02 if _goes_elsewhere(probe, leaf) else 0.4
+        costs = {M.WRONG_WINNER: winner, M.WRONG_MASK: mask, M.PADDING: padding}
         yield leaf, "is not zero where it should be", costs
         return
     results, entries = first.matrix(first.got).shape

@@ -93,12 +93,8 @@ def another_slope(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterato
         return
     got = np.concatenate([p.matrix(p.got).sum(0) for p in pairs])
     want = np.concatenate([p.matrix(p.want).sum(0) for p in pairs])
-    somewhere_right = not np.all(probe.differs(got, want))
-    costs = {
-        M.WRONG_DERIVATIVE: 0.35 if somewhere_right else 0.25,
-        M.MISSING_TERM: 0.3,
-        M.MISSING_FACTOR: 0.4,
-    }
+    everywhere = np.all(probe.differs(got, want))
+    costs = {M.WRONG_DERIVATIVE: 0.25 if everywhere else 0.35, M.MISSING_TERM: 0.3, M.MISSING_FACTOR: 0.4}
     yield leaf, "has another slope than it should", costs
 
 
@@ -176,14 +172,9 @@ def _all_diagonal(probe: Probe, pairs: list[JacobianPair], jacobians: list[np.nd
 
 def _zeros_elsewhere(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iterator[Guess]:
     """An elementwise function whose slope is right or zero, and zero in the wrong places."""
-    wrong, got, want = (
-        np.concatenate([p.matrix(a).diagonal() for a, p in zip(arrays, pairs, strict=True)])
-        for arrays in (
-            [p.wrong for p in pairs],
-            [p.got_support for p in pairs],
-            [p.want_support for p in pairs],
-        )
-    )
+    wrong = np.concatenate([p.matrix(p.wrong).diagonal() for p in pairs])
+    got = np.concatenate([p.matrix(p.got_support).diagonal() for p in pairs])
+    want = np.concatenate([p.matrix(p.want_support).diagonal() for p in pairs])
     lost, added = wrong & ~got & want, wrong & got & ~want
     if np.any(lost) and np.any(added) and not np.any(wrong & got & want):
         keyed = any(is_key(x) for x in pairs[0].sample.leaves)
@@ -201,12 +192,8 @@ def result_for_state(probe: Probe, leaf: int, pairs: list[JacobianPair]) -> Iter
                     for p in pairs
                 ):
                     says = f"multiplies by the result in place of {probe.argument(other)}"
-                    state = probe.recurrent or np.ndim(y) == 1
-                    costs = {
-                        M.TIME_SHIFT: 0.0 if state else 0.1,
-                        M.OUTPUT_FOR_INPUT: 0.05,
-                        M.STALE_RESIDUAL: 0.2,
-                    }
+                    shift = 0.0 if probe.recurrent or np.ndim(y) == 1 else 0.1
+                    costs = {M.TIME_SHIFT: shift, M.OUTPUT_FOR_INPUT: 0.05, M.STALE_RESIDUAL: 0.2}
                     yield leaf, says, costs
                     return
 

@@ -69,10 +69,6 @@ def jacobian(f: Callable[[tuple[Any, ...], Arrays], Arrays | None], s: Sample) -
             if answer is None or not all(np.all(np.isfinite(a)) for a in answer):
                 return None
             rows.append(answer)
-        results.append(
-            tuple(
-                np.reshape([row[i] for row in rows], d.shape + np.shape(want))
-                for i, want in enumerate(s.want)
-            )
-        )
+        shapes = [d.shape + np.shape(want) for want in s.want]
+        results.append(tuple(np.reshape([row[i] for row in rows], n) for i, n in enumerate(shapes)))
     return results

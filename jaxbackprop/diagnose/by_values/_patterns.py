@@ -17,9 +17,7 @@ def transposed_gradient(probe: Probe, leaf: int) -> Iterator[Guess]:
     for order in arrays.axis_orders(wants[0].shape):
         if probe.is_always(leaf, (want.transpose(order) for want in wants)):
             # A gradient that is constant along an axis is the sum over the wrong one, spread out again.
-            flat = all(
-                any(probe.constant_along(w, axis) for axis in arrays.long_axes(w.shape)) for w in wants
-            )
+            flat = all(any(probe.constant_along(w, a) for a in arrays.long_axes(w.shape)) for w in wants)
             how = "" if len(order) == 2 else f", its axes in the order {order}"
             says = f"is the transpose of what it should be{how}"
             yield leaf, says, {M.TRANSPOSED_RESULT: 0.1 if flat else 0.0}
@@ -123,10 +121,8 @@ def beyond_a_value(probe: Probe, leaf: int) -> Iterator[Guess]:
         return
     slot, name = probe.evidence.slots[leaf], probe.argument(leaf)
     x = np.stack([np.asarray(s.leaves[slot], np.float64) for s in probe.samples])
-    got, want = (
-        np.stack(side)[wrong]
-        for side in zip(*((s.got[leaf], s.want[leaf]) for s in probe.samples), strict=True)
-    )
+    got = np.stack([s.got[leaf] for s in probe.samples])[wrong]
+    want = np.stack([s.want[leaf] for s in probe.samples])[wrong]
     for u, called in ((x, name), (np.abs(x), f"|{name}|")):
         if np.min(u[wrong]) > np.max(u[~wrong]):
             sign, low, high = ">", np.max(u[~wrong]), np.min(u[wrong])
@@ -135,11 +131,8 @@ def beyond_a_value(probe: Probe, leaf: int) -> Iterator[Guess]:
         else:
             continue
         masked = not np.any(got) or not np.any(want) or probe.equal(got, -want) or u is not x
-        costs = {
-            M.PARTLY_WRONG: 0.13 if masked else 0.02,
-            M.WRONG_MASK: 0.05 if masked else 0.2,
-            M.WRONG_DERIVATIVE: 0.3,
-        }
+        partly, mask = (0.13, 0.05) if masked else (0.02, 0.2)
+        costs = {M.PARTLY_WRONG: partly, M.WRONG_MASK: mask, M.WRONG_DERIVATIVE: 0.3}
         yield leaf, f"is wrong where {called} {sign} {_round_between(low, high)}", costs
         return
 

@@ -140,11 +140,8 @@ def mixed_examples(probe: Probe) -> Iterator[Guess]:
             if not independent or probe.equal(got[leaf][1:], first.got[leaf][1:]):
                 continue
             right = bool(got_alike and want_alike and probe.equal(got_alike[leaf], want_alike[leaf]))
-            costs = {
-                M.BATCH_OF_ONE: 0.06 if right else 0.2,
-                M.EXTRA_SUM: 0.15 if right else 0.25,
-                M.WRONG_AXIS: 0.3,
-            }
+            alone, summed = (0.06, 0.15) if right else (0.2, 0.25)
+            costs = {M.BATCH_OF_ONE: alone, M.EXTRA_SUM: summed, M.WRONG_AXIS: 0.3}
             yield leaf, "lets an example of the batch depend on another", costs
 
 
