@@ -163,7 +163,11 @@ class Evaluator:
 
     def _run_chunk(self, points: list[Point]) -> list[Answer]:
         leaves, dy = self._stack(points)
-        together = _to_numpy(self._compiled(leaves, dy)(leaves, dy))
+        key = _key(leaves, dy)
+        if key not in self._programs:
+            self._programs[key] = self._lowered(leaves, dy).compile()
+        program = self._programs[key]
+        together = _to_numpy((program.result() if isinstance(program, Future) else program)(leaves, dy))
         return [jax.tree.map(lambda leaf, i=i: leaf[i], together) for i in range(len(points))]
 
     def _stack(self, points: list[Point]) -> tuple[tuple[jax.Array, ...], tuple[jax.Array, ...]]:
@@ -183,14 +187,6 @@ class Evaluator:
         """How many points one call takes."""
         size = sum(np.size(leaf) for leaf in (*point.leaves, *point.dy)) or 1
         return max(1, min(_POINTS, _NUMBERS // size))
-
-    def _compiled(self, leaves: tuple[jax.Array, ...], dy: tuple[jax.Array, ...]) -> Callable[..., Answer]:
-        """The program for stacked points of these shapes."""
-        key = _key(leaves, dy)
-        if key not in self._programs:
-            self._programs[key] = self._lowered(leaves, dy).compile()
-        program = self._programs[key]
-        return program.result() if isinstance(program, Future) else program
 
     def _lowered(self, leaves: tuple[jax.Array, ...], dy: tuple[jax.Array, ...]) -> jax.stages.Lowered:
         # In float64 the result is what counts, and a program that runs once need not be fast.

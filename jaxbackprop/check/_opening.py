@@ -182,7 +182,11 @@ def find_truth(
     wide = Evaluator(pull, layout, dtype=np.float64, x64=x64)
     native = Evaluator(pull, layout, traced=traced, x64=x64)
     if traced:
-        _compile(base, (rules[0], wide, rules[1]))
+        # Two at a time: XLA compiles without holding Python's lock.
+        with ThreadPoolExecutor(2) as pool:
+            for evaluator in (rules[0], wide, rules[1]):
+                # One after another, for rules with a memory; the lowered program is all that a thread gets.
+                evaluator.prepare(base, pool)
     for through_jit in (True, False):
         wide = wide.through_jit(through_jit)
         ran = attempt(functools.partial(wide.run, [base]))
@@ -196,11 +200,3 @@ def find_truth(
     # A dtype is written into the function: what judges it runs in the arguments' own, as the rule.
     said = f"the function cannot be run in float64: {first_line(ran.error)}"
     return Truth(native, native, (said,), in_float64=False)
-
-
-def _compile(base: Point, evaluators: Sequence[Evaluator]) -> None:
-    """All programs, two at a time: XLA compiles without holding Python's lock."""
-    with ThreadPoolExecutor(2) as pool:
-        for evaluator in evaluators:
-            # One after another, for rules with a memory; the lowered program is all that a thread gets.
-            evaluator.prepare(base, pool)

@@ -34,20 +34,16 @@ def strip(f: Callable[..., Any]) -> Callable[..., Any]:
 
         values = [leaves[i] for i in arrays]
         closed, shape = jax.make_jaxpr(of_arrays, return_shape=True)(*values)
-        if not _has_custom_vjp(closed):
+        if not holds(closed):
             return f(*args)
         return jax.tree.unflatten(jax.tree.structure(shape), _evaluate(closed, values))
 
     return plain
 
 
-def stops_gradients(jaxpr: Any) -> bool:
-    """Whether a program has a stop_gradient: what it says of a derivative is then no difference quotient."""
-    return any(equation.primitive.name == "stop_gradient" for equation in jaxprs.all_equations(jaxpr))
-
-
-def _has_custom_vjp(jaxpr: Any) -> bool:
-    return any(equation.primitive.name == "custom_vjp_call" for equation in jaxprs.all_equations(jaxpr))
+def holds(jaxpr: Any, primitive: str = "custom_vjp_call") -> bool:
+    """Whether a program has an equation of a primitive."""
+    return any(equation.primitive.name == primitive for equation in jaxprs.all_equations(jaxpr))
 
 
 def _evaluate(jaxpr: Any, args: Sequence[Any]) -> list[Any]:
@@ -58,7 +54,7 @@ def _results(equation: Any, operands: list[Any]) -> Sequence[Any]:
     name = equation.primitive.name
     if name in _INLINE:
         return _evaluate(jaxprs.call_body(equation), operands)
-    hidden = any(map(_has_custom_vjp, jaxprs.bodies(equation)))
+    hidden = any(map(holds, jaxprs.bodies(equation)))
     if name == "shard_map" and hidden:
         # The names of its axes are known only inside: it is mapped anew, with its body stripped.
         body = next(jaxprs.bodies(equation))

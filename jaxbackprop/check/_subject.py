@@ -54,8 +54,7 @@ class Subject:
         kwargs: Mapping[str, Any] | None,
     ) -> Subject:
         """Looks inside the operator: a custom_vjp function brings its own primal and static positions."""
-        _must_be_functions(op=op, oracle=oracle, oracle_vjp=intended)
-        _must_be_keywords(kwargs)
+        _must_fit(kwargs, op=op, oracle=oracle, oracle_vjp=intended)
         inner, shift = _inside(op)
         static: frozenset[int] = frozenset()
         if isinstance(inner, jax.custom_vjp):
@@ -81,10 +80,7 @@ class Subject:
         kwargs: Mapping[str, Any] | None,
     ) -> Subject:
         """A function and its rule f_vjp(*args, dy), in NumPy or JAX."""
-        if f_vjp is None:
-            raise CannotCheck("f_vjp must be a function, got NoneType")
-        _must_be_functions(f=f, f_vjp=f_vjp, oracle=oracle)
-        _must_be_keywords(kwargs)
+        _must_fit(kwargs, f=f, f_vjp=f_vjp, oracle=oracle)
         return cls(
             name=getattr(f, "__name__", None) or type(f).__name__,
             value=_bound(f, kwargs),
@@ -130,13 +126,10 @@ class Subject:
         return autodiff_pull(layout, self.value, twice=True)
 
 
-def _must_be_functions(**given: Any) -> None:
-    for name, function in given.items():
+def _must_fit(kwargs: Any, **functions: Any) -> None:
+    for name, function in functions.items():
         if not callable(function) and not (function is None and name.startswith("oracle")):
             raise CannotCheck(f"{name} must be a function, got {type(function).__name__}")
-
-
-def _must_be_keywords(kwargs: Any) -> None:
     if kwargs is not None and not isinstance(kwargs, Mapping):
         raise CannotCheck(f"kwargs must be a mapping of names to values, got {type(kwargs).__name__}")
 

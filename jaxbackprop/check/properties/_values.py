@@ -23,7 +23,7 @@ from .._report import Finding
 from .._rounding import all_finite, backward_error
 from .._sampling import Kind, Sampled, cotangents, larger_shapes, redraws
 from .._session import VERY_MANY, CheckSession
-from .._strip import stops_gradients
+from .._strip import holds
 
 # How far out of the hull of the gradients around, relative to their spread, an answer at a kink still passes.
 _OUTSIDE = 1e-2
@@ -192,7 +192,7 @@ def differences(session: CheckSession, observed: Observations, record: Record) -
             off = moved & sure & ~(np.abs(got - estimate.value) <= noise)
             if not np.any(off) or kink(session, one, leaf) is not None:
                 continue
-            if session.truth.jaxpr is not None and stops_gradients(session.truth.jaxpr):
+            if session.truth.jaxpr is not None and holds(session.truth.jaxpr, "stop_gradient"):
                 record.note("the oracle stops gradients: autodiff of it is meant, not differences")
                 return []
             row = int(np.argmax(np.where(off, np.abs(got - estimate.value), -1)))
