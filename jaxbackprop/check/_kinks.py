@@ -168,12 +168,7 @@ def _furthest(
 
 
 def _climbed(
-    way: np.ndarray,
-    part: slice,
-    size: np.ndarray,
-    gradients: Nearby,
-    rng: np.random.Generator,
-    near: np.ndarray,
+    way: np.ndarray, part: slice, size: np.ndarray, nearby: Nearby, rng: np.random.Generator, near: np.ndarray
 ) -> np.ndarray:
     """Gradients that reach far where many pieces meet, as in a sort with ties."""
     tied = (part.start or 0) + np.flatnonzero(np.ptp(near, axis=0) > 1e-9 * _size(near))
@@ -181,7 +176,7 @@ def _climbed(
         return near[:0]
 
     def best(moves: list[np.ndarray]) -> tuple[float, np.ndarray, np.ndarray]:
-        rows = gradients(moves)[:, part]
+        rows = nearby(moves)[:, part]
         reach = np.where(np.all(np.isfinite(rows), axis=1), np.nan_to_num(rows) @ way, -np.inf)
         n = int(np.argmax(reach))
         return float(reach[n]), moves[n], rows[n]

@@ -19,13 +19,16 @@ from jaxbackprop._float64 import is_float
 from ._evaluator import Answer, Pull, autodiff_pull
 from ._layout import CannotCheck, Layout, as_arrays, is_array
 
+Function = Callable[..., Any]
+Keywords = Mapping[str, Any]
+
 
 class Given(NamedTuple):
     """The operator (or f of a pair) as the caller gave it, the rule of a pair, and keyword arguments."""
 
-    op: Callable[..., Any]
-    rule: Callable[..., Any] | None
-    kwargs: Mapping[str, Any]
+    op: Function
+    rule: Function | None
+    kwargs: Keywords
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,25 +36,21 @@ class Subject:
     """A rule with its keywords bound, and what judges it."""
 
     name: str  # for messages
-    value: Callable[..., Any]  # the function whose derivative is in question
-    oracle: Callable[..., Any] | None  # the same without custom rules; None where there is none
-    intended: Callable[..., Any] | None  # the rule that is meant, where it is deliberately not the derivative
-    rule: Callable[..., Any] | None  # the rule of a pair; None where jax.vjp of `value` is the rule
+    value: Function  # the function whose derivative is in question
+    oracle: Function | None  # the same without custom rules; None where there is none
+    intended: Function | None  # the rule that is meant, where it is deliberately not the derivative
+    rule: Function | None  # the rule of a pair; None where jax.vjp of `value` is the rule
     static: frozenset[int]  # positions that hold settings
     given: Given  # what the caller gave
 
     @property
-    def plain(self) -> Callable[..., Any]:
+    def plain(self) -> Function:
         """The oracle; where there is none, the function itself."""
         return self.value if self.oracle is None else self.oracle
 
     @classmethod
     def of_op(
-        cls,
-        op: Callable[..., Any],
-        oracle: Callable[..., Any] | None,
-        intended: Callable[..., Any] | None,
-        kwargs: Mapping[str, Any] | None,
+        cls, op: Function, oracle: Function | None, intended: Function | None, kwargs: Keywords | None
     ) -> Subject:
         """Looks inside the operator: a custom_vjp function brings its own primal and static positions."""
         _must_fit(kwargs, op=op, oracle=oracle, oracle_vjp=intended)
@@ -73,11 +72,7 @@ class Subject:
 
     @classmethod
     def of_pair(
-        cls,
-        f: Callable[..., Any],
-        f_vjp: Callable[..., Any],
-        oracle: Callable[..., Any] | None,
-        kwargs: Mapping[str, Any] | None,
+        cls, f: Function, f_vjp: Function, oracle: Function | None, kwargs: Keywords | None
     ) -> Subject:
         """A function and its rule f_vjp(*args, dy), in NumPy or JAX."""
         _must_fit(kwargs, f=f, f_vjp=f_vjp, oracle=oracle)
@@ -91,7 +86,7 @@ class Subject:
             given=Given(f, f_vjp, kwargs or {}),
         )
 
-    def by_rule(self, layout: Layout, f: Callable[..., Any], rule: Callable[..., Any]) -> Pull:
+    def by_rule(self, layout: Layout, f: Function, rule: Function) -> Pull:
         """The pull of a rule that takes (*args, dy)."""
 
         def pull(leaves: tuple[Any, ...], dy: tuple[Any, ...]) -> Answer:
@@ -134,11 +129,11 @@ def _must_fit(kwargs: Any, **functions: Any) -> None:
         raise CannotCheck(f"kwargs must be a mapping of names to values, got {type(kwargs).__name__}")
 
 
-def _bound(f: Callable[..., Any], kwargs: Mapping[str, Any] | None) -> Callable[..., Any]:
+def _bound(f: Function, kwargs: Keywords | None) -> Function:
     return partial(f, **kwargs) if kwargs else f
 
 
-def _inside(op: Callable[..., Any]) -> tuple[Any, int]:
+def _inside(op: Function) -> tuple[Any, int]:
     """The function under jit's wrapper, and how many leading arguments a method has bound."""
     inner, shift = op, 0
     while not isinstance(inner, jax.custom_vjp):

@@ -99,10 +99,13 @@ class MutantEvaluator:
         clear = [all(gaps[i] > 10 * tolerance[i] for i in wrong) for gaps, tolerance in both]
         self.screen = clear.index(True) if any(clear) else 0
         self.live = {*self.flat.needed_for([self.flat.outputs[i] for i in wrong]), self.end}
-        uses = {i: [use for use in places if use[0] in self.live] for i, places in self.flat.uses().items()}
+        uses: dict[int, list[Use]] = {}
+        for e, equation in enumerate(self.flat.equations):
+            for k, i in enumerate(equation.inputs):
+                uses.setdefault(i, []).extend([(e, k)] if e in self.live else [])
         for k in wrong:
             uses.setdefault(self.flat.outputs[k], []).append((self.end, k))
-        self.uses: dict[int, list[Use]] = {i: places for i, places in uses.items() if places}
+        self.uses = {i: places for i, places in uses.items() if places}
         self.maker = {i: e for e, equation in enumerate(self.flat.equations) for i in equation.outputs}
         cotangents = range(self.leaves, self.flat.inputs)
         self.on_dy = self.flat.depending_on(cotangents)

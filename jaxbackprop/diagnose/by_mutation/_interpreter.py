@@ -32,6 +32,8 @@ _VIEWS = {"convert_element_type", "reshape", "broadcast_in_dim", "squeeze"}
 _COMMUTE = {"add", "add_any", "mul", "max", "min", "eq", "ne", "and", "or"}
 
 Rule = Callable[..., tuple[Any, ...]]
+# Equal where one line of the source, or of a loop's body, stands behind.
+Place = tuple[Any, ...]
 
 
 class NotTraceable(Exception):
@@ -51,7 +53,7 @@ class Equation:
     inputs: tuple[int, ...]  # which values it takes
     outputs: tuple[int, ...]  # which values it gives
     rule: Rule  # the arrays it takes to the tuple of arrays it gives
-    place: tuple[Any, ...]  # equal where one line of the source, or of a loop's body, stands behind
+    place: Place
     step: int = -1  # which step of an unrolled scan; -1 outside
 
     def run(self, *arrays: Any) -> tuple[Any, ...]:
@@ -85,14 +87,6 @@ class Flat:
                 for i, value in zip(equation.outputs, results, strict=True):
                     values[i] = value
         return values
-
-    def uses(self) -> dict[int, list[tuple[int, int]]]:
-        """For each value, the equations (by position) and operands that take it."""
-        uses: dict[int, list[tuple[int, int]]] = {}
-        for e, equation in enumerate(self.equations):
-            for k, i in enumerate(equation.inputs):
-                uses.setdefault(i, []).append((e, k))
-        return uses
 
     def needed_for(self, outputs: Sequence[int]) -> Iterator[int]:
         """The equations, by position, that these values depend on."""
@@ -190,13 +184,7 @@ class _Builder:
         return self._equation(name, equation.params, tuple(taken), len(results), rule, place)
 
     def _equation(
-        self,
-        name: str,
-        params: dict[str, Any],
-        taken: tuple[int, ...],
-        results: int,
-        rule: Rule,
-        place: tuple[Any, ...],
+        self, name: str, params: dict[str, Any], taken: tuple[int, ...], count: int, rule: Rule, place: Place
     ) -> tuple[int, ...]:
         """Writes one equation down, or finds the equal one that is there, or computes it at once."""
         ordered = tuple(sorted(taken)) if name in _COMMUTE else taken
@@ -207,7 +195,7 @@ class _Builder:
             with quiet():
                 made = tuple(map(self.constant, rule(*[self.constants[i] for i in taken])))
         else:
-            made = tuple(self._new() for _ in range(results))
+            made = tuple(self._new() for _ in range(count))
             written = Equation(name, params, taken, made, rule, place, self._step)
             self.equations.append(written)
             self._made_by.update(dict.fromkeys(made, written))
