@@ -20,15 +20,14 @@ from ._sampling import Kind
 from ._session import CheckSession
 
 _SAMPLES = 6
+# For each wrong leaf, a comparison that shows it.
+Shown = Mapping[int, Comparison]
 
 
 def diagnosed(
-    session: CheckSession,
-    findings: list[Finding],
-    comparisons: Sequence[Comparison],
-    shown: Mapping[int, Comparison],
+    session: CheckSession, findings: list[Finding], comparisons: Sequence[Comparison], shown: Shown
 ) -> list[Finding]:
-    """Findings with the mistakes they look like; `shown` has for each wrong leaf what shows it."""
+    """Findings with the mistakes they look like, and their sentences."""
     findings = [_overflown(session, found, comparisons) for found in findings]
     if not any(_unnamed(found) for found in findings):
         return findings
@@ -86,9 +85,7 @@ def _overflown(session: CheckSession, found: Finding, comparisons: Sequence[Comp
     return dataclasses.replace(found, property=what, mistakes=mistakes, message=message)
 
 
-def gather(
-    session: CheckSession, comparisons: Sequence[Comparison], shown: Mapping[int, Comparison]
-) -> Evidence | None:
+def gather(session: CheckSession, comparisons: Sequence[Comparison], shown: Shown) -> Evidence | None:
     """The evidence against a rule; None where there is too little."""
     base = [one for one in comparisons if one.kind in (Kind.BASE, Kind.FRESH)]
     if len(base) < 2:

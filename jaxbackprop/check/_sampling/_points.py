@@ -95,9 +95,6 @@ def larger_shapes(layout: Layout, size: int = 3) -> Iterator[tuple[tuple[int, ..
             )
 
 
-_EXAMPLES = 3
-
-
 class Sampled(NamedTuple):
     """A point, and how it came about."""
 
@@ -148,4 +145,4 @@ def sample(
     for drawn in redraws(layout, domains, rng, quick=quick or few):
         if not few or drawn.kind in (Kind.GENERIC, Kind.TIED):
             points.append(Sampled(drawn.kind, Point(drawn.leaves, cotangents(shapes, rng))))
-    return Sample(tuple(points), tuple(cotangents(shapes, rng) for _ in range(_EXAMPLES)))
+    return Sample(tuple(points), tuple(cotangents(shapes, rng) for _ in range(3)))

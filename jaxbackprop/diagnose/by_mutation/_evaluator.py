@@ -111,14 +111,13 @@ class MutantEvaluator:
         self.on_dy = self.flat.depending_on(cotangents)
         self.on_floats = self.flat.depending_on([*evidence.slots, *cotangents])
         # By sample, whether the program answers there what the evidence says it does.
+        judged = zip(self.values, answers, self.gaps, self.tolerance, strict=True)
         self.reproduced = [
             all(
                 bool(np.all(np.abs(values[i] - answer[k]) <= 1e-3 * gaps[k] + 10 * tolerance[k]))
                 for k, i in enumerate(self.flat.outputs)
             )
-            for values, answer, gaps, tolerance in zip(
-                self.values, answers, self.gaps, self.tolerance, strict=True
-            )
+            for values, answer, gaps, tolerance in judged
         ]
         # The wrong results first: most mutants miss them.
         self._compared = sorted(range(len(self.flat.outputs)), key=lambda k: k not in wrong)

@@ -8,6 +8,7 @@ primitive that has none here, the primitive itself on the CPU.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -76,8 +77,8 @@ class Flat:
 
     def evaluate(self, inputs: Sequence[Any]) -> list[Any]:
         """Every value at these inputs."""
-        last = max((i for e in self.equations for i in e.outputs), default=self.inputs)
-        values: list[Any] = [None] * (1 + max(last, self.inputs, *self.constants, *self.outputs, 0))
+        made = (i for e in self.equations for i in e.outputs)
+        values: list[Any] = [None] * (1 + max(self.inputs, *self.constants, *self.outputs, *made, 0))
         values[: self.inputs] = inputs
         for i, constant in self.constants.items():
             values[i] = constant
@@ -133,14 +134,10 @@ class _Builder:
         self.constants: dict[int, Any] = {}
         self.equations: list[Equation] = []
         self.loops = False
-        self._count = inputs
+        self._numbers = itertools.count(inputs)
         self._known: dict[Any, tuple[int, ...]] = {}
         self._made_by: dict[int, Equation] = {}
         self._step = -1
-
-    def _new(self) -> int:
-        self._count += 1
-        return self._count - 1
 
     def constant(self, value: Any, dtype: Any = None) -> int:
         """The number of a constant; equal ones share one."""
@@ -150,7 +147,7 @@ class _Builder:
         if isinstance(value, np.ndarray):
             key = ("constant", value.shape, value.dtype.str, value.tobytes())
         if key not in self._known:
-            i = self._new()
+            i = next(self._numbers)
             self.constants[i] = value
             self._known[key] = (i,)
         return self._known[key][0]
@@ -195,7 +192,7 @@ class _Builder:
             with quiet():
                 made = tuple(map(self.constant, rule(*[self.constants[i] for i in taken])))
         else:
-            made = tuple(self._new() for _ in range(count))
+            made = tuple(itertools.islice(self._numbers, count))
             written = Equation(name, params, taken, made, rule, place, self._step)
             self.equations.append(written)
             self._made_by.update(dict.fromkeys(made, written))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -87,9 +87,7 @@ def _by_offset(kept: np.ndarray, due: np.ndarray) -> bool:
     return not np.any(np.isin(offset[due & ~kept], offset[kept]))
 
 
-def _depends_on(
-    kept: list[np.ndarray], due: list[np.ndarray], axes: range | tuple[int, ...]
-) -> np.ndarray | None:
+def _depends_on(kept: list[np.ndarray], due: list[np.ndarray], axes: Sequence[int]) -> np.ndarray | None:
     """Where contributions survive, if their place along some axes alone decides that; None if it does not."""
     if not len(axes) or any(k.shape != kept[0].shape for k in kept):
         return None

@@ -89,13 +89,9 @@ def _of_a_float(probe: Probe, slot: int, named: Mapping[int, str]) -> Iterator[C
         return probe.evidence.slots[leaf] == slot
 
     ones, zeros = (f"is what it should be were {name} {value}" for value in ("all ones", "zero"))
-    costs = {M.MISSING_FACTOR: 0.02}
-    if scalar:
-        costs = {M.CONSTANT_FACTOR: 0.16, M.MISSING_FACTOR: 0.13}
+    costs = {M.CONSTANT_FACTOR: 0.16, M.MISSING_FACTOR: 0.13} if scalar else {M.MISSING_FACTOR: 0.02}
     yield changed(np.ones_like, costs, ones, fits=lambda leaf: scalar or not own(leaf))
-    costs = {M.SMOOTHING_FORGOTTEN: 0.1, M.MISSING_TERM: 0.15}
-    if not scalar:
-        costs = {M.PATH_FORGOTTEN: 0.1}
+    costs = {M.SMOOTHING_FORGOTTEN: 0.1, M.MISSING_TERM: 0.15} if scalar else {M.PATH_FORGOTTEN: 0.1}
     yield changed(np.zeros_like, costs, zeros, fits=lambda leaf: not own(leaf))
     yield changed(np.zeros_like, {M.MISSING_FACTOR: 0.14, M.PATH_FORGOTTEN: 0.2}, zeros, fits=own)
     yield changed(np.negative, {M.SIGN: 0.1}, f"is what it should be with the sign of {name} flipped")
