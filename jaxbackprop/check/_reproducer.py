@@ -23,6 +23,7 @@ from ._rounding import all_finite
 from ._sampling import Sampled, free_leaves
 from ._session import CheckSession
 
+_LONGEST_LITERAL = 48
 # Beyond so many numbers no point is simple.
 _MOST_NUMBERS = 1024
 
@@ -102,9 +103,6 @@ def _cotangent(session: CheckSession, point: Point) -> Any:
     dy = iter(point.dy)
     with session.native_setting():
         return jax.tree.map(lambda leaf: (jnp.asarray if in_jax else np.asarray)(next(dy), leaf.dtype), y)
-
-
-_LONGEST_LITERAL = 48
 
 
 class TooLong(ValueError):

@@ -20,6 +20,8 @@ from .._report import Finding
 from .._rounding import eps_of, largest
 from .._session import CheckSession
 
+_MISMATCH = (Mistake.FORWARD_MISMATCH.value,)
+
 
 def structure(session: CheckSession) -> list[Finding]:
     """What the rule's first run showed: it can be traced, does not raise, and keeps dtypes."""
@@ -37,9 +39,6 @@ def structure(session: CheckSession) -> list[Finding]:
             mistakes = (Mistake.COTANGENT_DTYPE.value,)
             findings.append(finding(session, leaf, "structure", message, mistakes=mistakes))
     return findings
-
-
-_MISTAKES = (Mistake.FORWARD_MISMATCH.value,)
 
 
 def forward(session: CheckSession, observed: Observations, record: Record) -> list[Finding]:
@@ -108,11 +107,11 @@ def _other_results(session: CheckSession) -> Finding | None:
     for value, right in zip(ruled, plain, strict=True):
         if not jnp.issubdtype(right.dtype, jax.dtypes.prng_key) and not np.array_equal(value, right):
             message = f"the forward rule gives another {right.dtype.name} result than the function"
-            return Finding("forward", message, mistakes=_MISTAKES)
+            return Finding("forward", message, mistakes=_MISMATCH)
     return None
 
 
 def _finding(what: str, beside: str, worst: Violation, point: tuple[Any, ...] | None) -> Finding:
     said = f"{worst.got:.6g} instead of {worst.want:.6g} at {list(worst.index)}"
     message = f"the {what} gives another value than {beside}: {said}"
-    return Finding("forward", message, mistakes=_MISTAKES, point=point, **vars(worst))
+    return Finding("forward", message, mistakes=_MISMATCH, point=point, **vars(worst))

@@ -25,6 +25,8 @@ from .._sampling import Kind, Sampled, cotangents, larger_shapes, redraws
 from .._session import VERY_MANY, CheckSession
 from .._strip import holds
 
+_LARGER = {Kind.GENERIC: Kind.LARGER_GENERIC, Kind.FLIPPED: Kind.LARGER_FLIPPED}
+_BATCH_OF_ONE = (Mistake.BATCH_OF_ONE.value,)
 # How far out of the hull of the gradients around, relative to their spread, an answer at a kink still passes.
 _OUTSIDE = 1e-2
 
@@ -109,10 +111,6 @@ def _beside_nonfinite(session: CheckSession, one: Comparison, leaf: int) -> Viol
     return worst_violation(np.where(unknown, got, mean), mean, 2 * spread + 1e-3 * size + 1e-290)
 
 
-_KINDS = {Kind.GENERIC: Kind.LARGER_GENERIC, Kind.FLIPPED: Kind.LARGER_FLIPPED}
-_MISTAKES = (Mistake.BATCH_OF_ONE.value,)
-
-
 def larger_batch(session: CheckSession, observed: Observations, record: Record) -> list[Finding]:
     """Axes of length one are made longer, in the first way that both function and rule take."""
     if record.wrong or not session.traced:
@@ -125,7 +123,7 @@ def larger_batch(session: CheckSession, observed: Observations, record: Record) 
             return _findings(session, ran.value, record)
         # A row of biases must not grow with the batch: another way to grow may be right.
         failure = failure or ran.error
-    return [] if failure is None else [raised(failure, "for a larger batch", _MISTAKES)]
+    return [] if failure is None else [raised(failure, "for a larger batch", _BATCH_OF_ONE)]
 
 
 def _findings(session: CheckSession, comparisons: list[Comparison], record: Record) -> list[Finding]:
@@ -133,7 +131,7 @@ def _findings(session: CheckSession, comparisons: list[Comparison], record: Reco
     for leaf, (shown, worst) in wrong_leaves(session, comparisons, record).items():
         message = f"{session.names[leaf]} is right for a batch of one and wrong for a larger one"
         point = session.layout.args(shown.point.leaves)
-        findings.append(finding(session, leaf, "value", message, worst, mistakes=_MISTAKES, point=point))
+        findings.append(finding(session, leaf, "value", message, worst, mistakes=_BATCH_OF_ONE, point=point))
     return findings
 
 
@@ -155,9 +153,9 @@ def _larger_points(session: CheckSession) -> Iterator[list[Sampled]]:
             # The caller's own function draws for the caller's shapes alone.
             continue
         yield [
-            Sampled(_KINDS[one.kind], Point(one.leaves, cotangents(value.value, rng)))
+            Sampled(_LARGER[one.kind], Point(one.leaves, cotangents(value.value, rng)))
             for one in drawn
-            if one.kind in _KINDS
+            if one.kind in _LARGER
         ]
 
 

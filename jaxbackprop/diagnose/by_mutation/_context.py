@@ -15,6 +15,9 @@ from ._evaluator import Edit, Labels, Meaning, MutantEvaluator, Operand, Use
 from ._expressions import Words
 from ._interpreter import Equation, Flat, Rule
 
+# Primitives that only move entries about.
+MOVES = set("rev reshape transpose broadcast_in_dim squeeze slice concatenate pad step gather".split())
+
 
 def steps_of_loops(evaluator: MutantEvaluator) -> dict[int, tuple[int, ...]]:
     """For each equation that a wrong result depends on, those that stand for it in all steps of its loop.
@@ -54,10 +57,6 @@ def _line(evaluator: MutantEvaluator, e: int) -> Any:
     given = {i: "input" for i in equation.inputs} | dict.fromkeys(evaluator.flat.constants, "constant")
     makers = tuple(m.name if (m := evaluator.equation(i)) else given[i] for i in equation.inputs)
     return (equation.place, makers, equation.outputs[0] in evaluator.on_dy)
-
-
-# Primitives that only move entries about.
-MOVES = set("rev reshape transpose broadcast_in_dim squeeze slice concatenate pad step gather".split())
 
 
 @dataclasses.dataclass(frozen=True)

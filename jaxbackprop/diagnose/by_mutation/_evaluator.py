@@ -98,6 +98,7 @@ class MutantEvaluator:
         both = zip(self.gaps, self.tolerance, strict=True)
         clear = [all(gaps[i] > 10 * tolerance[i] for i in wrong) for gaps, tolerance in both]
         self.screen = clear.index(True) if any(clear) else 0
+        # The equations that a wrong result depends on, and the return; by value, who of these takes it.
         self.live = {*self.flat.needed_for([self.flat.outputs[i] for i in wrong]), self.end}
         uses: dict[int, list[Use]] = {}
         for e, equation in enumerate(self.flat.equations):
@@ -106,6 +107,7 @@ class MutantEvaluator:
         for k in wrong:
             uses.setdefault(self.flat.outputs[k], []).append((self.end, k))
         self.uses = {i: places for i, places in uses.items() if places}
+        # By value, the equation that gives it; then the values that depend on a cotangent, or any float.
         self.maker = {i: e for e, equation in enumerate(self.flat.equations) for i in equation.outputs}
         cotangents = range(self.leaves, self.flat.inputs)
         self.on_dy = self.flat.depending_on(cotangents)

@@ -10,6 +10,7 @@ from ..mistakes import Mistake as M
 from ._context import MOVES, Context, another
 from ._evaluator import Edit, Labels, Meaning
 
+Column = tuple[int, ...]
 # What makes a function of the cotangent non-linear.
 _BENDS = set("max min clamp abs sign tanh sqrt rsqrt log exp log1p pow reduce_max".split())
 _ACTIVATIONS = set("tanh logistic exp log sqrt rsqrt expm1 log1p sin cos erf square".split())
@@ -169,9 +170,6 @@ def _branches(context: Context, between: list[int]) -> bool:
         if equation.name == "add_any" and len({m.place[2:] for m in makers if m is not None}) > 1:
             return True
     return False
-
-
-Column = tuple[int, ...]
 
 
 def replaced(context: Context) -> Iterator[Edit]:

@@ -27,6 +27,11 @@ from ._interpreter import DoesNotFit, NotTraceable
 from ._numpy_rules import quiet
 from ._replaced import columns, replaced
 
+# Samples that an explanation must hold at.
+_FEWEST = 3
+# What each program answers, and what its mutants are to answer.
+_ANSWERS = {"rule": ("got", "want"), "autodiff": ("want", "got")}
+
 
 @dataclasses.dataclass(frozen=True)
 class Mutation:
@@ -93,12 +98,6 @@ ROUNDS = (
     Round(2.0, _ONE_VALUE_MOVED),
     Round(1.0, (_values(values.other_constants, 0.9),)),
 )
-
-
-# Samples that an explanation must hold at.
-_FEWEST = 3
-# What each program answers, and what its mutants are to answer.
-_ANSWERS = {"rule": ("got", "want"), "autodiff": ("want", "got")}
 
 
 def search(evidence: Evidence, *, budget_s: float = 2.0) -> list[Suspicion]:

@@ -13,6 +13,11 @@ from ..mistakes import Mistake as M
 from ._context import MOVES, Context, filled, function_of, of_value
 from ._evaluator import Edit, Labels, Meaning, MutantEvaluator, Operand, Solve, Use
 
+# Up to this relative change a constant is a rounded one.
+_SMALL = 0.02
+_BOUNDS = {"gt", "lt", "ge", "le", "max", "min", "clamp"}
+# Of Gauss and Newton, who find another value of a constant at one sample.
+_STEPS = 8
 # What these make of a value does not change with its sign, or not as a derivative does.
 _DECIDING = {"argmax", "argmin", "sort", "gt", "lt", "ge", "le", "eq", "reduce_max", "reduce_min"}
 
@@ -145,11 +150,6 @@ def _is_moved_dy(context: Context, i: int) -> bool:
 
 def _is_time(context: Context, axis: int) -> bool:
     return context.flat.loops and axis == 0
-
-
-_SMALL = 0.02
-_BOUNDS = {"gt", "lt", "ge", "le", "max", "min", "clamp"}
-_STEPS = 8
 
 
 def other_constants(context: Context) -> Iterator[Edit]:

@@ -13,6 +13,15 @@ from .._arrays import long_axes
 from ..mistakes import Mistake as M
 from ._probe import Guess, Probe
 
+# Factors that derivatives hold, of an argument or a result.
+FUNCTIONS: tuple[tuple[str, Callable[[np.ndarray], np.ndarray]], ...] = (
+    ("{}", np.positive),
+    ("1 - {}", lambda x: 1 - x),
+    ("1 - {}²", lambda x: 1 - x * x),
+    ("{}²", np.square),
+    ("log {}", lambda x: np.log(np.abs(x))),
+    ("exp {}", np.exp),
+)
 # Below this relative size an error everywhere is a rounded constant or a forgotten epsilon.
 SMALL = 2e-2
 
@@ -118,17 +127,6 @@ def small_error(probe: Probe, leaf: int) -> Iterator[Guess]:
     if sizes and np.median(sizes) < SMALL and np.median(shares) > 0.3:
         says = f"has a relative error of {np.median(sizes):.1g} almost everywhere"
         yield leaf, says, {M.SMALL_CONSTANT: 0.05}
-
-
-# Factors that derivatives hold, of an argument or a result.
-FUNCTIONS: tuple[tuple[str, Callable[[np.ndarray], np.ndarray]], ...] = (
-    ("{}", np.positive),
-    ("1 - {}", lambda x: 1 - x),
-    ("1 - {}²", lambda x: 1 - x * x),
-    ("{}²", np.square),
-    ("log {}", lambda x: np.log(np.abs(x))),
-    ("exp {}", np.exp),
-)
 
 
 def known_factor(probe: Probe, leaf: int) -> Iterator[Guess]:

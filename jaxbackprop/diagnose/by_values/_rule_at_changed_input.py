@@ -11,6 +11,9 @@ from .._arrays import axis_orders, axis_subsets, in_words, is_boolean, is_key, l
 from ..mistakes import Mistake as M
 from ._probe import Guess, Probe
 
+# The mistake, its cost, what to say, and the changed argument in each sample.
+Repair = tuple[M, float, str, Iterable[np.ndarray]]
+
 
 def zero_everywhere(probe: Probe, leaf: int) -> Iterator[Guess]:
     """The rule answers zero at every sample."""
@@ -68,10 +71,6 @@ def _additive(probe: Probe, leaf: int) -> bool | None:
     first, second, both = answers
     scale = max(np.max(np.abs(v), initial=0.0) for v in (first, second))
     return bool(np.max(np.abs(first + second - both), initial=0.0) <= 4 * probe.tolerance * scale)
-
-
-# The mistake, its cost, what to say, and the changed argument in each sample.
-Repair = tuple[M, float, str, Iterable[np.ndarray]]
 
 
 def rule_at_changed_input(probe: Probe) -> Iterator[Guess]:

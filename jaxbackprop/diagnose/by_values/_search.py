@@ -20,6 +20,9 @@ from ._probe import Guess, Probe
 from ._rule_at_changed_input import mixed_examples, not_linear, rule_at_changed_input, zero_everywhere
 from ._truth_at_changed_input import truth_at_changed_input
 
+# Beyond so many entries a gradient's Jacobian is not looked at.
+_MOST_ENTRIES = 4096
+
 
 def by_prior(probe: Probe, leaf: int) -> Iterator[Guess]:
     """The commonest mistakes of such a function, whatever the numbers."""
@@ -60,10 +63,6 @@ DETECTORS: dict[Reads, tuple[Callable[..., Iterator[Guess]], ...]] = {
     Reads.LAST: (by_prior,),
     Reads.EVERYTHING: (truth_at_changed_input, rule_at_changed_input, mixed_examples),
 }
-
-
-# Beyond so many entries a gradient's Jacobian is not looked at.
-_MOST_ENTRIES = 4096
 
 
 def search(evidence: Evidence, *, budget_s: float = 1.5) -> list[Suspicion]:
