@@ -359,4 +359,5 @@ class Training(Generic[Model]):
 
 
 def _on_host(leaf: Any) -> Any:
-    return leaf if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else np.array(leaf)
+    # Of random keys NumPy has none.
+    return jax.random.clone(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else np.array(leaf)
