@@ -54,8 +54,10 @@ def _line(evaluator: MutantEvaluator, e: int) -> Any:
     equation = evaluator.flat.equations[e]
     if equation.step >= 0:
         return equation.place
-    given = {i: "input" for i in equation.inputs} | dict.fromkeys(evaluator.flat.constants, "constant")
-    makers = tuple(m.name if (m := evaluator.equation(i)) else given[i] for i in equation.inputs)
+    makers = tuple(
+        m.name if (m := evaluator.equation(i)) else "constant" if i in evaluator.flat.constants else "input"
+        for i in equation.inputs
+    )
     return (equation.place, makers, equation.outputs[0] in evaluator.on_dy)
 
 
