@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,9 +16,11 @@ Described = tuple[tuple[int, ...], str]
 
 
 def nested(tree: Any) -> dict[str, Any]:
-    """A pytree as nested dicts, with the numbers of its random keys in the place of keys."""
+    """A pytree as nested dicts: of random keys their numbers, of arrays that hold nothing nothing."""
     result: dict[str, Any] = {}
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        if not math.prod(leaf.shape):
+            continue
         *folders, name = _names(path)
         at = result
         for folder in folders:
@@ -30,6 +33,8 @@ def like(tree: Mapping[str, Any], expected: Any) -> Any:
     """What `nested` made of a pytree like `expected`, as such a pytree again, on the same devices."""
 
     def find(path: tuple[Any, ...], leaf: Any) -> Any:
+        if not math.prod(leaf.shape):
+            return leaf
         value: Any = tree
         for name in _names(path):
             value = value[name]
