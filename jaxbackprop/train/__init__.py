@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from ._compilation_cache import NO_COMPILATION_CACHE as NO_COMPILATION_CACHE
     from ._compilation_cache import use_compilation_cache as use_compilation_cache
     from ._config import Config as Config
-    from ._config import encodes as encodes
-    from ._config import flag as flag
     from ._confusion import Confusion as Confusion
     from ._confusion import confusion as confusion
     from ._curves import draw_curves as draw_curves
@@ -43,6 +41,8 @@ if TYPE_CHECKING:
     from ._run import RunFolder as RunFolder
     from ._run import read_status as read_status
     from ._run import refuse_taken as refuse_taken
+    from ._setting import encodes as encodes
+    from ._setting import flag as flag
     from ._step import TrainState as TrainState
     from ._step import init_state as init_state
     from ._step import make_step as make_step
@@ -55,7 +55,7 @@ __getattr__, __dir__, __all__ = attach(
         "_batches": ("epoch_end",),
         "_checkpoint": ("load_newest", "load_parameters", "save_parameters"),
         "_compilation_cache": ("NO_COMPILATION_CACHE", "use_compilation_cache"),
-        "_config": ("Config", "encodes", "flag"),
+        "_config": ("Config",),
         "_confusion": ("Confusion", "confusion"),
         "_curves": ("draw_curves",),
         "_divergence": ("Diverged",),
@@ -70,6 +70,7 @@ __getattr__, __dir__, __all__ = attach(
         "_progress": ("Progress",),
         "_rows": ("RowUpdates",),
         "_run": ("RunFolder", "read_status", "refuse_taken"),
+        "_setting": ("encodes", "flag"),
         "_step": ("TrainState", "init_state", "make_step"),
         "_tag_scores": ("TagScores", "score_tags"),
     },

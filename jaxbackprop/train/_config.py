@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import Field, asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
+
+from ._setting import check, flag
+from ._setting import setting as _setting
 
 # An optimizer and the learning rate that suits it here: those that scale each entry of the gradient by its
 # own history take small ones.
@@ -17,24 +18,6 @@ ACTIVATIONS = ("tanh", "hardtanh", "sigmoid", "relu", "leaky_relu", "elu", "gelu
 DECODES = ("valid", "greedy")
 TASKS = ("spans", "tags")
 SCHEMES = ("IO", "BIO", "IOB1", "IOB2", "IOE", "BIOES", "BILOU", "BMES")
-
-
-def _setting(
-    default: Any,
-    kind: Callable[[str], Any],
-    text: str,
-    *,
-    choices: tuple[str, ...] | None = None,
-    least: float | None = None,
-    above: float | None = None,
-    most: float | None = None,
-    below: float | None = None,
-    metavar: str | None = None,
-) -> Any:
-    """A field of Config: its default, and all that a flag needs to know."""
-    bounds = {"least": least, "above": above, "most": most, "below": below}
-    meta = {"kind": kind, "help": text, "choices": choices, "bounds": bounds, "metavar": metavar}
-    return field(default=default, metadata=meta)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +115,7 @@ class Config:
 
     def __post_init__(self) -> None:
         for setting in fields(self):
-            _check(setting, getattr(self, setting.name))
+            check(setting, getattr(self, setting.name))
         # A frozen dataclass fills in what depends on another setting through object.__setattr__.
         if self.lr is None:
             object.__setattr__(self, "lr", LEARNING_RATES[self.optimizer])
@@ -174,45 +157,3 @@ class Config:
         if unknown := settings.keys() - names:
             raise ValueError(f"settings hold the unknown {', '.join(sorted(unknown))}")
         return cls(**settings)
-
-
-def flag(name: str) -> str:
-    """The command-line flag of a setting."""
-    return "--" + name.replace("_", "-")
-
-
-def _check(setting: Field[Any], value: Any) -> None:
-    meta, name = setting.metadata, flag(setting.name)
-    if value is None and setting.default is None:
-        return
-    kind = meta["kind"]
-    # An int is a fine float, but a bool (which Python counts as an int) is neither.
-    right = isinstance(value, (float, int) if kind is float else kind)
-    if not right or (kind is not bool and isinstance(value, bool)):
-        raise TypeError(f"{name} must be {kind.__name__}, not {value!r}")
-    if isinstance(value, str) and not encodes(value):
-        raise ValueError(f"{name} is not UTF-8")
-    if meta["choices"] is not None and value not in meta["choices"]:
-        raise ValueError(f"{name} must be one of {', '.join(meta['choices'])}, not {value!r}")
-    if kind is float and not math.isfinite(value):
-        raise ValueError(f"{name} must be finite, not {value}")
-    bounds = meta["bounds"]
-    if bounds["least"] is not None and value < bounds["least"]:
-        raise ValueError(f"{name} must be at least {bounds['least']:g}, not {value:g}")
-    if bounds["above"] is not None and value <= bounds["above"]:
-        raise ValueError(f"{name} must be above {bounds['above']:g}, not {value:g}")
-    if bounds["most"] is not None and value > bounds["most"]:
-        most = bounds["most"]
-        shown = f"{most:.0f}" if most < 1e16 else f"{most:g}"
-        raise ValueError(f"{name} must be at most {shown}, not {value:g}")
-    if bounds["below"] is not None and value >= bounds["below"]:
-        raise ValueError(f"{name} must be below {bounds['below']:g}, not {value:g}")
-
-
-def encodes(text: str) -> bool:
-    """Whether bytes of the command line were UTF-8: Python keeps others as lone surrogates."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
