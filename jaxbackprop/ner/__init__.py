@@ -5,6 +5,7 @@ from ._build import trainable as trainable
 from ._errors import TaggingError as TaggingError
 from ._evaluation import Evaluation as Evaluation
 from ._evaluation import evaluate as evaluate
+from ._prepared import Reporting as Reporting
 from ._tagger import Tagger as Tagger
 from ._tagger import load_tagger as load_tagger
 from ._text import marked as marked

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from ._run import refuse_taken as refuse_taken
     from ._setting import encodes as encodes
     from ._setting import flag as flag
+    from ._settings_file import CONFIG as CONFIG
+    from ._settings_file import read_settings as read_settings
     from ._step import TrainState as TrainState
     from ._step import init_state as init_state
     from ._step import make_step as make_step
@@ -71,6 +73,7 @@ __getattr__, __dir__, __all__ = attach(
         "_rows": ("RowUpdates",),
         "_run": ("RunFolder", "read_status", "refuse_taken"),
         "_setting": ("encodes", "flag"),
+        "_settings_file": ("CONFIG", "read_settings"),
         "_step": ("TrainState", "init_state", "make_step"),
         "_tag_scores": ("TagScores", "score_tags"),
     },

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from ._setting import check, flag
+from ._setting import checked, flag
 from ._setting import setting as _setting
 
 # An optimizer and the learning rate that suits it here: those that scale each entry of the gradient by its
@@ -101,7 +101,7 @@ class Config:
     )
     epochs: int = _setting(16, int, "passes over the training words", least=1)
     patience: int = _setting(
-        None, int, "stop after so many epochs without a better one (default: never)", least=1
+        None, int, "stop after so many epochs in a row without a better dev score (default: never)", least=1
     )
     save_every: int = _setting(None, int, "steps between checkpoints (default: one an epoch)", least=1)
     keep: int = _setting(2, int, "checkpoints that are kept", least=1)
@@ -115,7 +115,7 @@ class Config:
 
     def __post_init__(self) -> None:
         for setting in fields(self):
-            check(setting, getattr(self, setting.name))
+            object.__setattr__(self, setting.name, checked(setting, getattr(self, setting.name)))
         # A frozen dataclass fills in what depends on another setting through object.__setattr__.
         if self.lr is None:
             object.__setattr__(self, "lr", LEARNING_RATES[self.optimizer])
@@ -145,15 +145,14 @@ class Config:
 
     @classmethod
     def from_dict(cls, settings: dict[str, Any]) -> Config:
-        """The settings from what :meth:`to_dict` gave.
+        """The settings from what :meth:`to_dict` gave; one that is missing takes its default.
+
+        So runs that were made before there was a setting stay readable.
 
         Raises:
-            ValueError: a setting is missing, unknown or out of range.
+            ValueError: a setting is unknown or out of range.
             TypeError: a setting has the wrong type.
         """
-        names = {setting.name for setting in fields(cls)}
-        if missing := names - settings.keys():
-            raise ValueError(f"settings lack {', '.join(sorted(missing))}")
-        if unknown := settings.keys() - names:
+        if unknown := settings.keys() - {setting.name for setting in fields(cls)}:
             raise ValueError(f"settings hold the unknown {', '.join(sorted(unknown))}")
         return cls(**settings)

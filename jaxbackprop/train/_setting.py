@@ -31,16 +31,24 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def check(setting: Field[Any], value: Any) -> None:
-    """Holds a value against its setting.
+def checked(setting: Field[Any], value: Any, name: str | None = None) -> Any:
+    """A value of a setting by itself; those of others may rule it out.
+
+    Args:
+        setting: a field of Config.
+        value: to be looked at.
+        name: what errors call it; None takes its flag.
+
+    Returns:
+        The value; a float where a float may be written as an integer.
 
     Raises:
-        ValueError: it is out of its range, or not UTF-8; named by its flag.
-        TypeError: it has the wrong type; named by its flag.
+        ValueError: it is out of range.
+        TypeError: it has the wrong type.
     """
-    meta, name = setting.metadata, flag(setting.name)
+    meta, name = setting.metadata, name or flag(setting.name)
     if value is None and setting.default is None:
-        return
+        return None
     kind = meta["kind"]
     # An int is a fine float, but a bool (which Python counts as an int) is neither.
     right = isinstance(value, (float, int) if kind is float else kind)
@@ -50,19 +58,27 @@ def check(setting: Field[Any], value: Any) -> None:
         raise ValueError(f"{name} is not UTF-8")
     if meta["choices"] is not None and value not in meta["choices"]:
         raise ValueError(f"{name} must be one of {', '.join(meta['choices'])}, not {value!r}")
-    if kind is float and not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{name} must be finite, not {value}")
     bounds = meta["bounds"]
     if bounds["least"] is not None and value < bounds["least"]:
-        raise ValueError(f"{name} must be at least {bounds['least']:g}, not {value:g}")
+        raise ValueError(f"{name} must be at least {bounds['least']:g}, not {_shown(value)}")
     if bounds["above"] is not None and value <= bounds["above"]:
-        raise ValueError(f"{name} must be above {bounds['above']:g}, not {value:g}")
+        raise ValueError(f"{name} must be above {bounds['above']:g}, not {_shown(value)}")
     if bounds["most"] is not None and value > bounds["most"]:
         most = bounds["most"]
         shown = f"{most:.0f}" if most < 1e16 else f"{most:g}"
-        raise ValueError(f"{name} must be at most {shown}, not {value:g}")
+        raise ValueError(f"{name} must be at most {shown}, not {_shown(value)}")
     if bounds["below"] is not None and value >= bounds["below"]:
-        raise ValueError(f"{name} must be below {bounds['below']:g}, not {value:g}")
+        raise ValueError(f"{name} must be below {bounds['below']:g}, not {_shown(value)}")
+    return float(value) if kind is float else value
+
+
+def _shown(number: float) -> str:
+    # An integer may be larger than any float, which is what :g makes of it.
+    if isinstance(number, int) and abs(number) >= 10**300:
+        return f"an integer of {len(str(abs(number)))} digits"
+    return f"{number:g}"
 
 
 def encodes(text: str) -> bool:

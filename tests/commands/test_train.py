@@ -164,6 +164,44 @@ def test_a_run_that_diverges_is_one_line(cli, training, tmp_path):
     assert json.loads((tmp_path / "run" / "status.json").read_text())["status"] == "failed"
 
 
+# --config: settings out of a file, or of a run
+
+
+def test_flags_win_over_the_settings_of_a_file(cli, training, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = dict(zip((name[2:].replace("-", "_") for name in training[::2]), training[1::2], strict=True))
+    lines = [
+        f"{name} = {value}" if str(value).replace(".", "").isdigit() else f"{name} = '{value}'"
+        for name, value in settings.items()
+    ]
+    (tmp_path / "mine.toml").write_text("\n".join([*lines, "epochs = 3", "tune_vectors = false"]))
+    status, _, stderr = cli("train", "--config", "mine.toml", "--epochs", 1, "--out", "first")
+    assert (status, stderr) == (0, "")
+    status, _, stderr = cli("train", "--config", "first", "--hidden", 5, "--out", "second")
+    assert (status, stderr) == (0, "")
+    first, second = (
+        json.loads((tmp_path / run / "config.json").read_text())["settings"] for run in ("first", "second")
+    )
+    assert (first["batch_size"], first["epochs"], first["tune_vectors"]) == (16, 1, False)
+    assert second == first | {"hidden": 5}
+
+
+@pytest.mark.parametrize(
+    ("text", "flags", "message"),
+    [
+        ("hiden = 3", [], "error: mine.toml: unknown setting hiden; did you mean hidden"),
+        ("hidden = ", [], "error: mine.toml: .*line 1"),
+        ("base_lr = 1", ["--lr", "0.5"], "--base-lr must be at most --lr .*, with the settings of mine.toml"),
+        ("", ["--resume", "run"], "--config cannot be combined with --resume"),
+    ],
+)
+def test_a_bad_file_of_settings_is_one_line(cli, tmp_path, monkeypatch, text, flags, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.toml").write_text(text)
+    assert_one_line_error(cli("train", "--config", "mine.toml", *flags), message)
+    assert files(tmp_path) == ["mine.toml"]
+
+
 # --graph: the page of the loss
 
 
