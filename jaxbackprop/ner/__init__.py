@@ -1,6 +1,7 @@
 """The window classifier at work: corpus -> model -> run folder, and back to tags for new text."""
 
 from ._build import as_batch as as_batch
+from ._build import decayed as decayed
 from ._build import trainable as trainable
 from ._errors import TaggingError as TaggingError
 from ._evaluation import Evaluation as Evaluation

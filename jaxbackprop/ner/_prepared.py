@@ -140,7 +140,7 @@ class Prepared:
         results = self._results(training)
         results["seconds"] = time.perf_counter() - self.began
         folder.write_json("results.json", results)
-        rates = self.training.learning_rate(training.records[-1]["step"])
+        rates = self.training.learning_rate(training.records)
         draw_curves(folder.path / "curves.png", training.records, rates, monitor=self.training.monitor)
         console.print()
         took = time.perf_counter() - self.began

@@ -32,15 +32,19 @@ if TYPE_CHECKING:
     from ._metrics import Scores as Scores
     from ._metrics import entities as entities
     from ._metrics import score as score
+    from ._optimizers import make_clipping as make_clipping
     from ._optimizers import make_optimizer as make_optimizer
     from ._optimizers import make_row_optimizer as make_row_optimizer
-    from ._optimizers import make_schedule as make_schedule
+    from ._plateau import Plateau as Plateau
+    from ._plateau import make_plateau as make_plateau
     from ._position import warn_of_machine as warn_of_machine
     from ._progress import Progress as Progress
     from ._rows import RowUpdates as RowUpdates
     from ._run import RunFolder as RunFolder
     from ._run import read_status as read_status
     from ._run import refuse_taken as refuse_taken
+    from ._schedules import make_momentum as make_momentum
+    from ._schedules import make_schedule as make_schedule
     from ._setting import encodes as encodes
     from ._setting import flag as flag
     from ._settings_file import CONFIG as CONFIG
@@ -67,11 +71,13 @@ __getattr__, __dir__, __all__ = attach(
         "_machine": ("describe_machine",),
         "_manifest": ("RunError", "read_run"),
         "_metrics": ("Score", "Scores", "entities", "score"),
-        "_optimizers": ("make_optimizer", "make_row_optimizer", "make_schedule"),
+        "_optimizers": ("make_clipping", "make_optimizer", "make_row_optimizer"),
+        "_plateau": ("Plateau", "make_plateau"),
         "_position": ("warn_of_machine",),
         "_progress": ("Progress",),
         "_rows": ("RowUpdates",),
         "_run": ("RunFolder", "read_status", "refuse_taken"),
+        "_schedules": ("make_momentum", "make_schedule"),
         "_setting": ("encodes", "flag"),
         "_settings_file": ("CONFIG", "read_settings"),
         "_step": ("TrainState", "init_state", "make_step"),

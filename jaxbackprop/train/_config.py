@@ -10,9 +10,22 @@ from ._setting import setting as _setting
 
 # An optimizer and the learning rate that suits it here: those that scale each entry of the gradient by its
 # own history take small ones.
-LEARNING_RATES = {"sgd": 0.2, "momentum": 0.05, "adam": 4e-3, "radam": 4e-3, "adagrad": 0.05, "rmsprop": 1e-3}
+LEARNING_RATES = {
+    "sgd": 0.2,
+    "momentum": 0.05,
+    "nesterov": 0.05,
+    "adam": 4e-3,
+    "adamw": 4e-3,
+    "radam": 4e-3,
+    "adagrad": 0.05,
+    "rmsprop": 1e-3,
+}
 OPTIMIZERS = tuple(LEARNING_RATES)
-SCHEDULES = ("constant", "halving", "exponential", "cyclic")
+# Those that have a momentum to be set.
+WITH_MOMENTUM = ("momentum", "nesterov")
+SCHEDULES = ("constant", "halving", "exponential", "cosine", "cyclic", "plateau")
+MONITORS = ("loss", "dev_f1", "dev_accuracy")
+PLATEAU_MODES = ("auto", "min", "max")
 CYCLIC_MODES = ("triangular", "triangular2", "exp_range")
 ACTIVATIONS = ("tanh", "hardtanh", "sigmoid", "relu", "leaky_relu", "elu", "gelu", "silu", "softplus")
 DECODES = ("valid", "greedy")
@@ -64,18 +77,51 @@ class Config:
     input_dropout: float = _setting(
         0.3, float, "probability of dropping a number of the input", least=0, below=1
     )
-    l2: float = _setting(1e-5, float, "strength of the L2 penalty on the weights", least=0, most=1e30)
+    l2: float = _setting(
+        1e-5,
+        float,
+        "strength of the L2 penalty on the weights, whose gradient goes through the optimizer",
+        least=0,
+        most=1e30,
+    )
 
     optimizer: str = _setting("adam", str, "how a gradient becomes an update", choices=OPTIMIZERS)
-    momentum: float = _setting(0.9, float, "of --optimizer momentum", least=0, below=1)
+    momentum: float = _setting(0.9, float, "of --optimizer momentum and nesterov", least=0, below=1)
+    weight_decay: float = _setting(
+        None,
+        float,
+        "decoupled decay: each update takes this, times the learning rate, off the weights that --l2 "
+        "penalises. The gradient of --l2 is divided by the size of past ones under adam; this is not "
+        "(default: 0.01 for adamw, else 0)",
+        least=0,
+        most=1e30,
+    )
+    clip_norm: float | None = _setting(
+        None,
+        float,
+        "scale all gradients down together where their norm is above this (default: never)",
+        above=0,
+        most=1e30,
+    )
     lr: float = _setting(
         None,
         float,
-        "learning rate, the highest one of --schedule cyclic (default: by optimizer)",
+        "learning rate, the highest one of its schedule (default: by optimizer)",
         above=0,
         most=1e30,
     )
     schedule: str = _setting("cyclic", str, "how the learning rate changes", choices=SCHEDULES)
+    warmup_epochs: float = _setting(
+        0.0, float, "epochs over which it first rises from 0, on a straight line", least=0, most=1e6
+    )
+    min_lr: float = _setting(
+        None,
+        float,
+        "lowest learning rate of --schedule halving, exponential, cosine and plateau (default: 1e-5 for "
+        "plateau, else 0)",
+        least=0,
+        most=1e30,
+    )
     base_lr: float = _setting(
         None,
         float,
@@ -86,10 +132,41 @@ class Config:
     cycle_epochs: float = _setting(16.0, float, "epochs in a cycle of --schedule cyclic", above=0, most=1e6)
     cyclic_mode: str = _setting("triangular", str, "of --schedule cyclic", choices=CYCLIC_MODES)
     gamma: float = _setting(1.0, float, "factor an update of --cyclic-mode exp_range", above=0, most=1)
+    base_momentum: float | None = _setting(
+        None,
+        float,
+        "momentum at the highest learning rate of --schedule cyclic, towards which --momentum falls as the "
+        "rate rises (default: it stays)",
+        least=0,
+        below=1,
+    )
     halve_every: float = _setting(
         5.0, float, "epochs between halvings of --schedule halving", above=0, most=1e6
     )
     decay: float = _setting(0.1, float, "k of --schedule exponential, lr exp(-k epochs)", least=0, most=1e30)
+
+    plateau_monitor: str = _setting(
+        "loss",
+        str,
+        "figure of an epoch that --schedule plateau watches; dev_accuracy with --task tags",
+        choices=MONITORS,
+    )
+    plateau_mode: str = _setting(
+        "auto", str, "whether it is to fall (min) or rise (max); auto: loss falls", choices=PLATEAU_MODES
+    )
+    plateau_factor: float = _setting(
+        0.25, float, "what the learning rate is multiplied by where it no longer does", above=0, below=1
+    )
+    plateau_min_delta: float = _setting(
+        1e-4, float, "a change of no more than this is none", least=0, most=1e30
+    )
+    plateau_patience: int = _setting(
+        2,
+        int,
+        "epochs without a better one that are let pass; the next lowers the rate, as torch counts",
+        least=0,
+    )
+    plateau_cooldown: int = _setting(0, int, "epochs after that which do not count", least=0)
 
     batch_size: int = _setting(128, int, "words a batch", least=1)
     average: float = _setting(
@@ -121,6 +198,10 @@ class Config:
             object.__setattr__(self, "lr", LEARNING_RATES[self.optimizer])
         if self.base_lr is None:
             object.__setattr__(self, "base_lr", self.lr / 20)
+        if self.weight_decay is None:
+            object.__setattr__(self, "weight_decay", 0.01 if self.optimizer == "adamw" else 0.0)
+        if self.min_lr is None:
+            object.__setattr__(self, "min_lr", min(1e-5, self.lr) if self.schedule == "plateau" else 0.0)
         if self.decode is None:
             object.__setattr__(self, "decode", "valid" if self.task == "spans" else "greedy")
         if self.task == "tags" and (self.scheme is not None or self.decode == "valid"):
@@ -134,10 +215,31 @@ class Config:
             raise ValueError(f"{given} needs --train: files replace the built-in corpus as a whole")
         if self.train is not None and self.dev is None:
             raise ValueError("--train needs --dev: the best epoch is chosen on development data")
-        if self.schedule == "cyclic" and self.base_lr > self.lr:
-            raise ValueError(f"--base-lr must be at most --lr ({self.lr:g}), not {self.base_lr:g}")
+        self._refuse_rates()
         if not self.vectors:
             raise ValueError("--vectors must be random, glove or a file, not empty")
+
+    def _refuse_rates(self) -> None:
+        """Looks at learning rate, schedule and momentum together."""
+        if self.schedule == "cyclic" and self.base_lr > self.lr:
+            raise ValueError(f"--base-lr must be at most --lr ({self.lr:g}), not {self.base_lr:g}")
+        if self.min_lr > self.lr:
+            raise ValueError(f"--min-lr must be at most --lr ({self.lr:g}), not {self.min_lr:g}")
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(
+                f"--warmup-epochs must be below --epochs ({self.epochs}), not {self.warmup_epochs:g}"
+            )
+        if self.base_momentum is not None:
+            if self.schedule != "cyclic" or self.optimizer not in WITH_MOMENTUM:
+                needed = " or ".join(WITH_MOMENTUM)
+                raise ValueError(f"--base-momentum needs --schedule cyclic and --optimizer {needed}")
+            if self.base_momentum > self.momentum:
+                said = f"--momentum ({self.momentum:g}), not {self.base_momentum:g}"
+                raise ValueError(f"--base-momentum must be at most {said}")
+        if self.plateau_monitor not in ("loss", "dev_f1" if self.task == "spans" else "dev_accuracy"):
+            raise ValueError(
+                f"--plateau-monitor {self.plateau_monitor} is not a figure of --task {self.task}"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON holds them."""

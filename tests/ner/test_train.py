@@ -14,6 +14,7 @@ from rich.console import Console
 from jaxbackprop import ner
 from jaxbackprop.data import DataError, Sentence
 from jaxbackprop.ner import load_tagger
+from jaxbackprop.ner._prepared import Prepared
 from jaxbackprop.train import Config, Diverged, Progress, RunError, read_settings
 
 NAMES = ["Anna", "Otto", "Ida", "Max", "Lea", "Tom"]
@@ -229,6 +230,48 @@ def test_a_run_that_was_ended_goes_on_to_the_same_bits(folder, run, tmp_path, mo
         strict=True,
     ):
         np.testing.assert_array_equal(a, b)
+
+
+PLATEAU = {
+    "schedule": "plateau",
+    "plateau_monitor": "dev_f1",
+    "plateau_min_delta": 0.05,
+    "plateau_patience": 0,
+    "optimizer": "adamw",
+    "clip_norm": 1.0,
+    "warmup_epochs": 1.5,
+}
+
+
+def test_a_rate_that_falls_on_a_plateau_goes_on_to_the_same_bits(folder, tmp_path, monkeypatch):
+    whole, out = tmp_path / "whole", tmp_path / "run"
+    ner.train(settings(folder, **PLATEAU), whole, quiet())
+    records = [json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines()]
+    # From the warm-up's end on the rate is lowered after each epoch that is no better by min_delta.
+    rate, best = 0.05, -1.0
+    for record in records:
+        if record["epoch"] > 1:
+            assert record["lr"] == pytest.approx(rate, rel=1e-6)
+        if record["dev_f1"] > best + 0.05:
+            best = record["dev_f1"]
+        else:
+            rate = max(rate * 0.25, 1e-5)
+    assert rate < 0.05
+    stopped(folder, out, monkeypatch, KeyboardInterrupt(), epoch=5, **PLATEAU)
+    ner.resume(out, {}, quiet(warn=refuse))
+    assert (out / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
+    ours, theirs = (json.loads((path / "results.json").read_text()) for path in (out, whole))
+    assert ours["parameters_sha256"] == theirs["parameters_sha256"]
+
+
+def test_the_drawn_rate_is_that_of_each_epoch(folder):
+    config = settings(folder, **PLATEAU)
+    prepared = Prepared(config, quiet())
+    records = [{"step": 18, "lr": 0.02}, {"step": 35, "lr": 0.05}, {"step": 53, "lr": 0.0125}]
+    epochs, rates = prepared.training.learning_rate(records)
+    assert (epochs[0], epochs[-1]) == (pytest.approx(1 / 17.5), pytest.approx(53 / 17.5))
+    np.testing.assert_allclose(rates[27:35], 0.05, rtol=1e-6)
+    np.testing.assert_allclose(rates[35:], 0.0125, rtol=1e-6)
 
 
 def test_a_finished_run_is_left_as_it_is(run):

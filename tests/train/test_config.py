@@ -18,6 +18,9 @@ def test_what_depends_on_another_setting_is_filled_in():
     assert Config(optimizer="sgd").lr > Config(optimizer="adam").lr
     assert Config(lr=0.4).base_lr == pytest.approx(0.02)
     assert Config(lr=0.4, base_lr=0.1).base_lr == 0.1
+    assert [Config(optimizer=name).weight_decay for name in ("adam", "adamw")] == [0.0, 0.01]
+    assert [Config(schedule=name).min_lr for name in ("cosine", "plateau")] == [0.0, 1e-5]
+    assert Config(schedule="plateau", lr=1e-6).min_lr == 1e-6
     assert (Config().decode, Config(train="a", dev="a", task="tags").decode) == ("valid", "greedy")
 
 
@@ -51,6 +54,33 @@ def test_a_configuration_does_not_change():
         ({"optimizer": "lbfgs"}, "--optimizer must be one of sgd, momentum, .*, not 'lbfgs'"),
         ({"cyclic_mode": "sine"}, "--cyclic-mode must be one of"),
         ({"vectors": ""}, "--vectors must be"),
+        ({"min_lr": 0.2, "lr": 0.1}, r"--min-lr must be at most --lr \(0.1\), not 0.2"),
+        ({"warmup_epochs": 16.0}, r"--warmup-epochs must be below --epochs \(16\), not 16"),
+        ({"warmup_epochs": -1.0}, "--warmup-epochs must be at least 0, not -1"),
+        ({"weight_decay": -0.1}, "--weight-decay must be at least 0, not -0.1"),
+        ({"clip_norm": 0.0}, "--clip-norm must be above 0, not 0"),
+        (
+            {"base_momentum": 0.8},
+            "--base-momentum needs --schedule cyclic and --optimizer momentum or nesterov",
+        ),
+        ({"base_momentum": 0.8, "optimizer": "nesterov", "schedule": "cosine"}, "--base-momentum needs"),
+        (
+            {"base_momentum": 0.95, "optimizer": "nesterov"},
+            r"--base-momentum must be at most --momentum \(0.9\), not 0.95",
+        ),
+        ({"plateau_factor": 1.0}, "--plateau-factor must be below 1, not 1"),
+        ({"plateau_min_delta": -1.0}, "--plateau-min-delta must be at least 0, not -1"),
+        ({"plateau_patience": -1}, "--plateau-patience must be at least 0, not -1"),
+        ({"plateau_cooldown": -1}, "--plateau-cooldown must be at least 0, not -1"),
+        ({"plateau_monitor": "dev_loss"}, "--plateau-monitor must be one of loss, dev_f1, dev_accuracy"),
+        (
+            {"plateau_monitor": "dev_accuracy"},
+            "--plateau-monitor dev_accuracy is not a figure of --task spans",
+        ),
+        (
+            {"train": "a", "dev": "a", "task": "tags", "plateau_monitor": "dev_f1"},
+            "--plateau-monitor dev_f1 is not a figure of --task tags",
+        ),
         ({"dev": "a"}, "--dev needs --train"),
         ({"test": "a"}, "--test needs --train"),
         ({"train": "a"}, "--train needs --dev"),
