@@ -39,7 +39,7 @@ ROOMS = {
     "optim": {"ops"},
     "data": set(),
     "train": {"optim", "data"},
-    "ner": {"train", "models", "data", "optim"},
+    "ner": {"train", "models", "layers", "data", "optim"},
     "verify": {"check", "graph", "ops"},
     "bench": {
         "ner",

@@ -27,7 +27,8 @@ def add_settings(parser: argparse._ActionsContainer, names: Collection[str] | No
         text = meta["help"]
         if meta["kind"] is bool:
             group = parser.add_mutually_exclusive_group()
-            off = "--freeze-" + setting.name.removeprefix("tune_").replace("_", "-")
+            what, tuned = setting.name.replace("_", "-"), setting.name.startswith("tune_")
+            off = f"--freeze-{what.removeprefix('tune-')}" if tuned else f"--no-{what}"
             said = "default" if setting.default else f"default: {off}"
             group.add_argument(
                 flag(setting.name),

@@ -8,10 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.nn.initializers import he_uniform, xavier_uniform, zeros
 
 from jaxbackprop.data import Encoder, Windows
+from jaxbackprop.layers import symmetric_uniform
 from jaxbackprop.models import WindowNER, tag_ids
-from jaxbackprop.train import Config
+from jaxbackprop.train import Config, split_init
 
 
 def build_model(
@@ -48,11 +50,21 @@ def build_model(
             activation=config.activation,
             dropout=config.dropout,
             input_dropout=config.input_dropout,
+            batch_norm=config.batch_norm,
+            weight_init=_weight_init(config),
             rngs=nnx.Rngs(key),
             **given,
         )
 
     return build(jax.random.key(config.seed), None if table is None else jnp.asarray(table))
+
+
+def _weight_init(config: Config) -> nnx.Initializer | None:
+    if config.init is None:
+        return None
+    name, r = split_init(config.init)
+    by_name = {"xavier": xavier_uniform(), "he": he_uniform(), "zeros": zeros}
+    return symmetric_uniform(r) if name == "uniform" else by_name[name]
 
 
 def trainable(config: Config) -> nnx.filterlib.Filter:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ._compilation_cache import NO_COMPILATION_CACHE as NO_COMPILATION_CACHE
     from ._compilation_cache import use_compilation_cache as use_compilation_cache
     from ._config import Config as Config
+    from ._config import split_init as split_init
     from ._confusion import Confusion as Confusion
     from ._confusion import confusion as confusion
     from ._curves import draw_curves as draw_curves
@@ -61,7 +62,7 @@ __getattr__, __dir__, __all__ = attach(
         "_batches": ("epoch_end",),
         "_checkpoint": ("load_newest", "load_parameters", "save_parameters"),
         "_compilation_cache": ("NO_COMPILATION_CACHE", "use_compilation_cache"),
-        "_config": ("Config",),
+        "_config": ("Config", "split_init"),
         "_confusion": ("Confusion", "confusion"),
         "_curves": ("draw_curves",),
         "_divergence": ("Diverged",),

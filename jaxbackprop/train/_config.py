@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -27,7 +28,11 @@ SCHEDULES = ("constant", "halving", "exponential", "cosine", "cyclic", "plateau"
 MONITORS = ("loss", "dev_f1", "dev_accuracy")
 PLATEAU_MODES = ("auto", "min", "max")
 CYCLIC_MODES = ("triangular", "triangular2", "exp_range")
-ACTIVATIONS = ("tanh", "hardtanh", "sigmoid", "relu", "leaky_relu", "elu", "gelu", "silu", "softplus")
+ACTIVATIONS = (
+    *("tanh", "hardtanh", "sigmoid"),
+    *("relu", "leaky_relu", "prelu", "elu", "gelu", "silu", "softplus"),
+)
+INITS = ("xavier", "he", "uniform:R", "zeros")
 DECODES = ("valid", "greedy")
 TASKS = ("spans", "tags")
 SCHEMES = ("IO", "BIO", "IOB1", "IOB2", "IOE", "BIOES", "BILOU", "BMES")
@@ -73,6 +78,14 @@ class Config:
     )
     hidden: int = _setting(300, int, "hidden units", least=1, most=65536)
     activation: str = _setting("tanh", str, "of the hidden layer", choices=ACTIVATIONS)
+    init: str | None = _setting(
+        None,
+        str,
+        "initial weights of the linear layers; those of uniform:R lie between -R and R (default: he before "
+        "relu and its kin, else xavier)",
+        metavar="|".join(INITS),
+    )
+    batch_norm: bool = _setting(False, bool, "normalise what enters the activation over the batch")
     dropout: float = _setting(0.5, float, "probability of dropping a hidden unit", least=0, below=1)
     input_dropout: float = _setting(
         0.3, float, "probability of dropping a number of the input", least=0, below=1
@@ -216,6 +229,8 @@ class Config:
         if self.train is not None and self.dev is None:
             raise ValueError("--train needs --dev: the best epoch is chosen on development data")
         self._refuse_rates()
+        if self.init is not None:
+            split_init(self.init)
         if not self.vectors:
             raise ValueError("--vectors must be random, glove or a file, not empty")
 
@@ -258,3 +273,23 @@ class Config:
         if unknown := settings.keys() - {setting.name for setting in fields(cls)}:
             raise ValueError(f"settings hold the unknown {', '.join(sorted(unknown))}")
         return cls(**settings)
+
+
+def split_init(text: str) -> tuple[str, float]:
+    """The name in an ``init`` setting, and the bound of ``uniform``; 0 for others.
+
+    Raises:
+        ValueError: it is none of them.
+    """
+    name, colon, bound = text.partition(":")
+    if name == "uniform":
+        try:
+            r = float(bound)
+        except ValueError:
+            r = math.nan
+        if not 0 < r < math.inf:
+            raise ValueError(f"--init uniform:R needs a number R above 0, not {bound!r}")
+        return name, r
+    if colon or text not in INITS:
+        raise ValueError(f"--init must be one of {', '.join(INITS)}, not {text!r}")
+    return text, 0.0

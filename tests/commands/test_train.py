@@ -69,6 +69,12 @@ def test_tags_of_words_are_learnt_and_scored_by_accuracy(tagging):
         (["--out", "\udcff"], "--out is not UTF-8"),
         (["--out", "."], "must be the name of a new folder"),
         (["--dropout", "1.5"], "--dropout must be below 1, not 1.5"),
+        (["--init", "uniform:0"], "--init uniform:R needs a number R above 0, not '0'"),
+        (["--clip-norm", "0"], "--clip-norm must be above 0, not 0"),
+        (["--batch-norm", "--no-batch-norm"], "not allowed with"),
+        (["--schedule", "plateau", "--plateau-factor", "1"], "--plateau-factor must be below 1, not 1"),
+        (["--schedule", "plateau", "--min-lr", "1"], r"--min-lr must be at most --lr \(0.004\), not 1"),
+        (["--base-momentum", "0.8"], "--base-momentum needs --schedule cyclic and --optimizer momentum or"),
         (["--optimizer", "lion"], "--optimizer: invalid choice: 'lion'"),
         (["--tune-vectors", "--freeze-vectors"], "not allowed with"),
         (["--train", "x"], "--train needs --dev"),
@@ -157,8 +163,9 @@ def test_a_place_that_cannot_be_written_to_is_named(cli, training, tmp_path):
     assert files(tmp_path) == ["file"]
 
 
-def test_a_run_that_diverges_is_one_line(cli, training, tmp_path):
-    flags = ["--optimizer", "sgd", "--schedule", "constant", "--lr", "1e30", "--base-lr", "0"]
+@pytest.mark.parametrize("more", [[], ["--batch-norm", "--activation", "prelu"]], ids=["plain", "batch-norm"])
+def test_a_run_that_diverges_is_one_line(cli, training, tmp_path, more):
+    flags = ["--optimizer", "sgd", "--schedule", "constant", "--lr", "1e30", "--base-lr", "0", *more]
     result = cli("train", *training, *flags, "--out", tmp_path / "run")
     assert_one_line_error(result, "the loss is (nan|inf) at step .*: .*lower --lr")
     assert json.loads((tmp_path / "run" / "status.json").read_text())["status"] == "failed"
@@ -242,3 +249,11 @@ def loss_of(kernel, model, batch, loss):
     pure = nnx.to_pure_dict(state) | {"kernel": kernel}
     nnx.replace_by_pure_dict(state, pure)
     return loss(nnx.merge(graphdef, state), batch, jax.random.key(0))
+
+
+def test_the_graph_of_a_loss_goes_through_batch_statistics_and_leaves_the_model_its_own():
+    model = nnx.Sequential(nnx.Linear(3, 2, rngs=nnx.Rngs(0)), nnx.BatchNorm(2, rngs=nnx.Rngs(0)))
+    batch = {"x": jnp.arange(12.0).reshape(4, 3)}
+    graph = graph_of_loss(model, lambda model, batch, key: jnp.mean(model(batch["x"]) ** 2), batch, None)
+    assert graph.error is None
+    assert not jnp.any(model.layers[1].mean[...])

@@ -232,6 +232,51 @@ def test_a_run_that_was_ended_goes_on_to_the_same_bits(folder, run, tmp_path, mo
         np.testing.assert_array_equal(a, b)
 
 
+def test_averaged_statistics_and_slope_are_kept_resumed_and_used(folder, tmp_path, monkeypatch):
+    tricks = {"batch_norm": True, "activation": "prelu", "init": "uniform:0.3", "patience": None}
+    whole, out = tmp_path / "whole", tmp_path / "run"
+    ner.train(settings(folder, **tricks), whole, quiet())
+    records = [json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines()]
+    assert records[-1]["loss"] < records[0]["loss"] / 2
+    tagger = load_tagger(whole, refuse)
+    held = parameters(tagger)
+    assert np.abs(held["batch_norm"]["mean"]).max() > 0.01
+    assert held["prelu"]["negative_slope"] != 0.25
+    # The scores of the epoch are those of the model that is read back, one sentence at a time.
+    dev = tagger.read(folder / "dev.conll", refuse)
+    predicted = [tags for sentence in dev for tags in tagger.tag([sentence.words])]
+    best = max(records, key=lambda record: (record["dev_f1"], record["epoch"]))
+    assert tagger.evaluate(dev, predicted).measures["f1"] == pytest.approx(best["dev_f1"])
+    stopped(folder, out, monkeypatch, KeyboardInterrupt(), epoch=3, **tricks)
+    assert load_tagger(out, refuse).tag([["Anna", "met", "us"]])
+    ner.resume(out, {}, quiet(warn=refuse))
+    assert (out / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
+    jax.tree.map(np.testing.assert_array_equal, parameters(load_tagger(out, refuse)), held)
+
+
+@pytest.mark.parametrize(
+    ("init", "least", "most"), [("zeros", 0, 0), ("uniform:0.01", 0.0099, 0.01), ("he", 0.2, 0.5)]
+)
+def test_initial_weights_are_the_settings(folder, init, least, most):
+    prepared = Prepared(settings(folder, init=init, hidden=64), quiet())
+    kernels = [layer["kernel"] for layer in initial(prepared).values()]
+    assert len(kernels) == 2
+    for kernel in kernels:
+        bound = np.sqrt(6 / kernel.shape[0])
+        assert least <= np.abs(kernel).max() <= (bound if init == "he" else most)
+
+
+def initial(prepared):
+    seen = {}
+
+    def keep(model, *_):
+        held = nnx.to_pure_dict(nnx.state(model))
+        seen.update({name: held[name] for name in ("hidden", "output")})
+
+    prepared.training.first(keep)
+    return seen
+
+
 PLATEAU = {
     "schedule": "plateau",
     "plateau_monitor": "dev_f1",
