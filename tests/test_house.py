@@ -55,6 +55,7 @@ ROOMS = {
         "optim",
         "ops",
     },
+    "lecture": {"bench", "ner", "train", "models", "graph", "data", "ops"},
     "_pytest_plugin": {"check"},
     "__main__": {"commands"},
 }

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import optax
 
 from jaxbackprop.data import Corpus, Encoder, Windows, batch_indices
 from jaxbackprop.models import WindowNER, window_ner_loss
@@ -15,6 +16,7 @@ from jaxbackprop.train import (
     Diverged,
     RowUpdates,
     RunFolder,
+    Schedule,
     Scores,
     TagScores,
     Training,
@@ -38,6 +40,31 @@ AtStart = Callable[[WindowNER, Loss, dict[str, np.ndarray], jax.Array], None]
 
 # The curve of the learning rate is drawn through so many points at most.
 _POINTS = 2000
+
+
+def make_updates(
+    config: Config, schedule: Schedule, steps_per_epoch: float, padding_id: int | None
+) -> tuple[optax.GradientTransformation, RowUpdates | None]:
+    """How the classifier's gradients become updates.
+
+    Args:
+        config: the settings.
+        schedule: step -> learning rate.
+        steps_per_epoch: updates in one pass over the training words.
+        padding_id: the word id that is no row of the table.
+
+    Returns:
+        The optimizer, and the updates of the word vectors where those are trained by rows.
+    """
+    row_optimizer = make_row_optimizer(config, schedule) if config.tune_vectors else None
+    by_rows = None
+    if row_optimizer is not None:
+        by_rows = RowUpdates(
+            row_optimizer, {("words", "embedding"): "words"}, padding_id, make_clipping(config)
+        )
+    momentum = make_momentum(config, steps_per_epoch)
+    optimizer = make_optimizer(config, schedule, momentum=momentum, decayed=decayed, clips=by_rows is None)
+    return optimizer, by_rows
 
 
 class TaggerTraining:
@@ -88,26 +115,14 @@ class TaggerTraining:
     ) -> Training[WindowNER]:
         """The training, to be iterated over; see `jaxbackprop.train.fit`."""
         config = self._config
-        row_optimizer = make_row_optimizer(config, self._schedule) if config.tune_vectors else None
-        by_rows = None
-        if row_optimizer is not None:
-            by_rows = RowUpdates(
-                row_optimizer,
-                {("words", "embedding"): "words"},
-                self._model.words.padding_id,
-                make_clipping(config),
-            )
+        optimizer, by_rows = make_updates(
+            config, self._schedule, self._count / self._batch_size, self._model.words.padding_id
+        )
         return fit(
             self._model,
             self.loss,
             as_batch(self.windows),
-            optimizer=make_optimizer(
-                config,
-                self._schedule,
-                momentum=make_momentum(config, self._count / self._batch_size),
-                decayed=decayed,
-                clips=by_rows is None,
-            ),
+            optimizer=optimizer,
             schedule=self._schedule,
             plateau=make_plateau(config),
             batch_size=self._batch_size,

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ._checkpoint import load_parameters as load_parameters
     from ._checkpoint import save_parameters as save_parameters
     from ._compilation_cache import NO_COMPILATION_CACHE as NO_COMPILATION_CACHE
+    from ._compilation_cache import cache_folder as cache_folder
     from ._compilation_cache import use_compilation_cache as use_compilation_cache
     from ._config import Config as Config
     from ._config import split_init as split_init
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from ._run import RunFolder as RunFolder
     from ._run import read_status as read_status
     from ._run import refuse_taken as refuse_taken
+    from ._schedules import Schedule as Schedule
     from ._schedules import make_momentum as make_momentum
     from ._schedules import make_schedule as make_schedule
     from ._setting import encodes as encodes
@@ -61,7 +63,7 @@ __getattr__, __dir__, __all__ = attach(
     names={
         "_batches": ("epoch_end",),
         "_checkpoint": ("load_newest", "load_parameters", "save_parameters"),
-        "_compilation_cache": ("NO_COMPILATION_CACHE", "use_compilation_cache"),
+        "_compilation_cache": ("NO_COMPILATION_CACHE", "cache_folder", "use_compilation_cache"),
         "_config": ("Config", "split_init"),
         "_confusion": ("Confusion", "confusion"),
         "_curves": ("draw_curves",),
@@ -78,7 +80,7 @@ __getattr__, __dir__, __all__ = attach(
         "_progress": ("Progress",),
         "_rows": ("RowUpdates",),
         "_run": ("RunFolder", "read_status", "refuse_taken"),
-        "_schedules": ("make_momentum", "make_schedule"),
+        "_schedules": ("Schedule", "make_momentum", "make_schedule"),
         "_setting": ("encodes", "flag"),
         "_settings_file": ("CONFIG", "read_settings"),
         "_step": ("TrainState", "init_state", "make_step"),
