@@ -14,7 +14,7 @@ from ._prepared import Prepared, Reporting
 from ._record import FILES, NO_FILES
 
 # Settings that change nothing of what a run comes to.
-_FREE = ("save_every", "keep")
+FREE = ("save_every", "keep")
 
 
 def train(
@@ -61,22 +61,8 @@ def take(out: str | os.PathLike[str] | None, started: datetime) -> RunFolder:
     return RunFolder.take_dated("runs", started) if out is None else RunFolder.take(out)
 
 
-def resume(run: str | os.PathLike[str], given: dict[str, Any], reporting: Reporting) -> Path:
-    """Goes on with a run where it was stopped, to what it would have come to without.
-
-    Args:
-        run: its folder.
-        given: settings that are to be as they were; how often to save may change.
-        reporting: where progress, scores and warnings go.
-
-    Returns:
-        The folder; one that is finished is left as it is.
-
-    Raises:
-        RunError: the folder is no run or is damaged; or settings, data or vocabulary are not those that the
-            run began with.
-        DataError, MissingExtra, Diverged: see `train`.
-    """
+def resume_run(run: str | os.PathLike[str], given: dict[str, Any], reporting: Reporting) -> Path:
+    """Goes on with one run; see `resume`."""
     folder = RunFolder.resume(run)
     try:
         record, vocabulary = read_run(folder.path, begun=True)
@@ -108,10 +94,10 @@ def as_before(folder: Path, record: dict[str, Any], given: dict[str, Any]) -> Co
         raise RunError(f"the configuration of {folder} is not usable: {error}") from None
     for name, value in given.items():
         was = getattr(before, name)
-        if name not in _FREE and value != was and not _same_file(name, value, was):
+        if name not in FREE and value != was and not _same_file(name, value, was):
             raise RunError(f"cannot resume {folder}: {flag(name)} is {value!r}, but it began with {was!r}")
     try:
-        return Config.from_dict(before.to_dict() | {name: given[name] for name in _FREE if name in given})
+        return Config.from_dict(before.to_dict() | {name: given[name] for name in FREE if name in given})
     except ValueError as error:
         raise RunError(str(error)) from None
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ._loop import Epoch as Epoch
     from ._loop import Training as Training
     from ._machine import describe_machine as describe_machine
+    from ._manifest import SEEDS as SEEDS
     from ._manifest import RunError as RunError
     from ._manifest import read_run as read_run
     from ._metrics import Score as Score
@@ -48,6 +49,12 @@ if TYPE_CHECKING:
     from ._schedules import Schedule as Schedule
     from ._schedules import make_momentum as make_momentum
     from ._schedules import make_schedule as make_schedule
+    from ._seeds import SeedRuns as SeedRuns
+    from ._seeds import is_of_seeds as is_of_seeds
+    from ._seeds import read_seeds as read_seeds
+    from ._seeds import seed_table as seed_table
+    from ._seeds import seeds_of as seeds_of
+    from ._seeds import summary as summary
     from ._setting import encodes as encodes
     from ._setting import flag as flag
     from ._settings_file import CONFIG as CONFIG
@@ -72,7 +79,7 @@ __getattr__, __dir__, __all__ = attach(
         "_fit": ("fit",),
         "_loop": ("Epoch", "Training"),
         "_machine": ("describe_machine",),
-        "_manifest": ("RunError", "read_run"),
+        "_manifest": ("SEEDS", "RunError", "read_run"),
         "_metrics": ("Score", "Scores", "entities", "score"),
         "_optimizers": ("make_clipping", "make_optimizer", "make_row_optimizer"),
         "_plateau": ("Plateau", "make_plateau"),
@@ -81,6 +88,7 @@ __getattr__, __dir__, __all__ = attach(
         "_rows": ("RowUpdates",),
         "_run": ("RunFolder", "read_status", "refuse_taken"),
         "_schedules": ("Schedule", "make_momentum", "make_schedule"),
+        "_seeds": ("SeedRuns", "is_of_seeds", "read_seeds", "seed_table", "seeds_of", "summary"),
         "_setting": ("encodes", "flag"),
         "_settings_file": ("CONFIG", "read_settings"),
         "_step": ("TrainState", "init_state", "make_step"),

@@ -75,10 +75,10 @@ def checked(setting: Field[Any], value: Any, name: str | None = None) -> Any:
 
 
 def _shown(number: float) -> str:
-    # An integer may be larger than any float, which is what :g makes of it.
-    if isinstance(number, int) and abs(number) >= 10**300:
-        return f"an integer of {len(str(abs(number)))} digits"
-    return f"{number:g}"
+    if not isinstance(number, int):
+        return f"{number:g}"
+    digits = len(str(abs(number)))
+    return str(number) if digits < 20 else f"an integer of {digits} digits"
 
 
 def encodes(text: str) -> bool:

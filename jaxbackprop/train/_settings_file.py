@@ -12,7 +12,7 @@ from typing import Any
 from jaxbackprop._errors import CannotRun
 
 from ._config import Config
-from ._manifest import read_json
+from ._manifest import SEEDS, read_json
 from ._setting import checked
 
 CONFIG = "config.json"
@@ -25,7 +25,8 @@ def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     Args:
         path: a file of TOML with settings by their names (``batch_size = 64``), the ``config.json`` of a run,
-            or its folder. Paths in TOML start from the working directory, as those of flags do.
+            or its folder; that of several seeds will do, too. Paths in TOML start from the working directory,
+            as those of flags do.
 
     Returns:
         Settings by name, each within its range. Of a run those are left out that follow from the others, so
@@ -36,7 +37,7 @@ def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     file = Path(path)
     if file.is_dir():
-        file = file / CONFIG
+        file = file / (SEEDS if (file / SEEDS).exists() else CONFIG)
     own = file.suffix == ".json"
     settings = _of_run(file) if own else _of_toml(file)
     known = {setting.name: setting for setting in fields(Config)}

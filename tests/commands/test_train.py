@@ -171,6 +171,38 @@ def test_a_run_that_diverges_is_one_line(cli, training, tmp_path, more):
     assert json.loads((tmp_path / "run" / "status.json").read_text())["status"] == "failed"
 
 
+# --seeds: several runs in one folder
+
+
+def test_several_seeds_stand_side_by_side_and_none_is_the_run(cli, training, tmp_path):
+    out = tmp_path / "out"
+    status, stdout, stderr = cli("train", *training, "--epochs", 1, "--seeds", 2, "--out", out)
+    assert (status, stderr) == (0, "")
+    assert stdout.splitlines()[-1] == f"runs in {out}"
+    assert sorted(path.name for path in out.glob("seed-*")) == ["seed-0", "seed-1"]
+    result = cli("predict", out, "--text", "Anna met us")
+    assert_one_line_error(
+        result, "out holds the runs of several seeds: name one of them, such as .*/out/seed-0"
+    )
+    assert cli("train", "--resume", out) == (0, f"run {out} is finished\n", "")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--seeds", "0"], "--seeds must be from 1 to 1000, not 0"),
+        (["--seeds", "2", "--seed", "2147483647"], "--seeds 2: --seed must be at most 2147483647"),
+        (["--seeds", "2", "--resume", "run"], "--seeds cannot be combined with --resume"),
+        (["--seeds", "2", "--train", "nothing.txt", "--dev", "nothing.txt", "--out", "out"], "nothing.txt"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_seeds_that_cannot_be_are_one_line(cli, tmp_path, monkeypatch, flags, message):
+    monkeypatch.chdir(tmp_path)
+    assert_one_line_error(cli("train", *flags), message)
+    assert files(tmp_path) == []
+
+
 # --config: settings out of a file, or of a run
 
 
