@@ -16,8 +16,6 @@ from ._manifest import SEEDS, read_json
 from ._setting import checked
 
 CONFIG = "config.json"
-# Without a say in the matter they follow from others, and a run's own file holds them all the same.
-_DERIVED = ("base_lr", "lr", "decode")
 
 
 def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -29,8 +27,9 @@ def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
             as those of flags do.
 
     Returns:
-        Settings by name, each within its range. Of a run those are left out that follow from the others, so
-        that they follow from what is said instead: another optimizer has its own learning rate.
+        Settings by name, each within its range. Of a run those are left out that are what they would be
+        without being said, so that they go with what is said instead: another optimizer has its own learning
+        rate.
 
     Raises:
         CannotRun: it cannot be read, or a setting is unknown, of another type or out of its range.
@@ -50,7 +49,7 @@ def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
             settings[name] = checked(known[name], value, name)
         except (TypeError, ValueError) as error:
             raise CannotRun(f"{file}: {error}") from None
-    return _without_derived(settings) if own else settings
+    return _without_implied(settings) if own else settings
 
 
 def _of_run(file: Path) -> dict[str, Any]:
@@ -73,14 +72,19 @@ def _of_toml(file: Path) -> dict[str, Any]:
         raise CannotRun(f"{file}: {str(error) or type(error).__name__}") from None
 
 
-def _without_derived(settings: dict[str, Any]) -> dict[str, Any]:
-    try:
-        config = Config(**settings)
-        for name in _DERIVED:
-            rest = {other: value for other, value in settings.items() if other != name}
-            if Config(**rest) == config:
-                settings = rest
-    except ValueError:
-        # They do not go together, which whoever adds the flags will hear.
-        pass
+def _without_implied(settings: dict[str, Any]) -> dict[str, Any]:
+    if (whole := _config(settings)) is None:
+        return settings
+    for name in tuple(settings):
+        rest = {other: value for other, value in settings.items() if other != name}
+        if _config(rest) == whole:
+            settings = rest
     return settings
+
+
+def _config(settings: dict[str, Any]) -> Config | None:
+    """What the settings make; None where they do not go together, which whoever adds the flags will hear."""
+    try:
+        return Config(**settings)
+    except ValueError:
+        return None
