@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from . import doctor as doctor
     from . import graph as graph
     from . import layers as layers
+    from . import lecture as lecture
     from . import models as models
     from . import ner as ner
     from . import ops as ops
@@ -33,6 +34,7 @@ __getattr__, __dir__, __all__ = attach(
         "doctor",
         "graph",
         "layers",
+        "lecture",
         "models",
         "ner",
         "ops",

@@ -39,7 +39,7 @@ ROOMS = {
     "optim": {"ops"},
     "data": set(),
     "train": {"optim", "data"},
-    "ner": {"train", "models", "data", "optim"},
+    "ner": {"train", "models", "layers", "data", "optim"},
     "verify": {"check", "graph", "ops"},
     "bench": {
         "ner",
@@ -55,6 +55,7 @@ ROOMS = {
         "optim",
         "ops",
     },
+    "lecture": {"bench", "ner", "train", "models", "graph", "data", "ops"},
     "_pytest_plugin": {"check"},
     "__main__": {"commands"},
 }

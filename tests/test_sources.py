@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from jaxbackprop.lecture import CLAIMS, Claim
 from jaxbackprop.ops import catalogue
 
 ROOT = Path(__file__).parents[1]
@@ -57,6 +58,11 @@ def test_the_lecture_has_what_is_cited() -> None:
     cited = [(path, unit, heading) for path, text in SOURCES.items() for unit, heading in citations(text)]
     assert len(cited) > 50
     assert [each for each in cited if each[2] not in HEADINGS[each[1]]] == []
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.name)
+def test_a_claim_stands_on_a_slide_of_its_unit(claim: Claim) -> None:
+    assert claim.slide in HEADINGS[claim.unit]
 
 
 def test_who_names_the_lecture_as_source_says_where() -> None:

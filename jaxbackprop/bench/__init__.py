@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from ._command import NAMES as NAMES
     from ._command import run as run
     from ._graph import graph as graph
+    from ._measure import Peer as Peer
+    from ._measure import side_by_side as side_by_side
+    from ._measure import waiting as waiting
     from ._ner import ner as ner
     from ._report import CannotBench as CannotBench
 
@@ -21,6 +24,7 @@ __getattr__, __dir__, __all__ = attach(
         "_check": ("check",),
         "_command": ("NAMES", "run"),
         "_graph": ("graph",),
+        "_measure": ("Peer", "side_by_side", "waiting"),
         "_ner": ("ner",),
         "_report": ("CannotBench",),
     },

@@ -14,7 +14,7 @@ import numpy as np
 from rich.console import Console
 
 from jaxbackprop.data import default_corpus, read_corpus
-from jaxbackprop.ner import load_tagger, train
+from jaxbackprop.ner import Reporting, load_tagger, train
 from jaxbackprop.train import Config
 
 from ._bootstrap import f1_of, paired_bootstrap
@@ -70,7 +70,7 @@ def ner(config: Config, *, seeds: int, console: Console) -> dict[str, Any]:
         for seed in range(config.seed, config.seed + seeds):
             began = time.perf_counter()
             out = Path(folder) / str(seed)
-            train(dataclasses.replace(config, seed=seed), out, Console(file=io.StringIO()))
+            train(dataclasses.replace(config, seed=seed), out, Reporting(Console(file=io.StringIO())))
             seconds.append(time.perf_counter() - began)
             runs.append(load_tagger(out, console.print).tag([sentence.words for sentence in corpus.test]))
             each.append(f1_of(gold, runs[-1]))

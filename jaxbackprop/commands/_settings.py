@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from jaxbackprop._errors import CannotRun
-from jaxbackprop.train import Config, flag
+from jaxbackprop.train import Config, flag, read_settings
 
 
 def add_settings(parser: argparse._ActionsContainer, names: Collection[str] | None = None) -> None:
@@ -27,7 +27,8 @@ def add_settings(parser: argparse._ActionsContainer, names: Collection[str] | No
         text = meta["help"]
         if meta["kind"] is bool:
             group = parser.add_mutually_exclusive_group()
-            off = "--freeze-" + setting.name.removeprefix("tune_").replace("_", "-")
+            what, tuned = setting.name.replace("_", "-"), setting.name.startswith("tune_")
+            off = f"--freeze-{what.removeprefix('tune-')}" if tuned else f"--no-{what}"
             said = "default" if setting.default else f"default: {off}"
             group.add_argument(
                 flag(setting.name),
@@ -56,13 +57,15 @@ def given(arguments: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(arguments, name) for name in names if hasattr(arguments, name)}
 
 
-def config_of(arguments: argparse.Namespace) -> Config:
-    """The settings that the flags say, and the defaults of the others.
+def config_of(arguments: argparse.Namespace, file: str | None = None) -> Config:
+    """The settings that the flags say; the others are those of a file, or else their defaults.
 
     Raises:
-        CannotRun: where one is out of its range.
+        CannotRun: where one is out of its range, or the file is not what it should be.
     """
+    in_file = {} if file is None else read_settings(file)
     try:
-        return Config(**given(arguments))
+        return Config(**in_file | given(arguments))
     except ValueError as error:
-        raise CannotRun(str(error)) from None
+        whence = "" if file is None else f", with the settings of {file}"
+        raise CannotRun(f"{error}{whence}") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from jaxbackprop._errors import CannotRun
-from jaxbackprop.train import encodes
+from jaxbackprop.train import encodes, seeds_of
 
 from ._options import Commands, add_command
 from ._output import make_console, warn
@@ -30,33 +30,49 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--resume", metavar="RUN", help="go on with a run that was stopped, to the bits it would have come to"
     )
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        metavar="N",
+        help="one run after another with N seeds from --seed on, side by side in DIR, and their mean scores",
+    )
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="settings from a file of TOML (batch_size = 64), or those of a run folder; flags win over them",
+    )
     add_settings(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Trains, and keeps the run folder."""
-    config = config_of(arguments)
     if arguments.resume is not None:
-        for other in ("out", "graph"):
+        for other in ("out", "graph", "config", "seeds"):
             if getattr(arguments, other) is not None:
                 raise CannotRun(f"--{other} cannot be combined with --resume")
+    else:
+        config = config_of(arguments, arguments.config)
+        if arguments.seeds is not None:
+            seeds_of(config, arguments.seeds)
     if arguments.out is not None and not encodes(arguments.out):
         raise CannotRun("--out is not UTF-8")
 
-    from jaxbackprop.ner import resume, train
+    from jaxbackprop.ner import Reporting, resume, train, train_seeds
     from jaxbackprop.train import use_compilation_cache
 
     if not arguments.no_compilation_cache:
         use_compilation_cache(warn)
     from ._train_explained import first_bad_node
 
-    console, at_start = make_console(), None
+    reporting, at_start = Reporting(make_console(), warn, first_bad_node), None
     if arguments.graph is not None:
         from ._train_loss_page import page_of_loss
 
-        at_start = page_of_loss(arguments.graph, console)
+        at_start = page_of_loss(arguments.graph, reporting.console)
     if arguments.resume is not None:
-        resume(arguments.resume, given(arguments), console, warn=warn, explain=first_bad_node)
+        resume(arguments.resume, given(arguments), reporting)
+    elif arguments.seeds is not None:
+        train_seeds(config, arguments.seeds, arguments.out, reporting, at_start)
     else:
-        train(config, arguments.out, console, at_start, warn=warn, explain=first_bad_node)
+        train(config, arguments.out, reporting, at_start)
     return 0

@@ -6,14 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
-from flax import nnx
 from rich.console import Console
 
 from jaxbackprop._output import refuse_unwritable, write_text
 from jaxbackprop.graph import Graph, trace
 from jaxbackprop.graph.render import page
 
-Loss = Callable[[Any, Mapping[str, Any], jax.Array], jax.Array]
+from ._training_loss import Loss, training_loss_of
 
 
 def page_of_loss(path: str, console: Console) -> Callable[[Any, Loss, Mapping[str, Any], jax.Array], None]:
@@ -42,10 +41,5 @@ def page_of_loss(path: str, console: Console) -> Callable[[Any, Loss, Mapping[st
 
 def graph_of_loss(model: Any, loss: Loss, batch: Mapping[str, Any], key: jax.Array) -> Graph:
     """The graph of a model's loss as a function of its parameters and a batch."""
-    graphdef, *states = nnx.split(model, nnx.Param, ...)
-    params, rest = states
-
-    def training_loss(params: Any, batch: Mapping[str, Any]) -> jax.Array:
-        return loss(nnx.merge(graphdef, params, rest), batch, key)
-
+    params, training_loss = training_loss_of(model, loss, key)
     return trace(training_loss, params, batch)

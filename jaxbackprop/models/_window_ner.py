@@ -11,12 +11,14 @@ from jax.nn.initializers import he_uniform, xavier_uniform
 from jaxtyping import Array, Float, Int
 
 from jaxbackprop import ops
-from jaxbackprop.layers import Dropout, Embed, Linear
+from jaxbackprop.layers import BatchNorm, Dropout, Embed, Linear, PReLU
 
 # Half of a relu's inputs do not pass, which He's initialization makes up for.
-_LIKE_RELU = ("relu", "leaky_relu", "elu", "gelu", "silu", "softplus")
+_LIKE_RELU = ("relu", "leaky_relu", "prelu", "elu", "gelu", "silu", "softplus")
 ACTIVATIONS = ("tanh", "hardtanh", "sigmoid", *_LIKE_RELU)
 PADDING_ID = -1
+# He et al. 2015.
+_FIRST_SLOPE = 0.25
 # The scale of GloVe's numbers, so that no feature drowns another.
 _UNIT_NORMAL = nnx.initializers.normal(1.0)
 _FEATURES = ("words", "shapes", "prefixes", "suffixes")
@@ -28,7 +30,8 @@ class WindowNER(nnx.Module):
     Each word of the window is its word vector and, as in Collobert et al. (2011), the vectors of its
     capitalisation, of its first and of its last letters. The window's vectors are concatenated,
     ``h = f(W x + b)`` is the hidden layer, and the logits are linear in ``h``. Dropout acts on ``x``
-    and on ``h``.
+    and on ``h``. With batch normalization it is ``h = f(BN(W x))``; as dropout it takes note of the key:
+    with one it normalizes by the batch, whose statistics it averages, without one by the averages.
 
     A word id of -1 is a place outside the sentence: it reads as zeros.
 
@@ -42,9 +45,13 @@ class WindowNER(nnx.Module):
         hidden: units of the hidden layer.
         num_tags: C, the classes.
         activation: f, an operator's name: ``tanh``, ``hardtanh``, ``sigmoid`` (Xavier initialization),
-            ``relu``, ``leaky_relu``, ``elu``, ``gelu``, ``silu`` or ``softplus`` (He initialization).
+            ``relu``, ``leaky_relu``, ``prelu`` (its slope is trained), ``elu``, ``gelu``, ``silu`` or
+            ``softplus`` (He initialization).
         dropout: probability with which a hidden unit is zeroed in training, in [0, 1).
         input_dropout: the same for each number of the concatenated window.
+        batch_norm: whether the hidden layer's inputs to f are normalized over the batch.
+        weight_init: initializer of the weights of both linear layers; None takes the activation's for the
+            hidden layer, and Xavier's for the logits.
         word_init: initializer of the word vectors; a table of given vectors is one that returns it.
         dtype: dtype of the computation; None takes that of the parameters.
         param_dtype: dtype of the parameters.
@@ -73,6 +80,8 @@ class WindowNER(nnx.Module):
         activation: str = "tanh",
         dropout: float = 0.5,
         input_dropout: float = 0.0,
+        batch_norm: bool = False,
+        weight_init: nnx.Initializer | None = None,
         word_init: nnx.Initializer = _UNIT_NORMAL,
         dtype: jax.typing.DTypeLike | None = None,
         param_dtype: jax.typing.DTypeLike = jnp.float32,
@@ -113,11 +122,26 @@ class WindowNER(nnx.Module):
             hidden,
             dtype=dtype,
             param_dtype=param_dtype,
-            kernel_init=he_uniform() if activation in _LIKE_RELU else xavier_uniform(),
+            kernel_init=weight_init or (he_uniform() if activation in _LIKE_RELU else xavier_uniform()),
+            # The mean that is taken off takes a bias with it.
+            use_bias=not batch_norm,
             rngs=rngs,
         )
+        self.batch_norm = (
+            BatchNorm(hidden, dtype=dtype, param_dtype=param_dtype, rngs=rngs) if batch_norm else None
+        )
+        self.prelu = (
+            PReLU(_FIRST_SLOPE, dtype=dtype, param_dtype=param_dtype) if activation == "prelu" else None
+        )
         self.dropout = Dropout(dropout)
-        self.output = Linear(hidden, num_tags, dtype=dtype, param_dtype=param_dtype, rngs=rngs)
+        self.output = Linear(
+            hidden,
+            num_tags,
+            dtype=dtype,
+            param_dtype=param_dtype,
+            kernel_init=weight_init or xavier_uniform(),
+            rngs=rngs,
+        )
 
     def __call__(
         self, batch: Mapping[str, Int[Array, "batch width"]], *, key: jax.Array | None = None
@@ -127,7 +151,8 @@ class WindowNER(nnx.Module):
         Args:
             batch: ``words``, ``shapes``, ``prefixes`` and ``suffixes``, each ids of shape (B, 2m + 1),
                 -1 outside the sentence. Other entries are ignored.
-            key: random key of the dropout masks; without one nothing is dropped.
+            key: random key of the dropout masks; without one nothing is dropped, and batch normalization
+                uses its averages.
 
         Returns:
             Logits of shape (B, C).
@@ -145,7 +170,10 @@ class WindowNER(nnx.Module):
         keys = (None, None) if key is None else jax.random.split(key)
         x = jnp.concatenate(pieces, axis=-1)
         x = self.input_dropout(x, deterministic=key is None, rngs=keys[0])
-        h = getattr(ops, self.activation)(self.hidden(x))
+        z = self.hidden(x)
+        if self.batch_norm is not None:
+            z = self.batch_norm(z, use_running_average=key is None)
+        h = getattr(ops, self.activation)(z) if self.prelu is None else self.prelu(z)
         h = self.dropout(h, deterministic=key is None, rngs=keys[1])
         return self.output(h)
 

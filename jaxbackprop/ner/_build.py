@@ -8,10 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.nn.initializers import he_uniform, xavier_uniform, zeros
 
 from jaxbackprop.data import Encoder, Windows
+from jaxbackprop.layers import symmetric_uniform
 from jaxbackprop.models import WindowNER, tag_ids
-from jaxbackprop.train import Config
+from jaxbackprop.train import Config, split_init
 
 
 def build_model(
@@ -48,6 +50,8 @@ def build_model(
             activation=config.activation,
             dropout=config.dropout,
             input_dropout=config.input_dropout,
+            batch_norm=config.batch_norm,
+            weight_init=_weight_init(config),
             rngs=nnx.Rngs(key),
             **given,
         )
@@ -55,11 +59,26 @@ def build_model(
     return build(jax.random.key(config.seed), None if table is None else jnp.asarray(table))
 
 
+def _weight_init(config: Config) -> nnx.Initializer | None:
+    if config.init is None:
+        return None
+    name, r = split_init(config.init)
+    by_name = {"xavier": xavier_uniform(), "he": he_uniform(), "zeros": zeros}
+    return symmetric_uniform(r) if name == "uniform" else by_name[name]
+
+
 def trainable(config: Config) -> nnx.filterlib.Filter:
     """Which of the parameters are trained: all, or all but the word vectors."""
     if config.tune_vectors:
         return nnx.Param
     return nnx.All(nnx.Param, nnx.Not(nnx.PathContains("words")))
+
+
+def decayed(params: Any) -> Any:
+    """Which parameters weight decay acts on: those that L2 penalises, the weights of the linear layers."""
+    return jax.tree_util.tree_map_with_path(
+        lambda path, _: any(getattr(entry, "key", None) == "kernel" for entry in path), params
+    )
 
 
 def as_batch(windows: Windows) -> dict[str, np.ndarray]:

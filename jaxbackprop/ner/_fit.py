@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
 import numpy as np
+import optax
 
 from jaxbackprop.data import Corpus, Encoder, Windows, batch_indices
 from jaxbackprop.models import WindowNER, window_ner_loss
@@ -14,19 +16,23 @@ from jaxbackprop.train import (
     Diverged,
     RowUpdates,
     RunFolder,
+    Schedule,
     Scores,
     TagScores,
     Training,
     epoch_end,
     fit,
+    make_clipping,
+    make_momentum,
     make_optimizer,
+    make_plateau,
     make_row_optimizer,
     make_schedule,
     score,
     score_tags,
 )
 
-from ._build import as_batch, tag_sentences, trainable
+from ._build import as_batch, decayed, tag_sentences, trainable
 
 Loss = Callable[[WindowNER, Mapping[str, jax.Array], jax.Array], jax.Array]
 # Called before the first step with the model, its loss, the first batch and that step's key.
@@ -34,6 +40,31 @@ AtStart = Callable[[WindowNER, Loss, dict[str, np.ndarray], jax.Array], None]
 
 # The curve of the learning rate is drawn through so many points at most.
 _POINTS = 2000
+
+
+def make_updates(
+    config: Config, schedule: Schedule, steps_per_epoch: float, padding_id: int | None
+) -> tuple[optax.GradientTransformation, RowUpdates | None]:
+    """How the classifier's gradients become updates.
+
+    Args:
+        config: the settings.
+        schedule: step -> learning rate.
+        steps_per_epoch: updates in one pass over the training words.
+        padding_id: the word id that is no row of the table.
+
+    Returns:
+        The optimizer, and the updates of the word vectors where those are trained by rows.
+    """
+    row_optimizer = make_row_optimizer(config, schedule) if config.tune_vectors else None
+    by_rows = None
+    if row_optimizer is not None:
+        by_rows = RowUpdates(
+            row_optimizer, {("words", "embedding"): "words"}, padding_id, make_clipping(config)
+        )
+    momentum = make_momentum(config, steps_per_epoch)
+    optimizer = make_optimizer(config, schedule, momentum=momentum, decayed=decayed, clips=by_rows is None)
+    return optimizer, by_rows
 
 
 class TaggerTraining:
@@ -84,18 +115,16 @@ class TaggerTraining:
     ) -> Training[WindowNER]:
         """The training, to be iterated over; see `jaxbackprop.train.fit`."""
         config = self._config
-        row_optimizer = make_row_optimizer(config, self._schedule) if config.tune_vectors else None
-        by_rows = None
-        if row_optimizer is not None:
-            by_rows = RowUpdates(
-                row_optimizer, {("words", "embedding"): "words"}, self._model.words.padding_id
-            )
+        optimizer, by_rows = make_updates(
+            config, self._schedule, self._count / self._batch_size, self._model.words.padding_id
+        )
         return fit(
             self._model,
             self.loss,
             as_batch(self.windows),
-            optimizer=make_optimizer(config, self._schedule),
+            optimizer=optimizer,
             schedule=self._schedule,
+            plateau=make_plateau(config),
             batch_size=self._batch_size,
             epochs=config.epochs,
             seed=config.seed,
@@ -113,10 +142,18 @@ class TaggerTraining:
             warn=warn,
         )
 
-    def learning_rate(self, steps: int) -> tuple[np.ndarray, np.ndarray]:
-        """The learning rate of a run of so many steps: epochs (fractional), and its values there."""
-        at = np.unique(np.linspace(0, steps - 1, _POINTS).astype(np.int32))
-        rates = np.asarray(jax.jit(jax.vmap(self._schedule))(at))
+    def learning_rate(self, records: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
+        """The learning rate of a run with these epochs: epochs (fractional), and its values there."""
+        at = np.unique(np.linspace(0, records[-1]["step"] - 1, _POINTS).astype(np.int32))
+        schedule = jax.jit(jax.vmap(self._schedule))
+        rates = np.asarray(schedule(at))
+        if self._config.schedule == "plateau":
+            # Within an epoch the rate is the same part of the schedule's as in its last update.
+            ends = np.array([record["step"] for record in records], np.int32)
+            planned = np.asarray(schedule(ends - 1))
+            made = np.array([record["lr"] for record in records])
+            parts = np.divide(made, planned, out=np.ones_like(made), where=planned > 0)
+            rates = rates * parts[np.searchsorted(ends, at, side="right")]
         return (at + 1) * (self._batch_size / self._count), rates
 
     def sentences(self, error: Diverged) -> list[int]:

@@ -8,6 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from jaxbackprop.data import Corpus, Encoder, Sentence, WordVectors
+from jaxbackprop.train import Config, encodes
+
+# Settings that name files; and word vectors that are none.
+FILES = ("train", "dev", "test", "vectors")
+NO_FILES = ("random", "glove")
 
 
 def summary(corpus: Corpus, encoder: Encoder, vectors: WordVectors | None, task: str) -> str:
@@ -16,6 +21,21 @@ def summary(corpus: Corpus, encoder: Encoder, vectors: WordVectors | None, task:
     kinds = f"{len(encoder.tags) // 2} entity types" if task == "spans" else f"{len(encoder.tags)} tags"
     source = "random" if vectors is None else vectors.name
     return f"{corpus.name}: {sizes} sentences, {kinds}, {encoder.num_words:,} words, vectors {source}"
+
+
+def describe_settings(config: Config) -> dict[str, Any]:
+    """The settings as config.json holds them; absolute paths name the same files from anywhere."""
+    settings = config.to_dict()
+    return settings | {name: located(name, settings[name]) for name in FILES}
+
+
+def located(name: str, value: str | None) -> str | None:
+    """The absolute path of a file that a setting of `FILES` names; what is no file stays as it is."""
+    if value is None or (name == "vectors" and value in NO_FILES):
+        return value
+    path = str(Path(value).absolute())
+    # JSON holds no path through a folder whose name is not UTF-8.
+    return path if encodes(path) else value
 
 
 def describe_corpus(corpus: Corpus) -> dict[str, Any]:
@@ -38,5 +58,4 @@ def describe_vectors(source: str, vectors: WordVectors | None) -> dict[str, Any]
     """The word vectors as config.json holds them: where they are, and a checksum."""
     if vectors is None:
         return None
-    where = source if source == "glove" else str(Path(source).absolute())
-    return {"source": where, "sha256": vectors.sha256, "dim": vectors.dim}
+    return {"source": located("vectors", source), "sha256": vectors.sha256, "dim": vectors.dim}

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from ._checkpoint import load_parameters as load_parameters
     from ._checkpoint import save_parameters as save_parameters
     from ._compilation_cache import NO_COMPILATION_CACHE as NO_COMPILATION_CACHE
+    from ._compilation_cache import cache_folder as cache_folder
     from ._compilation_cache import use_compilation_cache as use_compilation_cache
     from ._config import Config as Config
-    from ._config import encodes as encodes
-    from ._config import flag as flag
+    from ._config import split_init as split_init
     from ._confusion import Confusion as Confusion
     from ._confusion import confusion as confusion
     from ._curves import draw_curves as draw_curves
@@ -28,21 +28,37 @@ if TYPE_CHECKING:
     from ._loop import Epoch as Epoch
     from ._loop import Training as Training
     from ._machine import describe_machine as describe_machine
+    from ._manifest import SEEDS as SEEDS
     from ._manifest import RunError as RunError
     from ._manifest import read_run as read_run
     from ._metrics import Score as Score
     from ._metrics import Scores as Scores
     from ._metrics import entities as entities
     from ._metrics import score as score
+    from ._optimizers import make_clipping as make_clipping
     from ._optimizers import make_optimizer as make_optimizer
     from ._optimizers import make_row_optimizer as make_row_optimizer
-    from ._optimizers import make_schedule as make_schedule
+    from ._plateau import Plateau as Plateau
+    from ._plateau import make_plateau as make_plateau
     from ._position import warn_of_machine as warn_of_machine
     from ._progress import Progress as Progress
     from ._rows import RowUpdates as RowUpdates
     from ._run import RunFolder as RunFolder
     from ._run import read_status as read_status
     from ._run import refuse_taken as refuse_taken
+    from ._schedules import Schedule as Schedule
+    from ._schedules import make_momentum as make_momentum
+    from ._schedules import make_schedule as make_schedule
+    from ._seeds import SeedRuns as SeedRuns
+    from ._seeds import is_of_seeds as is_of_seeds
+    from ._seeds import read_seeds as read_seeds
+    from ._seeds import seed_table as seed_table
+    from ._seeds import seeds_of as seeds_of
+    from ._seeds import summary as summary
+    from ._setting import encodes as encodes
+    from ._setting import flag as flag
+    from ._settings_file import CONFIG as CONFIG
+    from ._settings_file import read_settings as read_settings
     from ._step import TrainState as TrainState
     from ._step import init_state as init_state
     from ._step import make_step as make_step
@@ -54,8 +70,8 @@ __getattr__, __dir__, __all__ = attach(
     names={
         "_batches": ("epoch_end",),
         "_checkpoint": ("load_newest", "load_parameters", "save_parameters"),
-        "_compilation_cache": ("NO_COMPILATION_CACHE", "use_compilation_cache"),
-        "_config": ("Config", "encodes", "flag"),
+        "_compilation_cache": ("NO_COMPILATION_CACHE", "cache_folder", "use_compilation_cache"),
+        "_config": ("Config", "split_init"),
         "_confusion": ("Confusion", "confusion"),
         "_curves": ("draw_curves",),
         "_divergence": ("Diverged",),
@@ -63,13 +79,18 @@ __getattr__, __dir__, __all__ = attach(
         "_fit": ("fit",),
         "_loop": ("Epoch", "Training"),
         "_machine": ("describe_machine",),
-        "_manifest": ("RunError", "read_run"),
+        "_manifest": ("SEEDS", "RunError", "read_run"),
         "_metrics": ("Score", "Scores", "entities", "score"),
-        "_optimizers": ("make_optimizer", "make_row_optimizer", "make_schedule"),
+        "_optimizers": ("make_clipping", "make_optimizer", "make_row_optimizer"),
+        "_plateau": ("Plateau", "make_plateau"),
         "_position": ("warn_of_machine",),
         "_progress": ("Progress",),
         "_rows": ("RowUpdates",),
         "_run": ("RunFolder", "read_status", "refuse_taken"),
+        "_schedules": ("Schedule", "make_momentum", "make_schedule"),
+        "_seeds": ("SeedRuns", "is_of_seeds", "read_seeds", "seed_table", "seeds_of", "summary"),
+        "_setting": ("encodes", "flag"),
+        "_settings_file": ("CONFIG", "read_settings"),
         "_step": ("TrainState", "init_state", "make_step"),
         "_tag_scores": ("TagScores", "score_tags"),
     },

@@ -25,10 +25,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._manifest import CHECKPOINT, MANIFEST, RunError, check_sums, checksums, read_json
+from ._manifest import CHECKPOINT, CHECKPOINTS, MANIFEST, RunError, check_sums, checksums, read_json
 from ._tree import by_name, describe_difference, like, merged, nested
 
-CHECKPOINTS = "checkpoints"
 _ARRAYS, _POSITION = "arrays", "position"
 # What orbax writes beside them, it completes after the checksums have been taken.
 _GUARDED = (_ARRAYS, _POSITION)

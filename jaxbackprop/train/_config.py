@@ -3,38 +3,39 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import Field, asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
+
+from ._setting import checked, flag
+from ._setting import setting as _setting
 
 # An optimizer and the learning rate that suits it here: those that scale each entry of the gradient by its
 # own history take small ones.
-LEARNING_RATES = {"sgd": 0.2, "momentum": 0.05, "adam": 4e-3, "radam": 4e-3, "adagrad": 0.05, "rmsprop": 1e-3}
+LEARNING_RATES = {
+    "sgd": 0.2,
+    "momentum": 0.05,
+    "nesterov": 0.05,
+    "adam": 4e-3,
+    "adamw": 4e-3,
+    "radam": 4e-3,
+    "adagrad": 0.05,
+    "rmsprop": 1e-3,
+}
 OPTIMIZERS = tuple(LEARNING_RATES)
-SCHEDULES = ("constant", "halving", "exponential", "cyclic")
+# Those that have a momentum to be set.
+WITH_MOMENTUM = ("momentum", "nesterov")
+SCHEDULES = ("constant", "halving", "exponential", "cosine", "cyclic", "plateau")
+MONITORS = ("loss", "dev_f1", "dev_accuracy")
+PLATEAU_MODES = ("auto", "min", "max")
 CYCLIC_MODES = ("triangular", "triangular2", "exp_range")
-ACTIVATIONS = ("tanh", "hardtanh", "sigmoid", "relu", "leaky_relu", "elu", "gelu", "silu", "softplus")
+ACTIVATIONS = (
+    *("tanh", "hardtanh", "sigmoid"),
+    *("relu", "leaky_relu", "prelu", "elu", "gelu", "silu", "softplus"),
+)
+INITS = ("xavier", "he", "uniform:R", "zeros")
 DECODES = ("valid", "greedy")
 TASKS = ("spans", "tags")
 SCHEMES = ("IO", "BIO", "IOB1", "IOB2", "IOE", "BIOES", "BILOU", "BMES")
-
-
-def _setting(
-    default: Any,
-    kind: Callable[[str], Any],
-    text: str,
-    *,
-    choices: tuple[str, ...] | None = None,
-    least: float | None = None,
-    above: float | None = None,
-    most: float | None = None,
-    below: float | None = None,
-    metavar: str | None = None,
-) -> Any:
-    """A field of Config: its default, and all that a flag needs to know."""
-    bounds = {"least": least, "above": above, "most": most, "below": below}
-    meta = {"kind": kind, "help": text, "choices": choices, "bounds": bounds, "metavar": metavar}
-    return field(default=default, metadata=meta)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,22 +78,63 @@ class Config:
     )
     hidden: int = _setting(300, int, "hidden units", least=1, most=65536)
     activation: str = _setting("tanh", str, "of the hidden layer", choices=ACTIVATIONS)
+    init: str | None = _setting(
+        None,
+        str,
+        "initial weights of the linear layers; those of uniform:R lie between -R and R (default: he before "
+        "relu and its kin, else xavier)",
+        metavar="|".join(INITS),
+    )
+    batch_norm: bool = _setting(False, bool, "normalise what enters the activation over the batch")
     dropout: float = _setting(0.5, float, "probability of dropping a hidden unit", least=0, below=1)
     input_dropout: float = _setting(
         0.3, float, "probability of dropping a number of the input", least=0, below=1
     )
-    l2: float = _setting(1e-5, float, "strength of the L2 penalty on the weights", least=0, most=1e30)
+    l2: float = _setting(
+        1e-5,
+        float,
+        "strength of the L2 penalty on the weights, whose gradient goes through the optimizer",
+        least=0,
+        most=1e30,
+    )
 
     optimizer: str = _setting("adam", str, "how a gradient becomes an update", choices=OPTIMIZERS)
-    momentum: float = _setting(0.9, float, "of --optimizer momentum", least=0, below=1)
+    momentum: float = _setting(0.9, float, "of --optimizer momentum and nesterov", least=0, below=1)
+    weight_decay: float = _setting(
+        None,
+        float,
+        "decoupled decay: each update takes this, times the learning rate, off the weights that --l2 "
+        "penalises. The gradient of --l2 is divided by the size of past ones under adam; this is not "
+        "(default: 0.01 for adamw, else 0)",
+        least=0,
+        most=1e30,
+    )
+    clip_norm: float | None = _setting(
+        None,
+        float,
+        "scale all gradients down together where their norm is above this (default: never)",
+        above=0,
+        most=1e30,
+    )
     lr: float = _setting(
         None,
         float,
-        "learning rate, the highest one of --schedule cyclic (default: by optimizer)",
+        "learning rate, the highest one of its schedule (default: by optimizer)",
         above=0,
         most=1e30,
     )
     schedule: str = _setting("cyclic", str, "how the learning rate changes", choices=SCHEDULES)
+    warmup_epochs: float = _setting(
+        0.0, float, "epochs over which it first rises from 0, on a straight line", least=0, most=1e6
+    )
+    min_lr: float = _setting(
+        None,
+        float,
+        "lowest learning rate of --schedule halving, exponential, cosine and plateau (default: 1e-5 for "
+        "plateau, else 0)",
+        least=0,
+        most=1e30,
+    )
     base_lr: float = _setting(
         None,
         float,
@@ -103,10 +145,41 @@ class Config:
     cycle_epochs: float = _setting(16.0, float, "epochs in a cycle of --schedule cyclic", above=0, most=1e6)
     cyclic_mode: str = _setting("triangular", str, "of --schedule cyclic", choices=CYCLIC_MODES)
     gamma: float = _setting(1.0, float, "factor an update of --cyclic-mode exp_range", above=0, most=1)
+    base_momentum: float | None = _setting(
+        None,
+        float,
+        "momentum at the highest learning rate of --schedule cyclic, towards which --momentum falls as the "
+        "rate rises (default: it stays)",
+        least=0,
+        below=1,
+    )
     halve_every: float = _setting(
         5.0, float, "epochs between halvings of --schedule halving", above=0, most=1e6
     )
     decay: float = _setting(0.1, float, "k of --schedule exponential, lr exp(-k epochs)", least=0, most=1e30)
+
+    plateau_monitor: str = _setting(
+        "loss",
+        str,
+        "figure of an epoch that --schedule plateau watches; dev_accuracy with --task tags",
+        choices=MONITORS,
+    )
+    plateau_mode: str = _setting(
+        "auto", str, "whether it is to fall (min) or rise (max); auto: loss falls", choices=PLATEAU_MODES
+    )
+    plateau_factor: float = _setting(
+        0.25, float, "what the learning rate is multiplied by where it no longer does", above=0, below=1
+    )
+    plateau_min_delta: float = _setting(
+        1e-4, float, "a change of no more than this is none", least=0, most=1e30
+    )
+    plateau_patience: int = _setting(
+        2,
+        int,
+        "epochs without a better one that are let pass; the next lowers the rate, as torch counts",
+        least=0,
+    )
+    plateau_cooldown: int = _setting(0, int, "epochs after that which do not count", least=0)
 
     batch_size: int = _setting(128, int, "words a batch", least=1)
     average: float = _setting(
@@ -118,7 +191,7 @@ class Config:
     )
     epochs: int = _setting(16, int, "passes over the training words", least=1)
     patience: int = _setting(
-        None, int, "stop after so many epochs without a better one (default: never)", least=1
+        None, int, "stop after so many epochs in a row without a better dev score (default: never)", least=1
     )
     save_every: int = _setting(None, int, "steps between checkpoints (default: one an epoch)", least=1)
     keep: int = _setting(2, int, "checkpoints that are kept", least=1)
@@ -132,12 +205,16 @@ class Config:
 
     def __post_init__(self) -> None:
         for setting in fields(self):
-            _check(setting, getattr(self, setting.name))
+            object.__setattr__(self, setting.name, checked(setting, getattr(self, setting.name)))
         # A frozen dataclass fills in what depends on another setting through object.__setattr__.
         if self.lr is None:
             object.__setattr__(self, "lr", LEARNING_RATES[self.optimizer])
         if self.base_lr is None:
             object.__setattr__(self, "base_lr", self.lr / 20)
+        if self.weight_decay is None:
+            object.__setattr__(self, "weight_decay", 0.01 if self.optimizer == "adamw" else 0.0)
+        if self.min_lr is None:
+            object.__setattr__(self, "min_lr", min(1e-5, self.lr) if self.schedule == "plateau" else 0.0)
         if self.decode is None:
             object.__setattr__(self, "decode", "valid" if self.task == "spans" else "greedy")
         if self.task == "tags" and (self.scheme is not None or self.decode == "valid"):
@@ -151,10 +228,33 @@ class Config:
             raise ValueError(f"{given} needs --train: files replace the built-in corpus as a whole")
         if self.train is not None and self.dev is None:
             raise ValueError("--train needs --dev: the best epoch is chosen on development data")
-        if self.schedule == "cyclic" and self.base_lr > self.lr:
-            raise ValueError(f"--base-lr must be at most --lr ({self.lr:g}), not {self.base_lr:g}")
+        self._refuse_rates()
+        if self.init is not None:
+            split_init(self.init)
         if not self.vectors:
             raise ValueError("--vectors must be random, glove or a file, not empty")
+
+    def _refuse_rates(self) -> None:
+        """Looks at learning rate, schedule and momentum together."""
+        if self.schedule == "cyclic" and self.base_lr > self.lr:
+            raise ValueError(f"--base-lr must be at most --lr ({self.lr:g}), not {self.base_lr:g}")
+        if self.min_lr > self.lr:
+            raise ValueError(f"--min-lr must be at most --lr ({self.lr:g}), not {self.min_lr:g}")
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(
+                f"--warmup-epochs must be below --epochs ({self.epochs}), not {self.warmup_epochs:g}"
+            )
+        if self.base_momentum is not None:
+            if self.schedule != "cyclic" or self.optimizer not in WITH_MOMENTUM:
+                needed = " or ".join(WITH_MOMENTUM)
+                raise ValueError(f"--base-momentum needs --schedule cyclic and --optimizer {needed}")
+            if self.base_momentum > self.momentum:
+                said = f"--momentum ({self.momentum:g}), not {self.base_momentum:g}"
+                raise ValueError(f"--base-momentum must be at most {said}")
+        if self.plateau_monitor not in ("loss", "dev_f1" if self.task == "spans" else "dev_accuracy"):
+            raise ValueError(
+                f"--plateau-monitor {self.plateau_monitor} is not a figure of --task {self.task}"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON holds them."""
@@ -162,57 +262,34 @@ class Config:
 
     @classmethod
     def from_dict(cls, settings: dict[str, Any]) -> Config:
-        """The settings from what :meth:`to_dict` gave.
+        """The settings from what :meth:`to_dict` gave; one that is missing takes its default.
+
+        So runs that were made before there was a setting stay readable.
 
         Raises:
-            ValueError: a setting is missing, unknown or out of range.
+            ValueError: a setting is unknown or out of range.
             TypeError: a setting has the wrong type.
         """
-        names = {setting.name for setting in fields(cls)}
-        if missing := names - settings.keys():
-            raise ValueError(f"settings lack {', '.join(sorted(missing))}")
-        if unknown := settings.keys() - names:
+        if unknown := settings.keys() - {setting.name for setting in fields(cls)}:
             raise ValueError(f"settings hold the unknown {', '.join(sorted(unknown))}")
         return cls(**settings)
 
 
-def flag(name: str) -> str:
-    """The command-line flag of a setting."""
-    return "--" + name.replace("_", "-")
+def split_init(text: str) -> tuple[str, float]:
+    """The name in an ``init`` setting, and the bound of ``uniform``; 0 for others.
 
-
-def _check(setting: Field[Any], value: Any) -> None:
-    meta, name = setting.metadata, flag(setting.name)
-    if value is None and setting.default is None:
-        return
-    kind = meta["kind"]
-    # An int is a fine float, but a bool (which Python counts as an int) is neither.
-    right = isinstance(value, (float, int) if kind is float else kind)
-    if not right or (kind is not bool and isinstance(value, bool)):
-        raise TypeError(f"{name} must be {kind.__name__}, not {value!r}")
-    if isinstance(value, str) and not encodes(value):
-        raise ValueError(f"{name} is not UTF-8")
-    if meta["choices"] is not None and value not in meta["choices"]:
-        raise ValueError(f"{name} must be one of {', '.join(meta['choices'])}, not {value!r}")
-    if kind is float and not math.isfinite(value):
-        raise ValueError(f"{name} must be finite, not {value}")
-    bounds = meta["bounds"]
-    if bounds["least"] is not None and value < bounds["least"]:
-        raise ValueError(f"{name} must be at least {bounds['least']:g}, not {value:g}")
-    if bounds["above"] is not None and value <= bounds["above"]:
-        raise ValueError(f"{name} must be above {bounds['above']:g}, not {value:g}")
-    if bounds["most"] is not None and value > bounds["most"]:
-        most = bounds["most"]
-        shown = f"{most:.0f}" if most < 1e16 else f"{most:g}"
-        raise ValueError(f"{name} must be at most {shown}, not {value:g}")
-    if bounds["below"] is not None and value >= bounds["below"]:
-        raise ValueError(f"{name} must be below {bounds['below']:g}, not {value:g}")
-
-
-def encodes(text: str) -> bool:
-    """Whether bytes of the command line were UTF-8: Python keeps others as lone surrogates."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    Raises:
+        ValueError: it is none of them.
+    """
+    name, colon, bound = text.partition(":")
+    if name == "uniform":
+        try:
+            r = float(bound)
+        except ValueError:
+            r = math.nan
+        if not 0 < r < math.inf:
+            raise ValueError(f"--init uniform:R needs a number R above 0, not {bound!r}")
+        return name, r
+    if colon or text not in INITS:
+        raise ValueError(f"--init must be one of {', '.join(INITS)}, not {text!r}")
+    return text, 0.0

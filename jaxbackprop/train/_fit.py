@@ -16,10 +16,11 @@ from flax import nnx
 from ._batches import make_batches
 from ._curves import draw_curves
 from ._loop import Plan, Training
-from ._optimizers import Schedule
+from ._plateau import Plateau
 from ._position import fingerprint
 from ._rows import RowUpdates
 from ._run import STATUS, RunFolder
+from ._schedules import Schedule
 from ._selection import Selection
 from ._step import Loss
 
@@ -36,6 +37,7 @@ def fit(
     batch_size: int | None = None,
     seed: int = 0,
     schedule: Schedule | None = None,
+    plateau: Plateau | None = None,
     average: float = 0.0,
     trainable: nnx.filterlib.Filter = nnx.Param,
     rows: RowUpdates | None = None,
@@ -78,6 +80,7 @@ def fit(
         batch_size: examples a batch, at most all of them; for arrays alone.
         seed: of batches and keys.
         schedule: step -> learning rate, for the record.
+        plateau: how the learning rate, and with it every update, is lowered where epochs are no better.
         average: decay of the running average of the parameters, or 0 for none; see `make_step`.
         trainable: an nnx filter of what is trained.
         rows: the tables that are trained by rows, if any; see `make_step`.
@@ -114,6 +117,8 @@ def fit(
         data, batch_size=batch_size, epochs=epochs, seed=seed, steps_per_epoch=steps_per_epoch
     )
     selection = Selection(monitor, mode, patience)
+    if plateau is not None:
+        plateau = Plateau(**plateau.settings)
     if save_every is not None and save_every < 1:
         raise ValueError(f"save_every must be at least 1, not {save_every}")
     contexts: list[AbstractContextManager[Any]] = []
@@ -141,7 +146,12 @@ def fit(
             if on_steps is not None:
                 on_steps(made, mean, rate)
 
-    settings = {"seed": seed, "batch_size": batch_size, "average": average}
+    settings = {
+        "seed": seed,
+        "batch_size": batch_size,
+        "average": average,
+        "plateau": None if plateau is None else plateau.settings,
+    }
     training = Training(
         model,
         Plan(
@@ -151,6 +161,7 @@ def fit(
             epochs=epochs,
             seed=seed,
             schedule=schedule,
+            plateau=plateau,
             average=average,
             trainable=trainable,
             rows=rows,

@@ -19,10 +19,11 @@ from ._batches import ArrayBatches, StreamBatches
 from ._checkpoint import Checkpoints
 from ._divergence import Diverged, first_bad_step
 from ._machine import describe_machine
-from ._optimizers import Schedule
+from ._plateau import Plateau
 from ._position import Position, refuse_other
 from ._rows import RowUpdates
 from ._run import INTERRUPTED, RunFolder
+from ._schedules import Schedule
 from ._selection import Selection
 from ._step import Loss, TrainState, init_state, make_step
 from ._stop import Deferred
@@ -71,6 +72,7 @@ class Plan:
         epochs: passes over the data.
         seed: of batches and of the loss's keys.
         schedule: step -> learning rate, for the record.
+        plateau: what lowers the learning rate where epochs are no better, or None.
         average: decay of the running average of the parameters, or 0.
         trainable: an nnx filter of what is trained.
         rows: the tables that are trained by rows, if any.
@@ -86,6 +88,7 @@ class Plan:
     epochs: int
     seed: int
     schedule: Schedule | None
+    plateau: Plateau | None
     average: float
     trainable: nnx.filterlib.Filter
     rows: RowUpdates | None
@@ -184,6 +187,8 @@ class Training(Generic[Model]):
             self._state = arrays["state"]._replace(aux={})
             self._best = arrays["best"]
             self._selection.restore(at.selection)
+            if self._plan.plateau is not None and at.plateau is not None:
+                self._plan.plateau.restore(at.plateau)
             self._plan.batches.restore(at.batches)
         self._run.write_metrics(self._at.records)
 
@@ -221,8 +226,9 @@ class Training(Generic[Model]):
         at, plan = self._at, self._plan
         began = None
         with Deferred() if self._run is not None else nullcontext() as stop:
+            scale = self._scale(at.step)
             while (batch := plan.batches.next()) is not None:
-                state = self._step(self._state, self._constants, *batch)
+                state = self._step(self._state, self._constants, *batch, *scale)
                 if state.aux:
                     self._aux.append(state.aux)
                 self._state = state._replace(aux={})
@@ -282,7 +288,15 @@ class Training(Generic[Model]):
         return [{name: float(value) for name, value in scalars.items()} for scalars in self._aux]
 
     def _learning_rate(self) -> float | None:
-        return None if self._rate is None else float(self._rate(self._at.step - 1))
+        if self._rate is None:
+            return None
+        step, plateau = self._at.step - 1, self._plan.plateau
+        return float(self._rate(step)) * (1.0 if plateau is None else plateau.scale(step))
+
+    def _scale(self, step: int) -> tuple[jax.Array, ...]:
+        """The step's last argument: what a plateau has its updates multiplied by."""
+        plateau = self._plan.plateau
+        return () if plateau is None else (jnp.float32(plateau.scale(step)),)
 
     def _evaluated(self) -> tuple[Epoch, Model]:
         at, steps = self._at, self._at.step - self._at.began
@@ -293,6 +307,8 @@ class Training(Generic[Model]):
         epoch = Epoch(at.epoch, at.step, at.loss / steps, self._learning_rate(), metrics)
         record = epoch.record()
         is_best = self._selection.judge(record)
+        if self._plan.plateau is not None:
+            self._plan.plateau.judge(record, at.step)
         if is_best:
             # A copy: the next step writes over the arrays that the model holds.
             self._best = jax.tree.map(_on_host, self._as_best())
@@ -322,6 +338,7 @@ class Training(Generic[Model]):
         at = self._at
         at.unread, at.machine = self._unread(), describe_machine()
         at.selection, at.batches = self._selection.position(), self._plan.batches.position()
+        at.plateau = None if self._plan.plateau is None else self._plan.plateau.position()
         self._checkpoints.save(at.step, self._arrays(), at.to_dict())
 
     def _diverged(self, loss: float, bad: int) -> Diverged:
@@ -345,7 +362,8 @@ class Training(Generic[Model]):
             return found[0]["state"]._replace(aux={}), found[1]["step"]
 
         def advance(state: TrainState, step: int) -> TrainState:
-            again = self._step(state, self._constants, batches.data, batches.indices(step))
+            scale = self._scale(step)
+            again = self._step(state, self._constants, batches.data, batches.indices(step), *scale)
             return again._replace(aux={})
 
         culprit = first_bad_step(advance, *start(), bad)

@@ -12,6 +12,9 @@ from jaxbackprop._errors import CannotRun
 
 MANIFEST = "manifest.json"
 CHECKPOINT = "checkpoint"
+CHECKPOINTS = "checkpoints"
+# In a folder with a run folder for each of several seeds.
+SEEDS = "seeds.json"
 # What evaluation and prediction rest on. The rest of the folder is for people, who may annotate it.
 _GUARDED = ("config.json", "vocabulary.json", CHECKPOINT)
 
@@ -36,6 +39,9 @@ def read_run(run: str | os.PathLike[str], *, begun: bool = False) -> tuple[dict[
     folder = Path(run)
     if not folder.is_dir():
         raise RunError(f"{folder} is no folder" if folder.exists() else f"{folder} does not exist")
+    if (folder / SEEDS).is_file():
+        one = min(folder.glob("seed-*"), default=folder / "seed-0")
+        raise RunError(f"{folder} holds the runs of several seeds: name one of them, such as {one}")
     if not (folder / MANIFEST).is_file():
         raise RunError(f"{folder} is no run folder: it has no {MANIFEST}")
     required = _GUARDED[:2]

@@ -1,112 +1,106 @@
-"""optax's optimizers and the learning-rate schedules of the lecture, by name."""
+"""optax's optimizers by name, with clipping and decoupled weight decay."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-import jax.numpy as jnp
 import optax
-from jax.typing import ArrayLike
-from jaxtyping import Array, Float
 
-from jaxbackprop.optim import cyclic_schedule, rows
+from jaxbackprop.optim import rows
 
 from ._config import Config
-
-Schedule = Callable[[ArrayLike], Float[Array, "..."]]
-
-# Updates are counted in int32; a period beyond that is never completed.
-_LONGEST = 2**31 - 1
+from ._schedules import Schedule
 
 
-def make_schedule(config: Config, steps_per_epoch: float) -> Schedule:
-    """The learning rate as a function of the number of updates made so far.
-
-    - ``constant``: lr.
-    - ``halving``: lr (1/2)^floor(epochs / halve_every).
-    - ``exponential``: lr exp(-decay epochs).
-    - ``cyclic``: :func:`jaxbackprop.optim.cyclic_schedule` between base_lr and lr, ``cycle_epochs`` a cycle.
-
-    Epochs are counted as updates / steps_per_epoch; they need not be whole.
-
-    Args:
-        config: the settings.
-        steps_per_epoch: updates in one pass over the training words, at least 1; it need not be whole.
-
-    Returns:
-        A function step -> learning rate, of integers of any shape, that works under jit.
-
-    Source: lecture, unit 3 "Learning Rate"; Smith 2017, arXiv:1506.01186.
-    """
-    if steps_per_epoch < 1:
-        raise ValueError(f"steps_per_epoch must be at least 1, not {steps_per_epoch:g}")
-    match config.schedule:
-        case "constant":
-            return lambda step: jnp.full(jnp.shape(step), config.lr, jnp.float32)
-        case "halving":
-            every = min(_LONGEST, max(1, round(config.halve_every * steps_per_epoch)))
-            return lambda step: config.lr * jnp.exp2(-(jnp.asarray(step) // every).astype(jnp.float32))
-        case "exponential":
-            rate = config.decay / steps_per_epoch
-            return lambda step: config.lr * jnp.exp(-rate * jnp.asarray(step).astype(jnp.float32))
-        case "cyclic":
-            cycle = min(_LONGEST, max(2, round(config.cycle_epochs * steps_per_epoch)))
-            return cyclic_schedule(
-                config.base_lr,
-                config.lr,
-                cycle // 2,
-                cycle - cycle // 2,
-                mode=config.cyclic_mode,
-                gamma=config.gamma,
-            )
-    raise ValueError(f"--schedule {config.schedule!r} is unknown")
-
-
-def make_optimizer(config: Config, schedule: Schedule) -> optax.GradientTransformation:
+def make_optimizer(
+    config: Config,
+    schedule: Schedule,
+    *,
+    momentum: Schedule | None = None,
+    decayed: Callable[[Any], Any] | None = None,
+    clips: bool = True,
+) -> optax.GradientTransformation:
     """The optimizer of optax that has the configured name, driven by a schedule.
+
+    ``clip_norm`` scales all gradients down together where their norm is larger. ``weight_decay`` λ is
+    decoupled: beside the optimizer's own step every weight loses λ times the learning rate of itself. With
+    sgd that is what an L2 penalty of strength λ/2 does. With adam it is not: the penalty's gradient is
+    divided by the size of the gradients with all the rest, so weights with large gradients hardly decay.
+    adamw is adam with such a decay.
 
     Args:
         config: the settings.
         schedule: step -> learning rate.
+        momentum: step -> momentum; None takes the configured one throughout.
+        decayed: from parameters to a tree of booleans, which of them decay; None for all.
+        clips: whether ``clip_norm`` acts here, on the gradients that this optimizer is given.
 
     Returns:
         An optax gradient transformation.
+
+    Source: lecture, unit 3 "Optimizer"; Loshchilov and Hutter, Decoupled Weight Decay Regularization,
+        ICLR 2019; Pascanu et al., ICML 2013 (clipping).
     """
-    match config.optimizer:
-        case "sgd":
-            return optax.sgd(schedule)
-        case "momentum":
-            return optax.sgd(schedule, momentum=config.momentum)
-        case "adam":
-            return optax.adam(schedule)
-        case "radam":
-            return optax.radam(schedule)
-        case "adagrad":
-            return optax.adagrad(schedule)
-        case "rmsprop":
-            return optax.rmsprop(schedule)
-    raise ValueError(f"--optimizer {config.optimizer!r} is unknown")
+    if config.weight_decay == 0:
+        optimizer = _named(config, schedule, momentum)
+    else:
+        # With a rate of 1 it gives the step to be taken, downwards; the decay goes down too.
+        optimizer = optax.chain(
+            _named(config, 1.0, momentum),
+            optax.add_decayed_weights(-config.weight_decay, decayed),
+            optax.scale_by_schedule(schedule),
+        )
+    clipping = make_clipping(config) if clips else None
+    return optimizer if clipping is None else optax.chain(clipping, optimizer)
 
 
 def make_row_optimizer(config: Config, schedule: Schedule) -> optax.GradientTransformation | None:
     """The optimizer of that name that updates only the rows of a table that a batch looks up.
 
-    sgd and adagrad follow the trajectory of the dense update exactly. adam is lazy: a word that does not
-    occur in a batch keeps its vector and its running means (:func:`jaxbackprop.optim.rows.lazy_adam`).
+    sgd and adagrad follow the trajectory of the dense update exactly. adam and adamw are lazy: a word that
+    does not occur in a batch keeps its vector and its running means
+    (:func:`jaxbackprop.optim.rows.lazy_adam`). Tables do not decay.
 
     Args:
         config: the settings.
         schedule: step -> learning rate.
 
     Returns:
-        A gradient transformation, or None for momentum, radam and rmsprop, which move every row in every
-        step: the table is then updated as a whole.
+        A gradient transformation, or None for momentum, nesterov, radam and rmsprop, which move every row in
+        every step: the table is then updated as a whole.
     """
     match config.optimizer:
         case "sgd":
             return rows.sgd(schedule)
         case "adagrad":
             return rows.adagrad(schedule)
-        case "adam":
+        case "adam" | "adamw":
             return rows.lazy_adam(schedule)
     return None
+
+
+def make_clipping(config: Config) -> optax.GradientTransformation | None:
+    """Clipping by the norm of all gradients that it is given, arrays and rows; None without ``clip_norm``."""
+    return None if config.clip_norm is None else rows.clip_by_global_norm(config.clip_norm)
+
+
+def _named(config: Config, rate: Schedule | float, momentum: Schedule | None) -> optax.GradientTransformation:
+    match config.optimizer:
+        case "sgd":
+            return optax.sgd(rate)
+        case "momentum" | "nesterov":
+            nesterov = config.optimizer == "nesterov"
+            if momentum is None:
+                return optax.sgd(rate, momentum=config.momentum, nesterov=nesterov)
+            changing = optax.inject_hyperparams(optax.sgd, static_args="nesterov")
+            return changing(learning_rate=rate, momentum=momentum, nesterov=nesterov)
+        case "adam" | "adamw":
+            return optax.adam(rate)
+        case "radam":
+            return optax.radam(rate)
+        case "adagrad":
+            return optax.adagrad(rate)
+        case "rmsprop":
+            return optax.rmsprop(rate)
+    raise ValueError(f"--optimizer {config.optimizer!r} is unknown")

@@ -28,6 +28,7 @@ class Position:
         ended: whether the epoch's steps have all been made, so that its evaluation comes next.
         records: the figures of the epochs before.
         selection: of the best epoch.
+        plateau: of the learning rate that falls where an epoch is no better, if there is one.
         batches: where the batches stand.
         settings: what the figures depend on besides.
         machine: what their last bits depend on.
@@ -43,6 +44,7 @@ class Position:
     ended: bool = False
     records: list[dict[str, Any]] = field(default_factory=list)
     selection: dict[str, Any] = field(default_factory=dict)
+    plateau: dict[str, Any] | None = None
     batches: Any = None
     settings: dict[str, Any] = field(default_factory=dict)
     machine: dict[str, Any] = field(default_factory=dict)

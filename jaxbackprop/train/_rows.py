@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 import optax
 from flax import nnx
 from jaxtyping import Array, Float
 
-from jaxbackprop.optim import gathered_table, value_and_row_grad
+from jaxbackprop.optim import RowGradient, gathered_table, value_and_row_grad
 
 Batch = dict[str, Array]
 Path = tuple[str, ...]
@@ -29,15 +29,19 @@ class RowUpdates:
         optimizer: a transformation of :mod:`jaxbackprop.optim.rows`.
         lookups: path of each table in the parameters -> the entry of the batch that holds its ids.
         padding_id: an id that is no row, negative, or None.
+        clipping: what changes the gradients of tables and other parameters together, before their
+            optimizers, or None; a transformation of :mod:`jaxbackprop.optim.rows` too.
     """
 
     optimizer: optax.GradientTransformation
     lookups: Mapping[Path, str]
     padding_id: int | None = None
+    clipping: optax.GradientTransformation | None = None
 
     def beside(self, optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
         """The transformation of (the other parameters, the tables)."""
-        return optax.multi_transform({"dense": optimizer, "rows": self.optimizer}, ("dense", "rows"))
+        apart = optax.multi_transform({"dense": optimizer, "rows": self.optimizer}, ("dense", "rows"))
+        return apart if self.clipping is None else optax.chain(self.clipping, apart)
 
     def split(self, params: nnx.State) -> tuple[nnx.State, dict[Path, Float[Array, "V d"]]]:
         """The other parameters, and the tables by path.
@@ -65,6 +69,7 @@ class RowUpdates:
         params: nnx.State,
         opt_state: optax.OptState,
         batch: Batch,
+        scale: Float[Array, ""] | None = None,
     ) -> tuple[tuple[Float[Array, ""], Aux], nnx.State, optax.OptState]:
         """One update.
 
@@ -74,6 +79,7 @@ class RowUpdates:
             params: all parameters.
             opt_state: the optimizer's state.
             batch: with the ids.
+            scale: what the updates are multiplied by; None leaves them as they are.
 
         Returns:
             What the objective gave, and the new parameters and state.
@@ -91,5 +97,16 @@ class RowUpdates:
         # optax multiplies counts by floats, which strict promotion would refuse.
         with jax.numpy_dtype_promotion("standard"):
             updates, opt_state = optimizer.update(grads, opt_state, (others, tables), value=value[0])
-        others, tables = optax.apply_updates((others, tables), updates)
+        others, tables = optax.apply_updates((others, tables), scaled(updates, scale))
         return value, self.join(params, others, tables), opt_state
+
+
+def scaled(updates: Any, scale: Float[Array, ""] | None) -> Any:
+    """Updates times a number, those of tables too; as they are where it is None."""
+    if scale is None:
+        return updates
+    return jax.tree.map(
+        lambda update: update * scale.astype(update.dtype),
+        updates,
+        is_leaf=lambda node: isinstance(node, RowGradient),
+    )

@@ -186,6 +186,20 @@ class RunFolder:
         self.write_json(MANIFEST, {"sha256": checksums(self.path)})
 
 
+def is_held(run: Path) -> bool:
+    """Whether a process is at a run; where there are no locks, one may be."""
+    if fcntl is None:
+        return True
+    handle = os.open(run, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
 def read_status(run: Path) -> str | None:
     """How a run stands: ``running``, ``finished``, ``interrupted`` or ``failed``; None where nothing says."""
     try:

@@ -12,7 +12,7 @@ from flax import nnx
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
-from ._rows import RowUpdates
+from ._rows import RowUpdates, scaled
 
 # (model, batch, key) -> loss, or (loss, auxiliary results).
 Loss = Callable[[Any, Any, jax.Array], Any]
@@ -46,7 +46,12 @@ class Step(Protocol):
     """One update; the state passed in is used up."""
 
     def __call__(
-        self, state: TrainState, constants: nnx.State, data: Any, indices: ArrayLike | None
+        self,
+        state: TrainState,
+        constants: nnx.State,
+        data: Any,
+        indices: ArrayLike | None,
+        scale: ArrayLike | None = None,
     ) -> TrainState:
         """Makes one update."""
         ...
@@ -110,10 +115,17 @@ def make_step(
         A jitted function that donates the state's buffers. ``constants`` is the rest of the model, for
         which no gradient and no optimizer state exist; ``data`` is a pytree of arrays with one row an
         example, of which ``indices`` picks the batch; where ``indices`` is None, ``data`` is the batch.
+        The optimizer's updates are multiplied by ``scale``, a float32 scalar, where that is given.
     """
     transformation = optax.with_extra_args_support(optimizer if rows is None else rows.beside(optimizer))
 
-    def step(state: TrainState, constants: nnx.State, data: Any, indices: Array | None) -> TrainState:
+    def step(
+        state: TrainState,
+        constants: nnx.State,
+        data: Any,
+        indices: Array | None,
+        scale: Array | None = None,
+    ) -> TrainState:
         batch = data if indices is None else jax.tree.map(lambda examples: examples[indices], data)
         step_key = jax.random.fold_in(key, state.step)
 
@@ -128,7 +140,7 @@ def make_step(
         standard = jax.numpy_dtype_promotion("standard")
         if rows is not None:
             (value, (aux, variables)), params, opt_state = rows.step(
-                transformation, objective, state.params, state.opt_state, batch
+                transformation, objective, state.params, state.opt_state, batch, scale
             )
         else:
             (value, (aux, variables)), grads = jax.value_and_grad(objective, has_aux=True)(
@@ -137,7 +149,7 @@ def make_step(
             told = {"value": value, "grad": grads, "value_fn": lambda params: objective(params, batch)[0]}
             with standard:
                 updates, opt_state = transformation.update(grads, state.opt_state, state.params, **told)
-            params = optax.apply_updates(state.params, updates)
+            params = optax.apply_updates(state.params, scaled(updates, scale))
         running = state.average
         if average:
             t = state.step.astype(jnp.float32)

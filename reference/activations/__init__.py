@@ -31,4 +31,5 @@ from reference.activations.squashing import hardtanh_vjp as hardtanh_vjp
 from reference.activations.squashing import sigmoid as sigmoid
 from reference.activations.squashing import sigmoid_vjp as sigmoid_vjp
 from reference.activations.squashing import tanh as tanh
+from reference.activations.squashing import tanh_by_sigmoid as tanh_by_sigmoid
 from reference.activations.squashing import tanh_vjp as tanh_vjp

@@ -69,6 +69,12 @@ def test_tags_of_words_are_learnt_and_scored_by_accuracy(tagging):
         (["--out", "\udcff"], "--out is not UTF-8"),
         (["--out", "."], "must be the name of a new folder"),
         (["--dropout", "1.5"], "--dropout must be below 1, not 1.5"),
+        (["--init", "uniform:0"], "--init uniform:R needs a number R above 0, not '0'"),
+        (["--clip-norm", "0"], "--clip-norm must be above 0, not 0"),
+        (["--batch-norm", "--no-batch-norm"], "not allowed with"),
+        (["--schedule", "plateau", "--plateau-factor", "1"], "--plateau-factor must be below 1, not 1"),
+        (["--schedule", "plateau", "--min-lr", "1"], r"--min-lr must be at most --lr \(0.004\), not 1"),
+        (["--base-momentum", "0.8"], "--base-momentum needs --schedule cyclic and --optimizer momentum or"),
         (["--optimizer", "lion"], "--optimizer: invalid choice: 'lion'"),
         (["--tune-vectors", "--freeze-vectors"], "not allowed with"),
         (["--train", "x"], "--train needs --dev"),
@@ -157,11 +163,82 @@ def test_a_place_that_cannot_be_written_to_is_named(cli, training, tmp_path):
     assert files(tmp_path) == ["file"]
 
 
-def test_a_run_that_diverges_is_one_line(cli, training, tmp_path):
-    flags = ["--optimizer", "sgd", "--schedule", "constant", "--lr", "1e30", "--base-lr", "0"]
+@pytest.mark.parametrize("more", [[], ["--batch-norm", "--activation", "prelu"]], ids=["plain", "batch-norm"])
+def test_a_run_that_diverges_is_one_line(cli, training, tmp_path, more):
+    flags = ["--optimizer", "sgd", "--schedule", "constant", "--lr", "1e30", "--base-lr", "0", *more]
     result = cli("train", *training, *flags, "--out", tmp_path / "run")
     assert_one_line_error(result, "the loss is (nan|inf) at step .*: .*lower --lr")
     assert json.loads((tmp_path / "run" / "status.json").read_text())["status"] == "failed"
+
+
+# --seeds: several runs in one folder
+
+
+def test_several_seeds_stand_side_by_side_and_none_is_the_run(cli, training, tmp_path):
+    out = tmp_path / "out"
+    status, stdout, stderr = cli("train", *training, "--epochs", 1, "--seeds", 2, "--out", out)
+    assert (status, stderr) == (0, "")
+    assert stdout.splitlines()[-1] == f"runs in {out}"
+    assert sorted(path.name for path in out.glob("seed-*")) == ["seed-0", "seed-1"]
+    result = cli("predict", out, "--text", "Anna met us")
+    assert_one_line_error(
+        result, "out holds the runs of several seeds: name one of them, such as .*/out/seed-0"
+    )
+    assert cli("train", "--resume", out) == (0, f"run {out} is finished\n", "")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--seeds", "0"], "--seeds must be from 1 to 1000, not 0"),
+        (["--seeds", "2", "--seed", "2147483647"], "--seeds 2: --seed must be at most 2147483647"),
+        (["--seeds", "2", "--resume", "run"], "--seeds cannot be combined with --resume"),
+        (["--seeds", "2", "--train", "nothing.txt", "--dev", "nothing.txt", "--out", "out"], "nothing.txt"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_seeds_that_cannot_be_are_one_line(cli, tmp_path, monkeypatch, flags, message):
+    monkeypatch.chdir(tmp_path)
+    assert_one_line_error(cli("train", *flags), message)
+    assert files(tmp_path) == []
+
+
+# --config: settings out of a file, or of a run
+
+
+def test_flags_win_over_the_settings_of_a_file(cli, training, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = dict(zip((name[2:].replace("-", "_") for name in training[::2]), training[1::2], strict=True))
+    lines = [
+        f"{name} = {value}" if str(value).replace(".", "").isdigit() else f"{name} = '{value}'"
+        for name, value in settings.items()
+    ]
+    (tmp_path / "mine.toml").write_text("\n".join([*lines, "epochs = 3", "tune_vectors = false"]))
+    status, _, stderr = cli("train", "--config", "mine.toml", "--epochs", 1, "--out", "first")
+    assert (status, stderr) == (0, "")
+    status, _, stderr = cli("train", "--config", "first", "--hidden", 5, "--out", "second")
+    assert (status, stderr) == (0, "")
+    first, second = (
+        json.loads((tmp_path / run / "config.json").read_text())["settings"] for run in ("first", "second")
+    )
+    assert (first["batch_size"], first["epochs"], first["tune_vectors"]) == (16, 1, False)
+    assert second == first | {"hidden": 5}
+
+
+@pytest.mark.parametrize(
+    ("text", "flags", "message"),
+    [
+        ("hiden = 3", [], "error: mine.toml: unknown setting hiden; did you mean hidden"),
+        ("hidden = ", [], "error: mine.toml: .*line 1"),
+        ("base_lr = 1", ["--lr", "0.5"], "--base-lr must be at most --lr .*, with the settings of mine.toml"),
+        ("", ["--resume", "run"], "--config cannot be combined with --resume"),
+    ],
+)
+def test_a_bad_file_of_settings_is_one_line(cli, tmp_path, monkeypatch, text, flags, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.toml").write_text(text)
+    assert_one_line_error(cli("train", "--config", "mine.toml", *flags), message)
+    assert files(tmp_path) == ["mine.toml"]
 
 
 # --graph: the page of the loss
@@ -204,3 +281,11 @@ def loss_of(kernel, model, batch, loss):
     pure = nnx.to_pure_dict(state) | {"kernel": kernel}
     nnx.replace_by_pure_dict(state, pure)
     return loss(nnx.merge(graphdef, state), batch, jax.random.key(0))
+
+
+def test_the_graph_of_a_loss_goes_through_batch_statistics_and_leaves_the_model_its_own():
+    model = nnx.Sequential(nnx.Linear(3, 2, rngs=nnx.Rngs(0)), nnx.BatchNorm(2, rngs=nnx.Rngs(0)))
+    batch = {"x": jnp.arange(12.0).reshape(4, 3)}
+    graph = graph_of_loss(model, lambda model, batch, key: jnp.mean(model(batch["x"]) ** 2), batch, None)
+    assert graph.error is None
+    assert not jnp.any(model.layers[1].mean[...])

@@ -54,13 +54,25 @@ def plain_loss(parameters, batch, activation, l2_strength):
         rows = parameters[name]["embedding"][jnp.maximum(ids, 0)]
         pieces.append(jnp.where(ids[..., None] < 0, 0.0, rows).reshape(BATCH, -1))
     x = jnp.concatenate(pieces, axis=1)
-    f = {"tanh": jnp.tanh, "hardtanh": lambda z: jnp.clip(z, -1, 1)}.get(activation)
-    f = f or getattr(jax.nn, activation)
+    own = {
+        "tanh": jnp.tanh,
+        "hardtanh": lambda z: jnp.clip(z, -1, 1),
+        "prelu": lambda z: jnp.where(z > 0, z, parameters["prelu"]["negative_slope"] * z),
+    }
+    f = own[activation] if activation in own else getattr(jax.nn, activation)
     hidden, output = parameters["hidden"], parameters["output"]
-    h = f(x @ hidden["kernel"] + hidden["bias"][None])
+    h = f(normalized(parameters, x @ hidden["kernel"]) + hidden.get("bias", jnp.zeros(HIDDEN))[None])
     log_p = jax.nn.log_softmax(h @ output["kernel"] + output["bias"][None])
     loss = -log_p[jnp.arange(BATCH), batch["labels"]].mean()
     return loss + l2_strength * (jnp.sum(hidden["kernel"] ** 2) + jnp.sum(output["kernel"] ** 2))
+
+
+def normalized(parameters, z):
+    """With batch normalization, by the batch's own statistics."""
+    if "batch_norm" not in parameters:
+        return z
+    z = (z - z.mean(0, keepdims=True)) / jnp.sqrt(z.var(0, keepdims=True) + 1e-5)
+    return z * parameters["batch_norm"]["scale"][None] + parameters["batch_norm"]["bias"][None]
 
 
 def value_and_grad(model, batch, l2_strength=0.0, key=None):
@@ -86,6 +98,50 @@ def test_loss_and_gradient_equal_autodiff_of_a_plain_twin(batch, activation, l2_
     expected = autodiff(parameters(model), batch, activation, l2_strength)
     assert value == pytest.approx(float(expected[0]), rel=1e-5)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-6), grads, expected[1])
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu", "prelu"])
+def test_batch_normalization_equals_autodiff_of_a_plain_twin_and_averages_the_batchs_statistics(
+    batch, activation
+):
+    model = make(batch_norm=True, activation=activation, dropout=0.0, input_dropout=0.0)
+    assert "bias" not in parameters(model)["hidden"]
+    graphdef, params, rest = nnx.split(model, nnx.Param, ...)
+
+    def loss(params, rest):
+        merged = nnx.merge(graphdef, params, jax.tree.map(lambda leaf: leaf, rest))
+        value = window_ner_loss(merged, batch, 0.03, key=jax.random.key(0))
+        return value, nnx.state(merged, nnx.BatchStat)
+
+    (value, stats), grads = jax.jit(jax.value_and_grad(loss, has_aux=True))(params, rest)
+    autodiff = jax.jit(jax.value_and_grad(plain_loss), static_argnums=2)
+    expected = autodiff(parameters(model), batch, activation, 0.03)
+    assert value == pytest.approx(float(expected[0]), rel=1e-5)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-6),
+        nnx.to_pure_dict(grads),
+        expected[1],
+    )
+    x = jnp.concatenate([getattr(model, name).window(batch[name]) for name in ROWS], axis=-1)
+    z = x @ model.hidden.kernel[...]
+    stats = nnx.to_pure_dict(stats)["batch_norm"]
+    np.testing.assert_allclose(stats["mean"], 0.01 * z.mean(0), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(stats["var"], 0.99 + 0.01 * z.var(0), rtol=1e-4)
+
+
+def test_without_a_key_batch_normalization_uses_its_averages_and_leaves_them(batch):
+    model = make(batch_norm=True)
+    model.batch_norm.mean[...] = jnp.full(HIDDEN, 0.5)
+    model.batch_norm.var[...] = jnp.full(HIDDEN, 4.0)
+    logits = model(batch)
+    x = jnp.concatenate([getattr(model, name).window(batch[name]) for name in ROWS], axis=-1)
+    h = jnp.tanh((x @ model.hidden.kernel[...] - 0.5) / np.sqrt(4.0 + 1e-5))
+    expected = h @ model.output.kernel[...] + model.output.bias[...][None]
+    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(model.batch_norm.mean[...], 0.5)
+    # One word's logits do not depend on the others'.
+    one = model({name: ids[:1] for name, ids in batch.items()})
+    np.testing.assert_allclose(one, logits[:1], rtol=1e-4, atol=1e-5)
 
 
 def test_without_a_key_nothing_is_dropped_and_with_one_the_mask_is_the_keys(batch):
@@ -242,3 +298,10 @@ def test_bad_sizes_are_named(change, message):
 def test_windows_of_another_width_are_refused(batch):
     with pytest.raises(ValueError, match="5 words wide"):
         make()({name: ids[:, :3] for name, ids in batch.items() if name != "labels"})
+
+
+def test_an_initializer_that_is_given_is_that_of_both_linear_layers():
+    model = make(weight_init=jax.nn.initializers.zeros, activation="relu")
+    for layer in (model.hidden, model.output):
+        np.testing.assert_array_equal(layer.kernel[...], 0.0)
+    assert np.any(model.words.embedding[...])

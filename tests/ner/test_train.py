@@ -13,8 +13,9 @@ from rich.console import Console
 
 from jaxbackprop import ner
 from jaxbackprop.data import DataError, Sentence
-from jaxbackprop.ner import _train, load_tagger
-from jaxbackprop.train import Config, Diverged, RunError
+from jaxbackprop.ner import load_tagger
+from jaxbackprop.ner._prepared import Prepared
+from jaxbackprop.train import Config, Diverged, Progress, RunError, read_settings
 
 NAMES = ["Anna", "Otto", "Ida", "Max", "Lea", "Tom"]
 PLACES = ["Berlin", "Rome", "Oslo", "Cairo", "Lima", "Bonn"]
@@ -59,8 +60,8 @@ def settings(folder, **changes):
     return Config(**{**files, **small, **plain, "vectors": str(folder / "vectors.txt"), **changes})
 
 
-def quiet():
-    return Console(file=io.StringIO(), width=200)
+def quiet(**told):
+    return ner.Reporting(Console(file=io.StringIO(), width=200), **told)
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +203,7 @@ def stopped(folder, out, monkeypatch, error, *, epoch, **changes):
         if record.epoch == epoch:
             raise error
 
-    monkeypatch.setattr(_train.Progress, "epoch", show)
+    monkeypatch.setattr(Progress, "epoch", show)
     with pytest.raises(type(error)):
         ner.train(settings(folder, **changes), out, quiet())
     monkeypatch.undo()
@@ -218,7 +219,7 @@ def test_a_run_that_was_ended_goes_on_to_the_same_bits(folder, run, tmp_path, mo
     assert len((out / "metrics.jsonl").read_text().splitlines()) == 3
     # It can be used as it is, and be gone on with.
     assert load_tagger(out, refuse).tag([["Anna", "met", "us"]])
-    assert ner.resume(out, {}, quiet(), warn=refuse) == out
+    assert ner.resume(out, {}, quiet(warn=refuse)) == out
     assert (out / "metrics.jsonl").read_bytes() == (run / "metrics.jsonl").read_bytes()
     ours, theirs = (json.loads((path / "results.json").read_text()) for path in (out, run))
     for name in ("parameters_sha256", "best_epoch", "test"):
@@ -231,9 +232,96 @@ def test_a_run_that_was_ended_goes_on_to_the_same_bits(folder, run, tmp_path, mo
         np.testing.assert_array_equal(a, b)
 
 
+def test_averaged_statistics_and_slope_are_kept_resumed_and_used(folder, tmp_path, monkeypatch):
+    tricks = {"batch_norm": True, "activation": "prelu", "init": "uniform:0.3", "patience": None}
+    whole, out = tmp_path / "whole", tmp_path / "run"
+    ner.train(settings(folder, **tricks), whole, quiet())
+    records = [json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines()]
+    assert records[-1]["loss"] < records[0]["loss"] / 2
+    tagger = load_tagger(whole, refuse)
+    held = parameters(tagger)
+    assert np.abs(held["batch_norm"]["mean"]).max() > 0.01
+    assert held["prelu"]["negative_slope"] != 0.25
+    # The scores of the epoch are those of the model that is read back, one sentence at a time.
+    dev = tagger.read(folder / "dev.conll", refuse)
+    predicted = [tags for sentence in dev for tags in tagger.tag([sentence.words])]
+    best = max(records, key=lambda record: (record["dev_f1"], record["epoch"]))
+    assert tagger.evaluate(dev, predicted).measures["f1"] == pytest.approx(best["dev_f1"])
+    stopped(folder, out, monkeypatch, KeyboardInterrupt(), epoch=3, **tricks)
+    assert load_tagger(out, refuse).tag([["Anna", "met", "us"]])
+    ner.resume(out, {}, quiet(warn=refuse))
+    assert (out / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
+    jax.tree.map(np.testing.assert_array_equal, parameters(load_tagger(out, refuse)), held)
+
+
+@pytest.mark.parametrize(
+    ("init", "least", "most"), [("zeros", 0, 0), ("uniform:0.01", 0.0099, 0.01), ("he", 0.2, 0.5)]
+)
+def test_initial_weights_are_the_settings(folder, init, least, most):
+    prepared = Prepared(settings(folder, init=init, hidden=64), quiet())
+    kernels = [layer["kernel"] for layer in initial(prepared).values()]
+    assert len(kernels) == 2
+    for kernel in kernels:
+        bound = np.sqrt(6 / kernel.shape[0])
+        assert least <= np.abs(kernel).max() <= (bound if init == "he" else most)
+
+
+def initial(prepared):
+    seen = {}
+
+    def keep(model, *_):
+        held = nnx.to_pure_dict(nnx.state(model))
+        seen.update({name: held[name] for name in ("hidden", "output")})
+
+    prepared.training.first(keep)
+    return seen
+
+
+PLATEAU = {
+    "schedule": "plateau",
+    "plateau_monitor": "dev_f1",
+    "plateau_min_delta": 0.05,
+    "plateau_patience": 0,
+    "optimizer": "adamw",
+    "clip_norm": 1.0,
+    "warmup_epochs": 1.5,
+}
+
+
+def test_a_rate_that_falls_on_a_plateau_goes_on_to_the_same_bits(folder, tmp_path, monkeypatch):
+    whole, out = tmp_path / "whole", tmp_path / "run"
+    ner.train(settings(folder, **PLATEAU), whole, quiet())
+    records = [json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines()]
+    # From the warm-up's end on the rate is lowered after each epoch that is no better by min_delta.
+    rate, best = 0.05, -1.0
+    for record in records:
+        if record["epoch"] > 1:
+            assert record["lr"] == pytest.approx(rate, rel=1e-6)
+        if record["dev_f1"] > best + 0.05:
+            best = record["dev_f1"]
+        else:
+            rate = max(rate * 0.25, 1e-5)
+    assert rate < 0.05
+    stopped(folder, out, monkeypatch, KeyboardInterrupt(), epoch=5, **PLATEAU)
+    ner.resume(out, {}, quiet(warn=refuse))
+    assert (out / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
+    ours, theirs = (json.loads((path / "results.json").read_text()) for path in (out, whole))
+    assert ours["parameters_sha256"] == theirs["parameters_sha256"]
+
+
+def test_the_drawn_rate_is_that_of_each_epoch(folder):
+    config = settings(folder, **PLATEAU)
+    prepared = Prepared(config, quiet())
+    records = [{"step": 18, "lr": 0.02}, {"step": 35, "lr": 0.05}, {"step": 53, "lr": 0.0125}]
+    epochs, rates = prepared.training.learning_rate(records)
+    assert (epochs[0], epochs[-1]) == (pytest.approx(1 / 17.5), pytest.approx(53 / 17.5))
+    np.testing.assert_allclose(rates[27:35], 0.05, rtol=1e-6)
+    np.testing.assert_allclose(rates[35:], 0.0125, rtol=1e-6)
+
+
 def test_a_finished_run_is_left_as_it_is(run):
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    ner.resume(run, {}, quiet(), warn=refuse)
+    ner.resume(run, {}, quiet(warn=refuse))
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
@@ -246,16 +334,47 @@ def test_a_run_goes_on_with_the_settings_and_the_data_that_it_began_with(folder,
         ({"epochs": 9}, "--epochs is 9"),
     ):
         with pytest.raises(RunError, match=message):
-            ner.resume(out, given, quiet(), warn=refuse)
+            ner.resume(out, given, quiet(warn=refuse))
     text = (tmp_path / "dev.conll").read_text()
     (tmp_path / "dev.conll").write_text(text.replace("Anna", "Otto", 1))
     with pytest.raises(RunError, match="the dev sentences are not those it began with"):
-        ner.resume(out, {}, quiet(), warn=refuse)
+        ner.resume(out, {}, quiet(warn=refuse))
     (tmp_path / "dev.conll").write_text(text)
     (tmp_path / "vectors.txt").write_text((tmp_path / "vectors.txt").read_text() + "Zoe 1 2 3 4\n")
     with pytest.raises(RunError, match="the word vectors are not those it began with"):
-        ner.resume(out, {}, quiet(), warn=refuse)
+        ner.resume(out, {}, quiet(warn=refuse))
     assert json.loads((out / "status.json").read_text())["status"] == "interrupted"
+
+
+def test_files_are_recorded_so_that_they_are_found_from_anywhere(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(folder)
+    files = {"train": "train.conll", "dev": "./dev.conll", "test": None, "vectors": "vectors.txt"}
+    out = tmp_path / "run"
+    stopped(folder, out, monkeypatch, KeyboardInterrupt(), epoch=2, **files)
+    recorded = json.loads((out / "config.json").read_text())["settings"]
+    assert recorded["train"] == str(folder / "train.conll")
+    assert (recorded["test"], recorded["vectors"]) == (None, str(folder / "vectors.txt"))
+    monkeypatch.chdir(tmp_path)
+    assert Config(**read_settings("run")) == Config.from_dict(recorded)
+    # The same file by another name will do, another file by the same name will not.
+    with pytest.raises(RunError, match="--train is 'train.conll', but it began with '/"):
+        ner.resume("run", {"train": "train.conll"}, quiet())
+    there = os.path.relpath(folder)
+    ner.resume("run", {"train": f"{there}/train.conll", "vectors": f"{there}/vectors.txt"}, quiet())
+    assert load_tagger("run", refuse).vectors is not None
+    names = json.loads(
+        (ner.train(settings(folder, epochs=1, vectors="random"), "x", quiet()) / "config.json").read_text()
+    )
+    assert names["settings"]["vectors"] == "random"
+
+
+def test_a_run_that_gets_no_better_stops_and_says_so(folder, tmp_path):
+    said = quiet()
+    out = ner.train(settings(folder, lr=1e-9, patience=2, vectors="random"), tmp_path / "run", said)
+    records = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [record["epoch"] for record in records] == [1, 2, 3]
+    assert "\nstopped after epoch 3 of 8: dev F1 has not grown for 2 epochs\n" in said.console.file.getvalue()
+    assert json.loads((out / "status.json").read_text())["status"] == "finished"
 
 
 def test_another_machine_is_said(folder, tmp_path, monkeypatch):
@@ -263,7 +382,7 @@ def test_another_machine_is_said(folder, tmp_path, monkeypatch):
     stopped(folder, out, monkeypatch, KeyboardInterrupt(), epoch=2)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(77))
     said = []
-    ner.resume(out, {"keep": 1}, quiet(), warn=said.append)
+    ner.resume(out, {"keep": 1}, quiet(warn=said.append))
     assert any("threads is 77" in message for message in said)
     assert len(list((out / "checkpoints").iterdir())) == 1
 
@@ -278,7 +397,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(folder, run, t
     victim.write_bytes(data)
     said = []
     load_tagger(out, said.append)
-    ner.resume(out, {}, quiet(), warn=said.append)
+    ner.resume(out, {}, quiet(warn=said.append))
     assert all(f"{newer.name} is damaged, so {older.name} is used" in message for message in said)
     assert len(said) == 2
     assert (out / "metrics.jsonl").read_bytes() == (run / "metrics.jsonl").read_bytes()
@@ -291,7 +410,7 @@ def test_without_a_whole_checkpoint_it_says_so(folder, tmp_path, monkeypatch):
     for checkpoint in (out / "checkpoints").iterdir():
         (checkpoint / "manifest.json").unlink()
     with pytest.raises(RunError, match="no checkpoint in .* is whole: cannot read"):
-        ner.resume(out, {}, quiet(), warn=refuse)
+        ner.resume(out, {}, quiet(warn=refuse))
 
 
 def test_a_run_that_diverges_says_where_and_can_be_read_up_to_there(folder, tmp_path):
@@ -305,7 +424,7 @@ def test_a_run_that_diverges_says_where_and_can_be_read_up_to_there(folder, tmp_
     with pytest.raises(
         Diverged, match=r"the loss is (nan|inf) at step \d+, on training sentences \d+, .*lower --lr"
     ):
-        ner.train(config, tmp_path / "run", quiet(), explain=explain)
+        ner.train(config, tmp_path / "run", quiet(explain=explain))
     status = json.loads((tmp_path / "run" / "status.json").read_text())
     assert status["status"] == "failed"
     assert "hidden: too large" in status["why"]

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reference import activations
-from reference.activations import sigmoid, sigmoid_vjp, tanh_vjp
+from reference.activations import sigmoid, sigmoid_vjp, tanh_by_sigmoid, tanh_vjp
 from tests.reference.opinions import check_against_autodiff, check_against_differences, normal, values
 
 ENTRYWISE = {"sigmoid": jax.nn.sigmoid, "tanh": jnp.tanh, "hardtanh": jax.nn.hard_tanh}
@@ -41,7 +41,12 @@ def test_the_slopes_on_paper(x, dy) -> None:
     np.testing.assert_allclose(sigmoid_vjp(x, dy)[0], y * (1 - y) * dy, atol=1e-15)
     np.testing.assert_allclose(sigmoid_vjp(x, dy)[0], sigmoid(x) * sigmoid(-x) * dy, rtol=1e-14)
     np.testing.assert_allclose(tanh_vjp(x, dy)[0], (1 - np.tanh(x) ** 2) * dy, atol=1e-15)
-    np.testing.assert_allclose(activations.tanh(x), 2 * sigmoid(2 * x) - 1, atol=1e-15)
+    np.testing.assert_allclose(tanh_vjp(x, dy)[0], 4 * sigmoid_vjp(2 * x, dy)[0], rtol=1e-13)
+
+
+@given(values((5,), bound=40.0))
+def test_tanh_is_a_rescaled_sigmoid(x) -> None:
+    np.testing.assert_allclose(tanh_by_sigmoid(x), np.tanh(x), rtol=0, atol=4e-16)
 
 
 @given(st.floats(40.0, 300.0), st.sampled_from([-1.0, 1.0]))

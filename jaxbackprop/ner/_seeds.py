@@ -1,0 +1,144 @@
+"""Training with several seeds, one after another, side by side in one folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from jaxbackprop._output import print_whole
+from jaxbackprop.train import (
+    SEEDS,
+    Config,
+    Diverged,
+    RunError,
+    RunFolder,
+    SeedRuns,
+    read_seeds,
+    refuse_taken,
+    seed_table,
+    seeds_of,
+    summary,
+)
+
+from ._fit import AtStart
+from ._prepared import Prepared, Reporting, go_on_with
+from ._record import describe_settings
+from ._train import FREE, as_before, resume_run, take
+
+
+def train_seeds(
+    config: Config,
+    count: int,
+    out: str | os.PathLike[str] | None,
+    reporting: Reporting,
+    at_start: AtStart | None = None,
+) -> Path:
+    """Trains a window classifier with each of several seeds: that of the settings, and those that follow it.
+
+    The folder holds ``seeds.json`` (seeds and settings) and ``status.json``, a run folder for each seed, such
+    as ``seed-0``, and in the end ``summary.json``: the scores of each, their mean and standard deviation.
+    Where a loss diverges, the other seeds are trained all the same.
+
+    Args:
+        config: the settings.
+        count: of the seeds.
+        out: the folder; None takes ``runs/`` and the time.
+        reporting: where progress, scores and warnings go.
+        at_start: see `train`; called for the first seed alone.
+
+    Returns:
+        The folder.
+
+    Raises:
+        RunError: a loss diverged, or see `train`.
+        DataError, MissingExtra: see `train`.
+        CannotRun: there are no or too many seeds.
+    """
+    seeds = seeds_of(config, count)
+    started = datetime.now().astimezone()
+    if out is not None:
+        refuse_taken(out)
+    # Before there is a folder: where data or settings are not what they should be, none is left.
+    _announce(reporting, seeds, config.seed)
+    first = Prepared(config, reporting)
+    with take(out, started) as folder:
+        runs = SeedRuns(folder.path, describe_settings(config), seeds)
+        folder.write_json(SEEDS, {"format": 1, "seeds": seeds, "settings": runs.settings})
+
+        def one(seed: int) -> None:
+            if seed == config.seed:
+                _begin(first, runs.folder(seed), at_start)
+                return
+            _announce(reporting, seeds, seed)
+            _begin(Prepared(replace(config, seed=seed), reporting), runs.folder(seed))
+
+        _each(folder, runs, one, reporting)
+    return folder.path
+
+
+def resume_seeds(out: str | os.PathLike[str], given: dict[str, Any], reporting: Reporting) -> Path:
+    """Goes on with the run that was stopped, and then with the seeds that have none; see `resume`."""
+    folder = RunFolder.resume(out)
+    try:
+        runs = read_seeds(folder.path)
+        config = as_before(folder.path, {"settings": runs.settings}, given)
+        if folder.finished:
+            reporting.console.print(f"run {folder.path} is finished", soft_wrap=True)
+            return folder.path
+        free = {name: value for name, value in given.items() if name in FREE}
+
+        def one(seed: int) -> None:
+            path = runs.folder(seed)
+            _announce(reporting, runs.seeds, seed)
+            if runs.has_begun(seed):
+                resume_run(path, free, reporting)
+                reporting.console.print()
+                return
+            # A process that was killed may have left a folder in which no step has been made.
+            shutil.rmtree(path, ignore_errors=True)
+            _begin(Prepared(replace(config, seed=seed), reporting), path)
+
+        with folder:
+            _each(folder, runs, one, reporting)
+    finally:
+        folder.release()
+    return folder.path
+
+
+def _announce(reporting: Reporting, seeds: Sequence[int], seed: int) -> None:
+    reporting.console.print(f"seed {seed}, {seeds.index(seed) + 1} of {len(seeds)}")
+
+
+def _begin(prepared: Prepared, path: Path, at_start: AtStart | None = None) -> None:
+    with RunFolder.take(path) as folder:
+        prepared.begin(folder, datetime.now().astimezone(), at_start)
+    prepared.reporting.console.print()
+
+
+def _each(folder: RunFolder, runs: SeedRuns, one: Callable[[int], None], reporting: Reporting) -> None:
+    """Makes the run of each seed, and says what they come to together."""
+    console, diverged = reporting.console, {}
+    try:
+        for seed in runs.seeds:
+            folder.say(seed=seed)
+            try:
+                one(seed)
+            except Diverged as error:
+                diverged[seed] = error
+                reporting.warn(f"seed {seed}: {error}")
+    except KeyboardInterrupt as error:
+        error.args = (go_on_with(folder.path),)
+        raise
+    found = summary(runs.outcomes())
+    folder.write_json("summary.json", found)
+    print_whole(console, seed_table(found, ruled=console.is_terminal), highlight=True)
+    console.print()
+    console.print(f"runs in {folder.path}", soft_wrap=True)
+    if diverged:
+        named = ("seed " if len(diverged) == 1 else "seeds ") + ", ".join(map(str, diverged))
+        raise RunError(f"{len(diverged)} of {len(runs.seeds)} runs in {folder.path} failed: {named}")

@@ -1,0 +1,90 @@
+"""Settings out of a file: of TOML, or a run's own."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from jaxbackprop._errors import CannotRun
+
+from ._config import Config
+from ._manifest import SEEDS, read_json
+from ._setting import checked
+
+CONFIG = "config.json"
+
+
+def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The settings that a file says.
+
+    Args:
+        path: a file of TOML with settings by their names (``batch_size = 64``), the ``config.json`` of a run,
+            or its folder; that of several seeds will do, too. Paths in TOML start from the working directory,
+            as those of flags do.
+
+    Returns:
+        Settings by name, each within its range. Of a run those are left out that are what they would be
+        without being said, so that they go with what is said instead: another optimizer has its own learning
+        rate.
+
+    Raises:
+        CannotRun: it cannot be read, or a setting is unknown, of another type or out of its range.
+    """
+    file = Path(path)
+    if file.is_dir():
+        file = file / (SEEDS if (file / SEEDS).exists() else CONFIG)
+    own = file.suffix == ".json"
+    settings = _of_run(file) if own else _of_toml(file)
+    known = {setting.name: setting for setting in fields(Config)}
+    for name, value in settings.items():
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            meant = f"; did you mean {close[0]}?" if close else ""
+            raise CannotRun(f"{file}: unknown setting {name}{meant}")
+        try:
+            settings[name] = checked(known[name], value, name)
+        except (TypeError, ValueError) as error:
+            raise CannotRun(f"{file}: {error}") from None
+    return _without_implied(settings) if own else settings
+
+
+def _of_run(file: Path) -> dict[str, Any]:
+    settings = read_json(file).get("settings")
+    if not isinstance(settings, dict):
+        raise CannotRun(f"{file} is of no run: it holds no settings")
+    return settings
+
+
+def _of_toml(file: Path) -> dict[str, Any]:
+    try:
+        # A byte order mark, as Windows writes it, is none of TOML's. An error in the last line is told by its
+        # number where that line has an end.
+        return tomllib.loads(file.read_text(encoding="utf-8-sig") + "\n")
+    except OSError as error:
+        raise CannotRun(f"cannot read {file}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise CannotRun(f"{file} is not UTF-8") from None
+    except (ValueError, RecursionError) as error:
+        raise CannotRun(f"{file}: {str(error) or type(error).__name__}") from None
+
+
+def _without_implied(settings: dict[str, Any]) -> dict[str, Any]:
+    if (whole := _config(settings)) is None:
+        return settings
+    for name in tuple(settings):
+        rest = {other: value for other, value in settings.items() if other != name}
+        if _config(rest) == whole:
+            settings = rest
+    return settings
+
+
+def _config(settings: dict[str, Any]) -> Config | None:
+    """What the settings make; None where they do not go together, which whoever adds the flags will hear."""
+    try:
+        return Config(**settings)
+    except ValueError:
+        return None
