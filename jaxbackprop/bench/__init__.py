@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from ._measure import waiting as waiting
     from ._ner import ner as ner
     from ._report import CannotBench as CannotBench
+    from ._resume import Kills as Kills
+    from ._resume import resume as resume
+    from ._soak import Soak as Soak
+    from ._soak import soak as soak
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
@@ -27,5 +31,7 @@ __getattr__, __dir__, __all__ = attach(
         "_measure": ("Peer", "side_by_side", "waiting"),
         "_ner": ("ner",),
         "_report": ("CannotBench",),
+        "_resume": ("Kills", "resume"),
+        "_soak": ("Soak", "soak"),
     },
 )

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from jaxbackprop._errors import CannotRun
+from jaxbackprop._output import refuse_unwritable, write_json
 
-from ._options import Commands, add_command, add_json
+from ._options import Commands, add_command, add_json, add_seed, refuse_negative_seed
 from ._output import make_console
 from ._settings import add_settings, config_of
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from jaxbackprop.bench import Kills, Soak
 
 # Those that write rows and growth curves.
 _WITH_ROWS = {
@@ -28,13 +35,15 @@ def add_parser(commands: Commands) -> None:
     _add_files(parser)
     parser.set_defaults(what=None, json=None, plot=None)
     measurements = parser.add_subparsers(
-        title="measurements (without one: all but ner and graph)", metavar="WHAT", dest="what"
+        title="measurements (without one: all but the last four)", metavar="WHAT", dest="what"
     )
     for name, text in _WITH_ROWS.items():
         _add_files(add_command(measurements, name, text, run))
-    _add_ner(measurements)
     _add_check(measurements)
+    _add_ner(measurements)
     _add_graph(measurements)
+    _add_resume(measurements)
+    _add_soak(measurements)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -107,6 +116,53 @@ def _run_graph(arguments: argparse.Namespace) -> int:
 
     bench.graph(only=arguments.only, json_path=arguments.json, console=make_console())
     return 0
+
+
+def _add_resume(measurements: Commands) -> None:
+    text = "a training run killed at random moments and resumed: whether it comes to the same bits"
+    parser = add_command(measurements, "resume", text, _run_resume)
+    parser.add_argument("--kills", type=int, default=50, help="how often (default: 50)")
+    add_seed(parser)
+    add_json(parser, "each kill", argparse.SUPPRESS)
+
+
+def _run_resume(arguments: argparse.Namespace) -> int:
+    _refuse_files(arguments, "plot")
+    if arguments.json is not None:
+        refuse_unwritable(arguments.json)
+    refuse_negative_seed(arguments)
+
+    from jaxbackprop import bench
+
+    console = make_console()
+    return _told(bench.resume(arguments.kills, arguments.seed, console.print), arguments.json, console)
+
+
+def _add_soak(measurements: Commands) -> None:
+    text = "a long run of a tiny model: memory that grows, programs that are compiled again"
+    parser = add_command(measurements, "soak", text, _run_soak)
+    parser.add_argument("--steps", type=int, default=200_000, help="updates (default: %(default)s)")
+    add_json(parser, "the figures", argparse.SUPPRESS)
+
+
+def _run_soak(arguments: argparse.Namespace) -> int:
+    _refuse_files(arguments, "plot")
+    if arguments.json is not None:
+        refuse_unwritable(arguments.json)
+
+    from jaxbackprop import bench
+
+    console = make_console()
+    return _told(bench.soak(arguments.steps, console.print), arguments.json, console)
+
+
+def _told(found: Kills | Soak, json_path: str | None, console: Console) -> int:
+    """Prints what was found; the exit status is 1 where a promise is not kept."""
+    for line in found.lines():
+        console.print(line, soft_wrap=True)
+    if json_path is not None:
+        write_json(json_path, found.to_dict())
+    return 0 if found.met else 1
 
 
 def _add_files(parser: argparse.ArgumentParser) -> None:

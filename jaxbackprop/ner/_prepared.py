@@ -104,11 +104,12 @@ class Prepared:
             **describe_machine(),
         }
 
-    def begin(self, folder: RunFolder, started: datetime, at_start: AtStart | None) -> None:
+    def files(self, started: datetime) -> dict[str, Any]:
+        """What a run's folder holds from the start, so that it can be gone on with, wherever it is killed."""
+        return {CONFIG: self.record(started), "vocabulary.json": self.encoder.to_dict()}
+
+    def begin(self, folder: RunFolder, at_start: AtStart | None) -> None:
         """Trains in a new folder, and writes what the run comes to."""
-        folder.write_json(CONFIG, self.record(started))
-        folder.write_json("vocabulary.json", self.encoder.to_dict())
-        folder.seal()
         if at_start is not None:
             self.training.first(at_start)
         self.run(folder, resume=False)

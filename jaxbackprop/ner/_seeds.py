@@ -66,9 +66,9 @@ def train_seeds(
     # Before there is a folder: where data or settings are not what they should be, none is left.
     _announce(reporting, seeds, config.seed)
     first = Prepared(config, reporting)
-    with take(out, started) as folder:
-        runs = SeedRuns(folder.path, describe_settings(config), seeds)
-        folder.write_json(SEEDS, {"format": 1, "seeds": seeds, "settings": runs.settings})
+    settings = describe_settings(config)
+    with take(out, started, {SEEDS: {"format": 1, "seeds": seeds, "settings": settings}}) as folder:
+        runs = SeedRuns(folder.path, settings, seeds)
 
         def one(seed: int) -> None:
             if seed == config.seed:
@@ -99,7 +99,7 @@ def resume_seeds(out: str | os.PathLike[str], given: dict[str, Any], reporting: 
                 resume_run(path, free, reporting)
                 reporting.console.print()
                 return
-            # A process that was killed may have left a folder in which no step has been made.
+            # What is there has no checksums of its settings: no step has been made in it.
             shutil.rmtree(path, ignore_errors=True)
             _begin(Prepared(replace(config, seed=seed), reporting), path)
 
@@ -115,8 +115,8 @@ def _announce(reporting: Reporting, seeds: Sequence[int], seed: int) -> None:
 
 
 def _begin(prepared: Prepared, path: Path, at_start: AtStart | None = None) -> None:
-    with RunFolder.take(path) as folder:
-        prepared.begin(folder, datetime.now().astimezone(), at_start)
+    with RunFolder.take(path, prepared.files(datetime.now().astimezone())) as folder:
+        prepared.begin(folder, at_start)
     prepared.reporting.console.print()
 
 

@@ -51,14 +51,14 @@ def train(
     if out is not None:
         refuse_taken(out)
     prepared = Prepared(config, reporting)
-    with take(out, started) as folder:
-        prepared.begin(folder, started, at_start)
+    with take(out, started, prepared.files(started)) as folder:
+        prepared.begin(folder, at_start)
     return folder.path
 
 
-def take(out: str | os.PathLike[str] | None, started: datetime) -> RunFolder:
-    """A new folder; None takes one in ``runs/`` that is named by the time."""
-    return RunFolder.take_dated("runs", started) if out is None else RunFolder.take(out)
+def take(out: str | os.PathLike[str] | None, started: datetime, files: dict[str, Any]) -> RunFolder:
+    """A new folder that holds these files; None takes one in ``runs/`` that is named by the time."""
+    return RunFolder.take_dated("runs", started, files) if out is None else RunFolder.take(out, files)
 
 
 def resume_run(run: str | os.PathLike[str], given: dict[str, Any], reporting: Reporting) -> Path:

@@ -7,6 +7,8 @@ import errno
 import json
 import os
 import platform
+import shutil
+import tempfile
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -46,44 +48,32 @@ class RunFolder:
         self._lock = _lock(path)
 
     @classmethod
-    def take(cls, out: str | os.PathLike[str]) -> RunFolder:
+    def take(cls, out: str | os.PathLike[str], files: Mapping[str, Any] | None = None) -> RunFolder:
         """Makes a new folder, and its parents; an empty folder will do.
+
+        Args:
+            out: its path.
+            files: JSON files by name, which it holds, with their checksums, from the moment that it is there.
 
         Raises:
             RunError: the name is taken, or cannot be written to.
         """
         path = Path(os.path.normpath(out))
         refuse_taken(path)
-        made = [folder for folder in (path, *path.absolute().parents) if not folder.exists()]
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            # Of several processes that got here, one creates the file.
-            os.close(os.open(path / STATUS, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-            return cls(path)
-        except OSError as error:
-            if isinstance(error, FileExistsError) and (path / STATUS).exists():
-                raise RunError(f"{path} has just been taken by another run") from None
-            for folder in made:
-                with contextlib.suppress(OSError):
-                    folder.rmdir()
-            raise RunError(f"cannot write {path}: {error.strerror or error}") from None
+        if not _claim(path, files or {}):
+            raise RunError(f"{path} has just been taken by another run")
+        return cls(path)
 
     @classmethod
-    def take_dated(cls, parent: str | os.PathLike[str], started: datetime) -> RunFolder:
-        """Makes a folder that is named by the time; runs of one second are numbered."""
+    def take_dated(
+        cls, parent: str | os.PathLike[str], started: datetime, files: Mapping[str, Any] | None = None
+    ) -> RunFolder:
+        """As :meth:`take`, with a folder that is named by the time; runs of one second are numbered."""
         name = started.strftime("%Y%m%d-%H%M%S")
         for number in range(1, 10_000):
             path = Path(parent) / (name if number == 1 else f"{name}-{number}")
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.mkdir()
-            except FileExistsError:
-                if path.parent.is_dir():
-                    continue
-                raise RunError(f"cannot write {path}: {path.parent} is not a folder") from None
-            except OSError as error:
-                raise RunError(f"cannot write {path}: {error.strerror or error}") from None
-            return cls.take(path)
+            if not path.exists() and _claim(path, files or {}):
+                return cls(path)
         raise RunError(f"{parent} holds 10,000 runs of {name}")
 
     @classmethod
@@ -147,7 +137,7 @@ class RunFolder:
             RunError: the disk refuses.
             ValueError: the value holds nan or an infinity, which JSON lacks.
         """
-        self.write_text(name, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        self.write_text(name, _json(value))
 
     def write_text(self, name: str, text: str) -> None:
         """Writes one file of the folder, whole or not at all.
@@ -230,6 +220,39 @@ def refuse_taken(out: str | os.PathLike[str]) -> None:
 
 def _now() -> str:
     return datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+def _claim(path: Path, files: Mapping[str, Any]) -> bool:
+    """Makes a run's folder under another name and moves it to its own: whole, or taken by another run."""
+    made = [folder for folder in path.absolute().parents if not folder.exists()]
+    beside = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        for name, value in {**files, STATUS: {"status": RUNNING}}.items():
+            (beside / name).write_text(_json(value), encoding="utf-8")
+        if sums := checksums(beside):
+            (beside / MANIFEST).write_text(_json({"sha256": sums}), encoding="utf-8")
+        # mkdtemp keeps others out; a run folder follows the user's umask like any folder.
+        umask = os.umask(0)
+        os.umask(umask)
+        beside.chmod(0o777 & ~umask)
+        os.rename(beside, path)
+        return True
+    except OSError as error:
+        if beside is not None:
+            shutil.rmtree(beside, ignore_errors=True)
+        # What a rename onto a folder that is not empty says.
+        if beside is not None and error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            return False
+        for folder in made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise RunError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _line(record: Mapping[str, Any]) -> str:

@@ -241,6 +241,18 @@ def test_a_bad_file_of_settings_is_one_line(cli, tmp_path, monkeypatch, text, fl
     assert files(tmp_path) == ["mine.toml"]
 
 
+def test_a_disk_that_refuses_is_one_line_and_the_run_goes_on_later(training, tmp_path):
+    """A limit on the size of files stands in for a full disk."""
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (3000, resource.RLIM_INFINITY))"
+    flags = ("--hidden", 64, "--epochs", 2, "--out", tmp_path / "run")
+    result = command("train", *training, *flags, cwd=tmp_path, prelude=limit)
+    assert_one_line_error(result, r"cannot write .*run/checkpoints/\d+: File too large")
+    assert "File too large" in json.loads((tmp_path / "run" / "status.json").read_text())["why"]
+    status, _, stderr = command("train", "--resume", tmp_path / "run", cwd=tmp_path)
+    assert (status, stderr) == (0, "")
+    assert json.loads((tmp_path / "run" / "status.json").read_text())["status"] == "finished"
+
+
 # --graph: the page of the loss
 
 

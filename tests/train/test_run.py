@@ -8,7 +8,7 @@ from datetime import datetime
 
 import pytest
 
-from jaxbackprop.train import Diverged, RunError, RunFolder, read_status
+from jaxbackprop.train import Diverged, RunError, RunFolder, _run, read_run, read_status
 
 
 def status(path):
@@ -103,6 +103,22 @@ def test_runs_of_one_second_get_a_folder_each(tmp_path):
         taken = [pool.submit(RunFolder.take_dated, tmp_path / "runs", started) for _ in range(8)]
     names = sorted(future.result().path.name for future in taken)
     assert names == ["20261201-112233", *(f"20261201-112233-{n}" for n in range(2, 9))]
+
+
+def test_what_it_holds_from_the_start_is_sealed(tmp_path):
+    folder = RunFolder.take(tmp_path / "run", {"config.json": {"a": 1}, "vocabulary.json": {}})
+    assert read_run(folder.path, begun=True) == ({"a": 1}, {})
+    assert read_status(folder.path) == "running"
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_of_two_that_take_a_name_one_has_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(_run, "refuse_taken", lambda path: None)
+    RunFolder.take(tmp_path / "run", {"config.json": {"a": 1}})
+    with pytest.raises(RunError, match="run has just been taken by another run"):
+        RunFolder.take(tmp_path / "run", {"config.json": {"a": 2}})
+    assert json.loads((tmp_path / "run" / "config.json").read_text()) == {"a": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
 def test_a_run_in_progress_is_not_resumed_twice(tmp_path):
