@@ -7,6 +7,7 @@ which is checked before orbax reads any.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import functools
 import json
@@ -31,6 +32,9 @@ from ._tree import by_name, describe_difference, like, merged, nested
 _ARRAYS, _POSITION = "arrays", "position"
 # What orbax writes beside them, it completes after the checksums have been taken.
 _GUARDED = (_ARRAYS, _POSITION)
+
+# Of malloc.h.
+_M_ARENA_MAX = -8
 
 # Nested dicts of arrays.
 Arrays = dict[str, Any]
@@ -307,7 +311,14 @@ def _orbax() -> ModuleType:
 
     sys.unraisablehook = without_closed_loops
     _do_not_count_bytes()
+    _few_arenas()
     return ocp
+
+
+def _few_arenas() -> None:
+    """Keeps glibc from giving each of orbax's threads a heap of its own, which would never shrink."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 
 
 def _do_not_count_bytes() -> None:
