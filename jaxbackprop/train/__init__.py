@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ._compilation_cache import NO_COMPILATION_CACHE as NO_COMPILATION_CACHE
     from ._compilation_cache import cache_folder as cache_folder
     from ._compilation_cache import use_compilation_cache as use_compilation_cache
+    from ._config import CYCLIC_MODES as CYCLIC_MODES
+    from ._config import SCHEDULES as SCHEDULES
     from ._config import Config as Config
     from ._config import split_init as split_init
     from ._confusion import Confusion as Confusion
@@ -48,6 +50,12 @@ if TYPE_CHECKING:
     from ._plateau import make_plateau as make_plateau
     from ._position import warn_of_machine as warn_of_machine
     from ._progress import Progress as Progress
+    from ._range_test import RangeTest as RangeTest
+    from ._range_test import growing_rate as growing_rate
+    from ._range_test import range_test as range_test
+    from ._rate_plots import draw_range_test as draw_range_test
+    from ._rate_plots import draw_rates as draw_rates
+    from ._rate_plots import rate_curve as rate_curve
     from ._rows import RowUpdates as RowUpdates
     from ._run import RunFolder as RunFolder
     from ._run import read_status as read_status
@@ -80,7 +88,7 @@ __getattr__, __dir__, __all__ = attach(
         "_comparison": ("Compared", "differing", "not_comparable", "read_compared"),
         "_comparison_plot": ("draw_comparison",),
         "_compilation_cache": ("NO_COMPILATION_CACHE", "cache_folder", "use_compilation_cache"),
-        "_config": ("Config", "split_init"),
+        "_config": ("CYCLIC_MODES", "SCHEDULES", "Config", "split_init"),
         "_confusion": ("Confusion", "confusion"),
         "_curves": ("draw_curves",),
         "_divergence": ("Diverged",),
@@ -95,6 +103,8 @@ __getattr__, __dir__, __all__ = attach(
         "_plateau": ("Plateau", "make_plateau"),
         "_position": ("warn_of_machine",),
         "_progress": ("Progress",),
+        "_range_test": ("RangeTest", "growing_rate", "range_test"),
+        "_rate_plots": ("draw_range_test", "draw_rates", "rate_curve"),
         "_rows": ("RowUpdates",),
         "_run": ("RunFolder", "read_status", "refuse_taken"),
         "_schedules": ("Schedule", "make_momentum", "make_schedule"),

@@ -12,15 +12,8 @@ import pytest
 from tests.commands.process import assert_one_line_error, command, files, start
 
 COMMANDS = (
-    "verify",
-    "check",
-    "graph",
-    "doctor",
-    "data",
-    "train",
-    "compare",
-    "evaluate",
-    "predict",
+    *("verify", "check", "graph", "doctor", "data", "schedules", "lr-find", "train"),
+    *("compare", "evaluate", "predict"),
     "bench",
     "lecture",
 )
