@@ -14,9 +14,8 @@ from jaxbackprop.doctor import Report, examine
 from jaxbackprop.graph.render import error_text, page
 
 from ._doctor_run import examine_run
+from ._output import refuse_no_picture
 from ._traced_call import drawn_call, trace_call
-
-_PICTURES = (".png", ".svg", ".pdf")
 
 
 def examine_target(
@@ -52,8 +51,7 @@ def examine_target(
         OSError: where a file cannot be read or written.
     """
     refuse_files([("--plot", plot), ("--html", html), ("--json", json_path)])
-    if plot is not None and Path(plot).suffix.lower() not in _PICTURES:
-        raise CannotRun(f"--plot {plot}: its name must end in {', '.join(_PICTURES)}")
+    refuse_no_picture(plot)
     if _is_run(target):
         if texts is not None:
             raise CannotRun(f"--arg is for a function; {target} is a run")

@@ -17,10 +17,38 @@ from jaxbackprop._errors import CannotRun, first_line
 from jaxbackprop._signals import run_stoppable
 from jaxbackprop._version import __version__
 
-from . import _bench, _check, _data, _doctor, _evaluate, _graph, _lecture, _predict, _train, _verify
+from . import (
+    _bench,
+    _check,
+    _compare,
+    _data,
+    _doctor,
+    _evaluate,
+    _graph,
+    _lecture,
+    _lr_find,
+    _predict,
+    _schedules,
+    _train,
+    _verify,
+)
 
 # In the order in which help lists them.
-_COMMANDS = (_verify, _check, _graph, _doctor, _data, _train, _evaluate, _predict, _bench, _lecture)
+_COMMANDS = (
+    _verify,
+    _check,
+    _graph,
+    _doctor,
+    _data,
+    _schedules,
+    _lr_find,
+    _train,
+    _compare,
+    _evaluate,
+    _predict,
+    _bench,
+    _lecture,
+)
 _ERROR, _BROKEN_PIPE = 2, 141
 
 

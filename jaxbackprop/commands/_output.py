@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
+
+from jaxbackprop._errors import CannotRun
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+_PICTURES = (".png", ".svg", ".pdf")
+
+
+def refuse_no_picture(path: str | None, flag: str = "--plot") -> None:
+    """Looks at the name of the file of --plot, if there is one.
+
+    Raises:
+        CannotRun: it tells no format that pictures are written in.
+    """
+    if path is not None and Path(path).suffix.lower() not in _PICTURES:
+        raise CannotRun(f"{flag} {path}: its name must end in {', '.join(_PICTURES)}")
 
 
 def make_console() -> Console:

@@ -11,18 +11,21 @@ from jaxbackprop._errors import CannotRun
 from jaxbackprop.train import Config, flag, read_settings
 
 
-def add_settings(parser: argparse._ActionsContainer, names: Collection[str] | None = None) -> None:
+def add_settings(
+    parser: argparse._ActionsContainer, names: Collection[str] | None = None, *, defaults: bool = True
+) -> None:
     """Adds the flags.
 
     Args:
         parser: what to add them to.
-        names: of the settings; None for all of them, which `given` and `config_of` read.
+        names: of the settings; None for all of them.
+        defaults: whether those that no flag says are at their defaults; otherwise, and where all are added,
+            they are not there, which is what `given` and `config_of` read.
     """
     for setting in fields(Config):
         if names is not None and setting.name not in names:
             continue
-        # Where a command has all settings, those that no flag says are to be told from those at default.
-        default = argparse.SUPPRESS if names is None else setting.default
+        default = setting.default if defaults and names is not None else argparse.SUPPRESS
         meta = setting.metadata
         text = meta["help"]
         if meta["kind"] is bool:

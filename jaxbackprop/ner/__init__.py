@@ -9,6 +9,7 @@ from ._errors import TaggingError as TaggingError
 from ._evaluation import Evaluation as Evaluation
 from ._evaluation import evaluate as evaluate
 from ._fit import make_updates as make_updates
+from ._lr_find import find_learning_rates as find_learning_rates
 from ._prepared import Reporting as Reporting
 from ._resume import resume as resume
 from ._seeds import train_seeds as train_seeds

@@ -14,6 +14,7 @@ from jaxbackprop.models import WindowNER, window_ner_loss
 from jaxbackprop.train import (
     Config,
     Diverged,
+    RangeTest,
     RowUpdates,
     RunFolder,
     Schedule,
@@ -22,12 +23,14 @@ from jaxbackprop.train import (
     Training,
     epoch_end,
     fit,
+    growing_rate,
     make_clipping,
     make_momentum,
     make_optimizer,
     make_plateau,
     make_row_optimizer,
     make_schedule,
+    range_test,
     score,
     score_tags,
 )
@@ -115,9 +118,7 @@ class TaggerTraining:
     ) -> Training[WindowNER]:
         """The training, to be iterated over; see `jaxbackprop.train.fit`."""
         config = self._config
-        optimizer, by_rows = make_updates(
-            config, self._schedule, self._count / self._batch_size, self._model.words.padding_id
-        )
+        optimizer, by_rows = self._updates(self._schedule)
         return fit(
             self._model,
             self.loss,
@@ -141,6 +142,30 @@ class TaggerTraining:
             on_steps=on_steps,
             warn=warn,
         )
+
+    def range_test(
+        self, low: float, high: float, steps: int, *, on_steps: Callable[[int, float, float], None]
+    ) -> RangeTest:
+        """The loss under a growing learning rate; see `jaxbackprop.train.range_test`."""
+        config, schedule = self._config, growing_rate(low, high, steps)
+        optimizer, by_rows = self._updates(schedule)
+        return range_test(
+            self._model,
+            self.loss,
+            as_batch(self.windows),
+            optimizer=optimizer,
+            schedule=schedule,
+            steps=steps,
+            batch_size=self._batch_size,
+            seed=config.seed,
+            trainable=trainable(config),
+            rows=by_rows,
+            on_steps=on_steps,
+        )
+
+    def _updates(self, schedule: Schedule) -> tuple[optax.GradientTransformation, RowUpdates | None]:
+        steps_per_epoch = self._count / self._batch_size
+        return make_updates(self._config, schedule, steps_per_epoch, self._model.words.padding_id)
 
     def learning_rate(self, records: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
         """The learning rate of a run with these epochs: epochs (fractional), and its values there."""

@@ -12,9 +12,16 @@ if TYPE_CHECKING:
     from ._checkpoint import load_newest as load_newest
     from ._checkpoint import load_parameters as load_parameters
     from ._checkpoint import save_parameters as save_parameters
+    from ._comparison import Compared as Compared
+    from ._comparison import differing as differing
+    from ._comparison import not_comparable as not_comparable
+    from ._comparison import read_compared as read_compared
+    from ._comparison_plot import draw_comparison as draw_comparison
     from ._compilation_cache import NO_COMPILATION_CACHE as NO_COMPILATION_CACHE
     from ._compilation_cache import cache_folder as cache_folder
     from ._compilation_cache import use_compilation_cache as use_compilation_cache
+    from ._config import CYCLIC_MODES as CYCLIC_MODES
+    from ._config import SCHEDULES as SCHEDULES
     from ._config import Config as Config
     from ._config import split_init as split_init
     from ._confusion import Confusion as Confusion
@@ -38,10 +45,17 @@ if TYPE_CHECKING:
     from ._optimizers import make_clipping as make_clipping
     from ._optimizers import make_optimizer as make_optimizer
     from ._optimizers import make_row_optimizer as make_row_optimizer
+    from ._outcome import read_outcome as read_outcome
     from ._plateau import Plateau as Plateau
     from ._plateau import make_plateau as make_plateau
     from ._position import warn_of_machine as warn_of_machine
     from ._progress import Progress as Progress
+    from ._range_test import RangeTest as RangeTest
+    from ._range_test import growing_rate as growing_rate
+    from ._range_test import range_test as range_test
+    from ._rate_plots import draw_range_test as draw_range_test
+    from ._rate_plots import draw_rates as draw_rates
+    from ._rate_plots import rate_curve as rate_curve
     from ._rows import RowUpdates as RowUpdates
     from ._run import RunFolder as RunFolder
     from ._run import read_status as read_status
@@ -54,6 +68,7 @@ if TYPE_CHECKING:
     from ._seeds import read_seeds as read_seeds
     from ._seeds import seed_table as seed_table
     from ._seeds import seeds_of as seeds_of
+    from ._seeds import shown_score as shown_score
     from ._seeds import summary as summary
     from ._setting import encodes as encodes
     from ._setting import flag as flag
@@ -70,8 +85,10 @@ __getattr__, __dir__, __all__ = attach(
     names={
         "_batches": ("epoch_end",),
         "_checkpoint": ("load_newest", "load_parameters", "save_parameters"),
+        "_comparison": ("Compared", "differing", "not_comparable", "read_compared"),
+        "_comparison_plot": ("draw_comparison",),
         "_compilation_cache": ("NO_COMPILATION_CACHE", "cache_folder", "use_compilation_cache"),
-        "_config": ("Config", "split_init"),
+        "_config": ("CYCLIC_MODES", "SCHEDULES", "Config", "split_init"),
         "_confusion": ("Confusion", "confusion"),
         "_curves": ("draw_curves",),
         "_divergence": ("Diverged",),
@@ -82,13 +99,24 @@ __getattr__, __dir__, __all__ = attach(
         "_manifest": ("SEEDS", "RunError", "read_run"),
         "_metrics": ("Score", "Scores", "entities", "score"),
         "_optimizers": ("make_clipping", "make_optimizer", "make_row_optimizer"),
+        "_outcome": ("read_outcome",),
         "_plateau": ("Plateau", "make_plateau"),
         "_position": ("warn_of_machine",),
         "_progress": ("Progress",),
+        "_range_test": ("RangeTest", "growing_rate", "range_test"),
+        "_rate_plots": ("draw_range_test", "draw_rates", "rate_curve"),
         "_rows": ("RowUpdates",),
         "_run": ("RunFolder", "read_status", "refuse_taken"),
         "_schedules": ("Schedule", "make_momentum", "make_schedule"),
-        "_seeds": ("SeedRuns", "is_of_seeds", "read_seeds", "seed_table", "seeds_of", "summary"),
+        "_seeds": (
+            "SeedRuns",
+            "is_of_seeds",
+            "read_seeds",
+            "seed_table",
+            "seeds_of",
+            "shown_score",
+            "summary",
+        ),
         "_setting": ("encodes", "flag"),
         "_settings_file": ("CONFIG", "read_settings"),
         "_step": ("TrainState", "init_state", "make_step"),

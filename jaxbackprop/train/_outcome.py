@@ -10,7 +10,7 @@ from typing import Any
 
 from ._config import Config
 from ._manifest import RunError, read_json, read_run
-from ._run import FINISHED, METRICS, RUNNING, STATUS, is_held
+from ._run import FAILED, FINISHED, METRICS, RUNNING, STATUS, is_held
 
 RESULTS = "results.json"
 # A process that was killed could not say so.
@@ -58,6 +58,7 @@ class Outcome:
         return {
             "run": str(self.path),
             "status": self.status,
+            "why": self.why,
             "epochs": len(self.epochs),
             "best_epoch": None if self.best is None else self.best["epoch"],
             "score": self.score,
@@ -84,12 +85,7 @@ def read_outcome(run: str | os.PathLike[str]) -> Outcome:
         config = Config.from_dict(record["settings"])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise RunError(f"the configuration of {path} is not usable: {error}") from None
-    # In this order: a run that ends in between has said so.
-    held = is_held(path)
-    state = read_json(path / STATUS) if (path / STATUS).exists() else {"status": FINISHED}
-    status = str(state.get("status"))
-    if status == RUNNING and not held:
-        status = KILLED
+    status, why = read_standing(path)
     score = score_of(config)
     epochs = _epochs(path / METRICS, f"dev_{score}")
     results = read_json(path / RESULTS) if status == FINISHED else {}
@@ -100,12 +96,24 @@ def read_outcome(run: str | os.PathLike[str]) -> Outcome:
         config=config,
         record=record,
         status=status,
-        why=state.get("why") if status == "failed" else None,
+        why=why,
         epochs=tuple(epochs),
         best=best,
         test=_test_score(path, results.get("test"), score),
         steps_per_second=results.get("steps_per_second"),
     )
+
+
+def read_standing(path: Path) -> tuple[str, str | None]:
+    """How a run stands, or the runs of several seeds: `Outcome.status` and `Outcome.why`."""
+    # In this order: a run that ends in between has said so.
+    held = is_held(path)
+    # Older runs are kept at their end alone, and do not say so.
+    state = read_json(path / STATUS) if (path / STATUS).exists() else {"status": FINISHED}
+    status, why = str(state.get("status")), state.get("why")
+    if status == RUNNING and not held:
+        status = KILLED
+    return status, str(why) if status == FAILED and why is not None else None
 
 
 def _epochs(file: Path, monitor: str) -> list[dict[str, Any]]:

@@ -18,8 +18,7 @@ from ._run import FINISHED
 if TYPE_CHECKING:
     from rich.table import Table
 
-SHOWN = {"f1": "F1", "accuracy": "acc"}
-"""A score as a table of 40 columns names it."""
+_SHOWN = {"f1": "F1", "accuracy": "acc"}
 _MOST = 1000
 
 
@@ -118,7 +117,7 @@ def seed_table(found: dict[str, Any], *, ruled: bool) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    name = SHOWN[found["score"]]
+    name = shown_score([found["score"]])
     table = Table(box=SIMPLE_HEAD if ruled else None, pad_edge=False)
     for at, title in enumerate(("seed", "epoch", f"dev {name}", f"test {name}")):
         table.add_column(title, justify="right" if at else "left", no_wrap=True)
@@ -132,6 +131,12 @@ def seed_table(found: dict[str, Any], *, ruled: bool) -> Table:
         over = found[title]
         table.add_row(title, "", cell(over["dev"]), cell(over["test"]), style="bold")
     return table
+
+
+def shown_score(scores: Iterable[str]) -> str:
+    """The name of a score in tables of 40 columns; empty where there are several."""
+    names = {_SHOWN[score] for score in scores}
+    return names.pop() if len(names) == 1 else ""
 
 
 def cell(figure: str | float | None) -> str:

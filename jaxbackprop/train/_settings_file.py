@@ -49,7 +49,7 @@ def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
             settings[name] = checked(known[name], value, name)
         except (TypeError, ValueError) as error:
             raise CannotRun(f"{file}: {error}") from None
-    return _without_implied(settings) if own else settings
+    return said(settings) if own else settings
 
 
 def _of_run(file: Path) -> dict[str, Any]:
@@ -72,7 +72,8 @@ def _of_toml(file: Path) -> dict[str, Any]:
         raise CannotRun(f"{file}: {str(error) or type(error).__name__}") from None
 
 
-def _without_implied(settings: dict[str, Any]) -> dict[str, Any]:
+def said(settings: dict[str, Any]) -> dict[str, Any]:
+    """Those of a run's settings that would be others without being said."""
     if (whole := _config(settings)) is None:
         return settings
     for name in tuple(settings):

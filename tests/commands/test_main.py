@@ -11,7 +11,12 @@ import pytest
 
 from tests.commands.process import assert_one_line_error, command, files, start
 
-COMMANDS = ("verify", "check", "graph", "doctor", "data", "train", "evaluate", "predict", "bench", "lecture")
+COMMANDS = (
+    *("verify", "check", "graph", "doctor", "data", "schedules", "lr-find", "train"),
+    *("compare", "evaluate", "predict"),
+    "bench",
+    "lecture",
+)
 
 
 def test_help_and_version_load_nothing_heavy():
