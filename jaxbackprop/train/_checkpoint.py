@@ -57,6 +57,7 @@ class Checkpoints:
             raise ValueError(f"keep must be at least 1, not {keep}")
         self._folder, self._keep, self._warn = run.absolute() / CHECKPOINTS, keep, warn
         self._shown = run / CHECKPOINTS
+        _share_heaps()
         self._writer: Any = None
         self._target, self._writing = Path(), False
 
@@ -311,11 +312,10 @@ def _orbax() -> ModuleType:
 
     sys.unraisablehook = without_closed_loops
     _do_not_count_bytes()
-    _few_arenas()
     return ocp
 
 
-def _few_arenas() -> None:
+def _share_heaps() -> None:
     """Keeps glibc from giving each of orbax's threads a heap of its own, which would never shrink."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
