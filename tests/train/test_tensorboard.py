@@ -14,11 +14,11 @@ RECORDS = [
 
 
 def points(run):
-    """What the one event file of a run holds: (name, step, value), as its records lie one after another."""
+    """What the event files of a run hold: (name, step, value), as their records lie one after another."""
     from tensorboardX.proto.event_pb2 import Event
 
-    (path,) = (run / "tensorboard").iterdir()
-    data, found = path.read_bytes(), []
+    data = b"".join(path.read_bytes() for path in sorted((run / "tensorboard").glob("events.*")))
+    found = []
     while data:
         (length,) = struct.unpack("<Q", data[:8])
         event = Event.FromString(data[12 : 12 + length])
@@ -52,10 +52,23 @@ def test_a_run_that_is_resumed_has_no_point_twice(tmp_path):
     with EventFile(tmp_path, []) as events:
         for record in RECORDS:
             events.write(record)
+    (first,) = (tmp_path / "tensorboard").iterdir()
+    with first.open("ab") as file:
+        file.write(first.read_bytes()[:20])  # half an event, as a process leaves it that is killed
     # The checkpoint it goes on from may be an older one.
-    with EventFile(tmp_path, RECORDS[:1]) as events:
-        events.write(RECORDS[1])
-    assert points(tmp_path) == expected(RECORDS[:2])
+    for begin, end in ((1, 2), (2, 3), (0, 1), (1, 3)):
+        with EventFile(tmp_path, RECORDS[:begin]) as events:
+            for record in RECORDS[begin:end]:
+                events.write(record)
+        assert points(tmp_path) == expected(RECORDS[:end])
+
+
+def test_a_run_that_had_no_event_file_gets_the_epochs_before(tmp_path):
+    pytest.importorskip("tensorboardX")
+    with EventFile(tmp_path, RECORDS):
+        assert points(tmp_path) == expected(RECORDS)
+    with EventFile(tmp_path, RECORDS[:2]):
+        assert points(tmp_path) == expected(RECORDS[:2])
 
 
 def test_the_files_of_others_are_left_alone(tmp_path):
