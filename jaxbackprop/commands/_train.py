@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from jaxbackprop._errors import CannotRun
-from jaxbackprop.train import encodes, seeds_of
+from jaxbackprop.train import encodes, refuse_missing_tensorboard, seeds_of
 
 from ._options import Commands, add_command
 from ._output import make_console, warn
@@ -41,6 +41,11 @@ def add_parser(commands: Commands) -> None:
         metavar="FILE",
         help="settings from a file of TOML (batch_size = 64), or those of a run folder; flags win over them",
     )
+    parser.add_argument(
+        "--tensorboard",
+        action="store_true",
+        help="also write each epoch's figures to DIR/tensorboard (pip install 'jaxbackprop[tensorboard]')",
+    )
     add_settings(parser)
 
 
@@ -54,6 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
         config = config_of(arguments, arguments.config)
         if arguments.seeds is not None:
             seeds_of(config, arguments.seeds)
+    if arguments.tensorboard:
+        refuse_missing_tensorboard()
     if arguments.out is not None and not encodes(arguments.out):
         raise CannotRun("--out is not UTF-8")
 
@@ -64,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
         use_compilation_cache(warn)
     from ._train_explained import first_bad_node
 
-    reporting, at_start = Reporting(make_console(), warn, first_bad_node), None
+    reporting, at_start = Reporting(make_console(), warn, first_bad_node, arguments.tensorboard), None
     if arguments.graph is not None:
         from ._train_loss_page import page_of_loss
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -32,11 +32,13 @@ from jaxbackprop.train import (
     Config,
     Diverged,
     Epoch,
+    EventFile,
     Progress,
     RunFolder,
     Training,
     describe_machine,
     draw_curves,
+    has_events,
     save_parameters,
 )
 
@@ -54,11 +56,13 @@ class Reporting:
         console: where progress and scores are shown.
         warn: told, in one line, what is odd.
         explain: makes a sentence of a loss that is no number, and the loss's function.
+        tensorboard: whether the figures go to an event file, too; a run that has one goes on with it.
     """
 
     console: Console
     warn: Callable[[str], None] = warnings.warn
     explain: Callable[[Diverged, Any], str] = lambda error, loss: ""
+    tensorboard: bool = False
 
 
 class Prepared:
@@ -122,9 +126,11 @@ class Prepared:
                 training = self.training.begin(
                     folder, resume=resume, on_steps=progress.steps, warn=self.reporting.warn
                 )
-                with closing(training):
+                with closing(training), self._events(folder, training) as events:
                     for epoch, _ in training:
                         progress.epoch(epoch, _figures(epoch))
+                        if events is not None:
+                            events.write(training.records[-1])
         except Diverged as error:
             self._say_where(folder, error)
         except KeyboardInterrupt as error:
@@ -146,6 +152,11 @@ class Prepared:
         console.print()
         took = time.perf_counter() - self.began
         console.print(f"run {folder.path} took {took:.1f} s", soft_wrap=True)
+
+    def _events(self, folder: RunFolder, training: Training[Any]) -> EventFile | AbstractContextManager[None]:
+        if self.reporting.tensorboard or has_events(folder.path):
+            return EventFile(folder.path, training.records)
+        return nullcontext()
 
     def _results(self, training: Training[Any]) -> dict[str, Any]:
         assert training.best is not None  # there is at least one epoch

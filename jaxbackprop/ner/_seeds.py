@@ -18,6 +18,7 @@ from jaxbackprop.train import (
     RunError,
     RunFolder,
     SeedRuns,
+    has_events,
     read_seeds,
     refuse_taken,
     seed_table,
@@ -90,6 +91,9 @@ def resume_seeds(out: str | os.PathLike[str], given: dict[str, Any], reporting: 
         if folder.finished:
             reporting.console.print(f"run {folder.path} is finished", soft_wrap=True)
             return folder.path
+        # What one run was asked for, the others were, too.
+        if any(has_events(runs.folder(seed)) for seed in runs.seeds):
+            reporting = replace(reporting, tensorboard=True)
         free = {name: value for name, value in given.items() if name in FREE}
 
         def one(seed: int) -> None:

@@ -7,7 +7,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from jaxbackprop.train import Config, RunError, RunFolder, flag, read_run, refuse_taken, warn_of_machine
+from jaxbackprop.train import (
+    Config,
+    RunError,
+    RunFolder,
+    flag,
+    has_events,
+    read_run,
+    refuse_missing_tensorboard,
+    refuse_taken,
+    warn_of_machine,
+)
 
 from ._fit import AtStart
 from ._prepared import Prepared, Reporting
@@ -70,6 +80,8 @@ def resume_run(run: str | os.PathLike[str], given: dict[str, Any], reporting: Re
         if folder.finished:
             reporting.console.print(f"run {folder.path} is finished", soft_wrap=True)
             return folder.path
+        if has_events(folder.path):
+            refuse_missing_tensorboard()
         warn_of_machine(record, reporting.warn)
         prepared = Prepared(config, reporting)
         _refuse_other_data(folder.path, record, prepared.record(None))

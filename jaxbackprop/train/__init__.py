@@ -79,6 +79,9 @@ if TYPE_CHECKING:
     from ._step import make_step as make_step
     from ._tag_scores import TagScores as TagScores
     from ._tag_scores import score_tags as score_tags
+    from ._tensorboard import EventFile as EventFile
+    from ._tensorboard import has_events as has_events
+    from ._tensorboard import refuse_missing_tensorboard as refuse_missing_tensorboard
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
@@ -121,5 +124,6 @@ __getattr__, __dir__, __all__ = attach(
         "_settings_file": ("CONFIG", "read_settings"),
         "_step": ("TrainState", "init_state", "make_step"),
         "_tag_scores": ("TagScores", "score_tags"),
+        "_tensorboard": ("EventFile", "has_events", "refuse_missing_tensorboard"),
     },
 )

@@ -203,6 +203,19 @@ def test_seeds_that_cannot_be_are_one_line(cli, tmp_path, monkeypatch, flags, me
     assert files(tmp_path) == []
 
 
+# --tensorboard: an extra
+
+
+def test_without_the_extra_nothing_is_begun(cli, training, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    result = cli("train", *training, "--tensorboard", "--out", "run")
+    assert_one_line_error(
+        result, r"--tensorboard needs tensorboardX: pip install 'jaxbackprop\[tensorboard\]'"
+    )
+    assert files(tmp_path) == []
+
+
 # --config: settings out of a file, or of a run
 
 

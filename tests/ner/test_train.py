@@ -16,6 +16,7 @@ from jaxbackprop.data import DataError, Sentence
 from jaxbackprop.ner import load_tagger
 from jaxbackprop.ner._prepared import Prepared
 from jaxbackprop.train import Config, Diverged, Progress, RunError, read_settings
+from tests.train.test_tensorboard import expected, points
 
 NAMES = ["Anna", "Otto", "Ida", "Max", "Lea", "Tom"]
 PLACES = ["Berlin", "Rome", "Oslo", "Cairo", "Lima", "Bonn"]
@@ -196,7 +197,7 @@ def test_a_batch_larger_than_the_corpus_is_the_corpus(folder, tmp_path):
     assert [record["step"] for record in records] == [1, 2]
 
 
-def stopped(folder, out, monkeypatch, error, *, epoch, **changes):
+def stopped(folder, out, monkeypatch, error, *, epoch, tensorboard=False, **changes):
     """A run that an error ends when it shows an epoch."""
 
     def show(self, record, figures):
@@ -205,7 +206,7 @@ def stopped(folder, out, monkeypatch, error, *, epoch, **changes):
 
     monkeypatch.setattr(Progress, "epoch", show)
     with pytest.raises(type(error)):
-        ner.train(settings(folder, **changes), out, quiet())
+        ner.train(settings(folder, **changes), out, quiet(tensorboard=tensorboard))
     monkeypatch.undo()
 
 
@@ -317,6 +318,17 @@ def test_the_drawn_rate_is_that_of_each_epoch(folder):
     assert (epochs[0], epochs[-1]) == (pytest.approx(1 / 17.5), pytest.approx(53 / 17.5))
     np.testing.assert_allclose(rates[27:35], 0.05, rtol=1e-6)
     np.testing.assert_allclose(rates[35:], 0.0125, rtol=1e-6)
+
+
+def test_event_files_go_on_with_the_run_and_hold_what_its_metrics_hold(folder, tmp_path, monkeypatch):
+    pytest.importorskip("tensorboardX")
+    out = tmp_path / "run"
+    stopped(folder, out, monkeypatch, KeyboardInterrupt(), epoch=2, epochs=3, tensorboard=True)
+    assert {step for _, step, _ in points(out)} == {18}  # the second epoch's line was never shown
+    ner.resume(out, {}, quiet())
+    records = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert len(records) == 3
+    assert points(out) == expected(records)
 
 
 def test_a_finished_run_is_left_as_it_is(run):
