@@ -22,7 +22,7 @@ from jaxbackprop.train import fit
 
 from ._report import CannotBench
 
-_EXAMPLES, _BATCH, _STEPS_AN_EPOCH = 4_000, 2, 2_000
+_EXAMPLES, _BATCH, _STEPS_AN_EPOCH = 10_000, 2, 5_000
 _COMPILED = "backend_compile_duration"
 
 
@@ -67,7 +67,7 @@ def soak(steps: int, say: Callable[[str], None]) -> Soak:
     """Trains a tiny model with all that `fit` offers: evaluation, the best epoch, checkpoints, curves.
 
     Args:
-        steps: updates, at least 20 epochs of 2,000.
+        steps: updates, at least 20 epochs of 5,000.
         say: told how far it is.
 
     Raises:

@@ -23,5 +23,5 @@ def test_it_is_met_where_nothing_is_compiled_and_memory_stays(compilations, grow
 
 
 def test_it_must_be_long_enough():
-    with pytest.raises(CannotBench, match=r"--steps must be at least 40,000, not 10"):
+    with pytest.raises(CannotBench, match=r"--steps must be at least 100,000, not 10"):
         soak(10, print)
