@@ -83,8 +83,10 @@ def _dear(figures: Figures) -> Verdict:
         return Verdict(Outcome.FAILS, figure, "exp costs nothing to speak of")
     if others < theirs / _MUCH_DEARER:
         return Verdict(Outcome.HOLDS, figure, "sigmoid and tanh cost much more than elu and gelu")
-    why = "exp costs, but elu and gelu, which are used, pay for it too, and a layer's matrix product hides it"
-    return Verdict(Outcome.IN_PART, figure, f"{why}; sigmoid and tanh saturate, which is the better reason")
+    layer = max(figures["in a layer"][name] for name in ("sigmoid", "tanh"))
+    why = f"exp costs, at most {layer:.1f} times in a layer with its products, but elu and gelu, which are"
+    why += " used, pay for it too; sigmoid and tanh saturate, which is the better reason"
+    return Verdict(Outcome.IN_PART, figure, why)
 
 
 CLAIMS = (

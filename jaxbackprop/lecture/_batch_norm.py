@@ -97,8 +97,7 @@ def _faster(figures: Figures) -> Verdict:
     if len(faster) == len(networks):
         return Verdict(Outcome.HOLDS, figure, "the training loss falls sooner in both, each at its best rate")
     if faster:
-        why = f"sooner in {faster[0]}, each at its best rate; one hidden layer has nothing to gain"
-        return Verdict(Outcome.IN_PART, figure, why)
+        return Verdict(Outcome.IN_PART, figure, f"sooner in one of them, {faster[0]}, each at its best rate")
     if slower:
         return Verdict(Outcome.FAILS, figure, f"the training loss falls later: {' and '.join(slower)}")
     return Verdict(Outcome.UNDECIDED, figure, "the seeds differ by more")

@@ -50,7 +50,9 @@ def _a_hundredth(figures: Figures) -> Verdict:
         return Verdict(Outcome.IN_PART, figure, why)
     if len(off) == len(_POWERS):
         return Verdict(Outcome.FAILS, figure, "another power of ten is better for both")
-    return Verdict(Outcome.UNDECIDED, figure, "the seeds differ by more than these rates")
+    unsure = " and ".join(name for name in _POWERS if name not in near + off)
+    why = "".join(f"{what} for {names[0]}; " for what, names in (("right", near), ("wrong", off)) if names)
+    return Verdict(Outcome.UNDECIDED, figure, f"{why}for {unsure} the seeds differ by more than the rates")
 
 
 def _last_losses(figures: Figures, name: str) -> list[float]:
