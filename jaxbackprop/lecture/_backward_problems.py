@@ -12,9 +12,10 @@ from jaxbackprop import ops
 
 from ._claim import Claim, Effort, Figures, Outcome, Say, Verdict
 from ._deep import DEPTH, WIDTH, flow, uniform, xavier_bound
+from ._spiral import POINTS, spiral
 
 _RATES = (0.01, 0.1, 1.0, 3.0, 10.0)
-_UNITS, _POINTS, _BATCH = 64, 300, 32
+_UNITS, _BATCH = 64, 32
 _TIME, _STATE = 50, 5
 # The rule is right where it foresees so large a share; it is chance below.
 _FORESEEN = 0.9
@@ -40,14 +41,10 @@ def _vanishes(figures: Figures) -> Verdict:
 
 
 def _dying(effort: Effort, say: Say) -> dict[str, Any]:
-    """The share of relu units that no point activates after training, by learning rate: three spiral arms."""
+    """The share of relu units that no point activates after training, by learning rate."""
     rng = np.random.default_rng(0)
-    labels = np.arange(_POINTS) % 3
-    radius = np.sqrt(rng.uniform(0.02, 1, _POINTS))
-    angle = 2 * np.pi * (labels / 3 + 0.8 * radius)
-    points = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    x, y = jnp.asarray(points / points.std(axis=0), jnp.float32), jnp.asarray(labels)
-    batches = jnp.asarray(rng.integers(0, _POINTS, (effort.steps, _BATCH)))
+    x, y = spiral()
+    batches = jnp.asarray(rng.integers(0, POINTS, (effort.steps, _BATCH)))
 
     def hidden(p: dict[str, jax.Array], x: jax.Array) -> jax.Array:
         return ops.relu(ops.linear(x, p["W"], p["b"]))

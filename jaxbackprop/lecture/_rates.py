@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ._claim import Claim, Effort, Figures, Outcome, Say, Verdict
-from ._training import COMMAND, better, compare, f1, f1_text, settings
+from ._training import COMMAND, better, compare, f1, f1_text, is_as_good, settings
 
 _SLIDE = "Learning Rate"
 _POWERS = {"sgd": (1e-3, 1e-2, 1e-1, 1.0, 10.0), "adam": (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)}
@@ -31,22 +31,28 @@ def _of(figures: Figures, optimizer: str) -> list[str]:
 
 
 def _a_hundredth(figures: Figures) -> Verdict:
-    parts, near = [], []
+    parts, near, off = [], [], []
     for optimizer in _POWERS:
         names = _of(figures, optimizer)
         best, claimed = max(names, key=lambda name: f1(figures, name)), f"{optimizer} {_CLAIMED:g}"
-        behind = better(figures, claimed, best, len(names) - 1)
+        others = [name for name in names if name != claimed]
+        gains = [better(figures, claimed, other, len(others)) for other in others]
         parts.append(f"{claimed} F1 {f1(figures, claimed):.3f}, best {best} {f1(figures, best):.3f}")
-        if not behind.below:
+        if all(map(is_as_good, gains)):
             near.append(optimizer)
+        elif any(gain.below for gain in gains):
+            off.append(optimizer)
     figure = "; ".join(parts)
     if len(near) == len(_POWERS):
-        return Verdict(Outcome.HOLDS, figure, "no other power of ten is better, beyond the seeds' noise")
-    if near:
-        return Verdict(
-            Outcome.IN_PART, figure, f"for {near[0]} only: the right rate depends on the optimizer"
-        )
-    return Verdict(Outcome.FAILS, figure, "another power of ten is better for both")
+        return Verdict(Outcome.HOLDS, figure, "no other power of ten is better")
+    if near and off:
+        why = f"right for {near[0]}, not for {off[0]}: the right rate depends on the optimizer"
+        return Verdict(Outcome.IN_PART, figure, why)
+    if len(off) == len(_POWERS):
+        return Verdict(Outcome.FAILS, figure, "another power of ten is better for both")
+    unsure = " and ".join(name for name in _POWERS if name not in near + off)
+    why = "".join(f"{what} for {names[0]}; " for what, names in (("right", near), ("wrong", off)) if names)
+    return Verdict(Outcome.UNDECIDED, figure, f"{why}for {unsure} the seeds differ by more than the rates")
 
 
 def _last_losses(figures: Figures, name: str) -> list[float]:

@@ -17,7 +17,7 @@ from ._table import UNITS
 def summary(results: Sequence[Result]) -> str:
     """How many claims have which verdict."""
     counts = Counter(result.verdict.outcome for result in results)
-    parts = [f"{counts[outcome]} {outcome.value}" for outcome in Outcome if counts[outcome]]
+    parts = [f"{outcome.value} {counts[outcome]}" for outcome in Outcome if counts[outcome]]
     return f"{len(results)} claims: {', '.join(parts)}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import (
     _activations,
     _backward_problems,
+    _batch_norm,
     _choices,
     _cost,
     _differences,
@@ -49,6 +50,7 @@ _MODULES = (
     _cost,
     _differences,
     _backward_problems,
+    _batch_norm,
     _regularization,
     _vectorization,
     _activations,

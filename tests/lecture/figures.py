@@ -15,11 +15,16 @@ def scores(dev, train=None, last=0.1, spread=0.002, seeds=5):
     }
 
 
-def powers(f1, losses):
+def rates(loss):
+    """The losses of a network by learning rate, a seed each; at the larger rate it diverged."""
+    return {"0.1": [loss + seed / 1000 for seed in range(5)], "1": [float("nan")] * 5}
+
+
+def powers(f1, losses, spread=0.002):
     """By optimizer and learning rate."""
     rates = {"sgd": ("0.001", "0.01", "0.1", "1", "10"), "adam": ("1e-05", "0.0001", "0.001", "0.01", "0.1")}
     return {
-        f"{optimizer} {rate}": scores(each, last=loss)
+        f"{optimizer} {rate}": scores(each, last=loss, spread=spread if rate == "0.01" else -spread)
         for optimizer, names in rates.items()
         for rate, each, loss in zip(names, f1[optimizer], losses, strict=True)
     }
@@ -27,6 +32,7 @@ def powers(f1, losses):
 
 RIGHT = {"error": 1e-10}
 WRONG = {"error": 0.5}
+SOONER, LATER = {"without": 0.5, "with": 0.4}, {"without": 0.4, "with": 0.5}
 SLOW_AND_WILD, HARMLESS = (2.0, 0.5, 0.1, 0.2, float("nan")), (0.1, 0.1, 0.1, 0.1, 0.1)
 BEST_AT_A_HUNDREDTH = {"sgd": (0.1, 0.4, 0.3, 0.2, 0.0), "adam": (0.0, 0.1, 0.3, 0.4, 0.0)}
 BEST_ELSEWHERE = {"sgd": (0.0, 0.1, 0.4, 0.2, 0.0), "adam": (0.0, 0.1, 0.4, 0.1, 0.0)}
@@ -108,6 +114,10 @@ FIGURES = {
             "linear": {"explodes above 1": 0.5, "vanishes below 1": 1.0},
             "relu": {"explodes above 1": 0.5, "vanishes below 1": 1.0},
         },
+    ),
+    "batch-norm": (
+        {f"{name}, {side}": rates(loss) for name in ("10 layers", "tagger") for side, loss in SOONER.items()},
+        {f"{name}, {side}": rates(loss) for name in ("10 layers", "tagger") for side, loss in LATER.items()},
     ),
     "bias-and-variance": (
         {"strengths": [0.0, 0.1, 1.0], "squared bias": [0.0, 0.2, 1.0], "variance": [2.0, 1.0, 0.1]},

@@ -6,10 +6,9 @@ import json
 import pytest
 
 from jaxbackprop.lecture import CLAIMS, Outcome
-from tests.lecture.figures import FIGURES, powers, scores
+from tests.lecture.figures import BEST_AT_A_HUNDREDTH, BEST_ELSEWHERE, FIGURES, powers, scores
 
 BY_NAME = {claim.name: claim for claim in CLAIMS}
-NOISY = dict.fromkeys(("spread",), 0.2)
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.name)
@@ -51,6 +50,13 @@ def test_every_claim_is_there_once_and_has_its_figures():
             "falling-rate",
             {name: scores(0.4, spread=0.1 * k) for k, name in enumerate(("constant", "halving"))},
         ),
+        ("sgd-is-enough", {"sgd 0.2": scores(0.4), "sgd 2": scores(0.1), "adam": scores(0.41, spread=-0.2)}),
+        (
+            "a-hundredth",
+            powers(
+                {"sgd": (0.0, 0.4, 0.41, 0, 0), "adam": (0.0, 0.0, 0.41, 0.4, 0.0)}, (1.0,) * 5, spread=-0.2
+            ),
+        ),
         ("adaptive-is-better", {"sgd 0.2": scores(0.4), "adam": scores(0.41, spread=-0.2)}),
         (
             "dropout-against-overfitting",
@@ -68,6 +74,10 @@ def test_what_noise_explains_is_not_told_apart(name, figures):
     ("name", "figures"),
     [
         ("matrix-product", {"NumPy, times": [3.0, 4.0, 5.0], "jit, times": [1.0, 1.0, 1.0]}),
+        (
+            "a-hundredth",
+            powers({"sgd": BEST_ELSEWHERE["sgd"], "adam": BEST_AT_A_HUNDREDTH["adam"]}, (1.0,) * 5),
+        ),
         (
             "largest-eigenvalue",
             FIGURES["largest-eigenvalue"][0] | {"relu": {"explodes above 1": 0.2, "vanishes below 1": 1.0}},

@@ -17,6 +17,7 @@ MANY = {
     "a-hundredth",
     "l2-against-overfitting",
     "falling-rate",
+    "batch-norm",
     "relu-first",
     "sgd-is-enough",
     "adaptive-is-better",
@@ -37,7 +38,7 @@ def test_it_measures_what_its_judge_reads(claim):
     found = json.loads(json.dumps(claim.measure(TINY, said.append)))
     assert isinstance(claim.judge(found), Verdict)
     true, _ = FIGURES[claim.name]
-    if not any(isinstance(value, dict) and "dev F1" in value for value in true.values()):
+    if not any(isinstance(value, dict) and "losses" in value for value in true.values()):
         assert set(true) <= set(found)
     else:
         assert said
