@@ -156,9 +156,8 @@ class Training(Generic[Model]):
     @property
     def best_model(self) -> Model:
         """The model as it was after the best epoch so far."""
-        best = self._as_best() if self._best is None else self._best
-        merged: Model = nnx.merge(self._graphdef, best["params"], best["variables"], self._constants)
-        return merged
+        best = jax.tree.map(jnp.asarray, self._as_best() if self._best is None else self._best)
+        return self._model(best["params"], best["variables"])
 
     @property
     def parameters_sha256(self) -> str:
@@ -319,7 +318,9 @@ class Training(Generic[Model]):
         return Epoch(epoch.epoch, epoch.step, epoch.loss, epoch.lr, metrics, is_best), model
 
     def _model(self, params: nnx.State, variables: nnx.State) -> Model:
-        merged: Model = nnx.merge(self._graphdef, params, variables, self._constants)
+        # Variables of its own: what is done to the model is not done to the training.
+        states = jax.tree.map(lambda leaf: leaf, (params, variables, self._constants))
+        merged: Model = nnx.merge(self._graphdef, *states)
         return merged
 
     def _shown(self) -> nnx.State:

@@ -38,6 +38,21 @@ def test_the_auxiliary_scalars_are_means_over_the_epochs_batches():
     assert epoch.metrics["rows/first"] == np.random.default_rng((0, 0)).permutation(COUNT)[0]
 
 
+def test_what_is_done_to_the_model_is_not_done_to_the_training():
+    def run(evaluate):
+        training = train(evaluate=evaluate)
+        list(training)
+        return training.best_model
+
+    def meddle(model):
+        model(examples()["x"] + 100)
+        model.last.bias[...] = model.last.bias[...] + 1
+        return {}
+
+    for ours, theirs in zip(arrays(run(lambda model: {})), arrays(run(meddle)), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 # Data
 
 
