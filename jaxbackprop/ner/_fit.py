@@ -66,7 +66,8 @@ def make_updates(
             row_optimizer, {("words", "embedding"): "words"}, padding_id, make_clipping(config)
         )
     momentum = make_momentum(config, steps_per_epoch)
-    optimizer = make_optimizer(config, schedule, momentum=momentum, decayed=decayed, clips=by_rows is None)
+    # Beside rows it clips what has been clipped with them, which changes nothing.
+    optimizer = make_optimizer(config, schedule, momentum=momentum, decayed=decayed)
     return optimizer, by_rows
 
 

@@ -19,7 +19,6 @@ def make_optimizer(
     *,
     momentum: Schedule | None = None,
     decayed: Callable[[Any], Any] | None = None,
-    clips: bool = True,
 ) -> optax.GradientTransformation:
     """The optimizer of optax that has the configured name, driven by a schedule.
 
@@ -34,7 +33,6 @@ def make_optimizer(
         schedule: step -> learning rate.
         momentum: step -> momentum; None takes the configured one throughout.
         decayed: from parameters to a tree of booleans, which of them decay; None for all.
-        clips: whether ``clip_norm`` acts here, on the gradients that this optimizer is given.
 
     Returns:
         An optax gradient transformation.
@@ -51,7 +49,7 @@ def make_optimizer(
             optax.add_decayed_weights(-config.weight_decay, decayed),
             optax.scale_by_schedule(schedule),
         )
-    clipping = make_clipping(config) if clips else None
+    clipping = make_clipping(config)
     return optimizer if clipping is None else optax.chain(clipping, optimizer)
 
 

@@ -13,9 +13,18 @@ from rich.console import Console
 
 from jaxbackprop import ner
 from jaxbackprop.data import DataError, Sentence
-from jaxbackprop.ner import load_tagger
+from jaxbackprop.ner import load_tagger, make_updates, trainable
 from jaxbackprop.ner._prepared import Prepared
-from jaxbackprop.train import Config, Diverged, Progress, RunError, read_settings
+from jaxbackprop.train import (
+    Config,
+    Diverged,
+    Progress,
+    RunError,
+    init_state,
+    make_schedule,
+    make_step,
+    read_settings,
+)
 from tests.train.test_tensorboard import expected, points
 
 NAMES = ["Anna", "Otto", "Ida", "Max", "Lea", "Tom"]
@@ -276,6 +285,38 @@ def initial(prepared):
 
     prepared.training.first(keep)
     return seen
+
+
+@pytest.mark.parametrize("tuned", [True, False], ids=["tuned", "frozen"])
+def test_all_that_is_trained_is_clipped_by_one_norm_and_only_kernels_decay(folder, tuned):
+    config = settings(
+        folder,
+        optimizer="sgd",
+        clip_norm=0.01,
+        weight_decay=0.5,
+        tune_vectors=tuned,
+        schedule="constant",
+        lr=0.1,
+    )
+    training = Prepared(config, quiet()).training
+    seen = []
+    training.first(lambda *given: seen.extend(given))
+    model, loss, batch, key = seen
+    graphdef, params, constants = nnx.split(model, trainable(config), ...)
+    optimizer, by_rows = make_updates(config, make_schedule(config, 10), 10, model.words.padding_id)
+    assert (by_rows is not None) == tuned
+    step = make_step(graphdef, loss, optimizer, jax.random.key(config.seed), rows=by_rows)
+    after = step(init_state(params, optimizer, rows=by_rows), constants, batch, None).params
+    grads = jax.grad(lambda params: loss(nnx.merge(graphdef, params, constants), batch, key))(params)
+    norm = np.sqrt(sum(np.sum(np.square(leaf)) for leaf in jax.tree.leaves(grads)))
+    assert norm > 0.1
+
+    def moved(path, before, gradient):
+        decay = 0.5 * before if "kernel" in jax.tree_util.keystr(path) else 0.0
+        return before - 0.1 * (gradient * 0.01 / norm + decay)
+
+    expected = jax.tree_util.tree_map_with_path(moved, params, grads)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), after, expected)
 
 
 PLATEAU = {

@@ -150,7 +150,7 @@ def test_tables_and_other_parameters_are_clipped_by_one_norm():
     by_rows = RowUpdates(
         make_row_optimizer(config, schedule), {("table",): "ids"}, None, make_clipping(config)
     )
-    optimizer = by_rows.beside(make_optimizer(config, schedule, clips=False))
+    optimizer = by_rows.beside(make_optimizer(config, schedule))
     params = ({"w": jnp.zeros(1)}, {("table",): jnp.zeros((4, 1))})
     rows = RowGradient(jnp.array([2, 0, 2]), jnp.array([[3.0], [0.0], [3.0]]), (4, 1))
     updates, _ = optimizer.update(

@@ -11,7 +11,7 @@ from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxbackprop.train import Config, Plateau, fit, make_plateau
+from jaxbackprop.train import Config, Diverged, Plateau, fit, make_plateau
 
 
 def published(values, lr, *, mode, factor, min_delta, patience, cooldown, min_lr, eps=1e-8):
@@ -100,6 +100,10 @@ def test_the_slides_call_lowers_the_rate_to_its_bound_and_no_further():
     assert rates == pytest.approx(reached, rel=1e-12)
 
 
+def test_a_reduction_that_is_as_small_as_torch_leaves_it_is_not_made():
+    assert ours([1.0] * 4, 3e-8, factor=0.5, patience=0) == pytest.approx([3e-8, 1.5e-8, 1.5e-8, 1.5e-8])
+
+
 @given(FIGURES, st.integers(0, 39))
 @settings(max_examples=10, deadline=None)
 def test_it_goes_on_from_its_position_as_json(values, cut):
@@ -160,7 +164,7 @@ def squared(model, batch, key):
     return jnp.mean((model.slope[...] * batch["x"] - 3 * batch["x"]) ** 2)
 
 
-def training(tmp_path=None, figures=(1.0, 1.0, 1.0, 0.5, 0.6, 0.6), **more):
+def training(tmp_path=None, figures=(1.0, 1.0, 1.0, 0.5, 0.6, 0.6), loss=squared, **more):
     given, told = iter(figures), []
     options = {
         "plateau": Plateau("figure", lr=0.01, factor=0.5, patience=0),
@@ -170,7 +174,7 @@ def training(tmp_path=None, figures=(1.0, 1.0, 1.0, 0.5, 0.6, 0.6), **more):
     }
     trained = fit(
         Line(),
-        squared,
+        loss,
         {"x": jnp.linspace(1, 2, 20)},
         optimizer=optax.sgd(0.01),
         schedule=lambda step: jnp.full(jnp.shape(step), 0.01),
@@ -225,3 +229,16 @@ def test_a_run_that_is_resumed_has_the_rates_and_bits_of_one_that_was_not(tmp_pa
 def resumed_epoch(run):
     newest = max((run / "checkpoints").iterdir(), key=lambda path: path.name)
     return json.loads((newest / "position" / "metadata").read_text())["epoch"]
+
+
+def test_the_model_before_a_loss_that_is_no_number_is_made_again_with_the_rates_it_had(tmp_path):
+    trained, _ = training()
+    slopes = [float(model.slope[...]) for _, model in trained]
+
+    def broken(model, batch, key):
+        return jnp.where(model.slope[...] > slopes[3] - 1e-6, jnp.nan, squared(model, batch, key))
+
+    broke, _ = training(tmp_path / "run", loss=broken, save_every=100)
+    with pytest.raises(Diverged, match="at step 17") as raised:
+        list(broke)
+    assert float(raised.value.model.slope[...]) == slopes[3]

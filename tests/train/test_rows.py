@@ -90,6 +90,23 @@ def test_a_step_forms_no_gradient_of_the_table_and_works_in_place(data):
     assert tables(step(state, constants, arrays, indices)) == where
 
 
+@pytest.mark.parametrize("by_rows", [True, False])
+def test_a_scale_multiplies_what_tables_and_other_parameters_move_by(data, by_rows):
+    graphdef, params, constants = nnx.split(model(), nnx.Param, ...)
+    updates = RowUpdates(rows.sgd(0.1), {PATH: "words"}, padding_id=-1) if by_rows else None
+    step = make_step(graphdef, loss, optax.sgd(0.1), jax.random.key(0), rows=updates)
+    arrays = {name: jnp.asarray(examples) for name, examples in data.items()}
+
+    def moved(*scale):
+        state = init_state(params, optax.sgd(0.1), rows=updates)
+        after = step(state, constants, arrays, np.arange(16, dtype=np.int32), *scale).params
+        return jax.tree.map(lambda a, b: np.asarray(a - b), after, params)
+
+    for half, whole in zip(*map(jax.tree.leaves, (moved(jnp.float32(0.5)), moved())), strict=True):
+        assert np.any(whole)
+        np.testing.assert_allclose(half, whole / 2, atol=1e-6)
+
+
 def test_a_state_that_was_put_away_goes_on_where_it_was(data):
     graphdef, params, constants = nnx.split(model(), nnx.Param, ...)
     updates = RowUpdates(rows.lazy_adam(0.1), {PATH: "words"}, padding_id=-1)
