@@ -315,8 +315,8 @@ def test_all_that_is_trained_is_clipped_by_one_norm_and_only_kernels_decay(folde
         decay = 0.5 * before if "kernel" in jax.tree_util.keystr(path) else 0.0
         return before - 0.1 * (gradient * 0.01 / norm + decay)
 
-    expected = jax.tree_util.tree_map_with_path(moved, params, grads)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), after, expected)
+    want = jax.tree_util.tree_map_with_path(moved, params, grads)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), after, want)
 
 
 PLATEAU = {
