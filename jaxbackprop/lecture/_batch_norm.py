@@ -56,11 +56,15 @@ def _deep(effort: Effort, side: str) -> list[list[float]]:
 
     def loss(parameters: tuple[jax.Array, ...]) -> jax.Array:
         first, middle, last, scales, shifts = parameters
-        h = x
-        for W, scale, shift in zip([first, *middle], scales, shifts, strict=True):
+
+        def layer(h: jax.Array, own: tuple[jax.Array, ...]) -> tuple[jax.Array, None]:
+            W, scale, shift = own
             z = ops.linear(h, W)
-            z = ops.batch_norm(z, scale, shift)[0] if side == "with" else z + shift
-            h = ops.sigmoid(z)
+            z = ops.batch_norm(z, scale, shift)[0] if side == "with" else ops.add(z, shift)
+            return ops.sigmoid(z), None
+
+        h, _ = layer(x, (first, scales[0], shifts[0]))
+        h, _ = jax.lax.scan(layer, h, (middle, scales[1:], shifts[1:]))
         return jnp.mean(ops.softmax_cross_entropy(ops.linear(h, last), y))
 
     def train(parameters: tuple[jax.Array, ...], rate: jax.Array) -> jax.Array:

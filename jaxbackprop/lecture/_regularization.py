@@ -49,7 +49,8 @@ def _biased_but_steadier(figures: Figures) -> Verdict:
 
 
 def _strengths(effort: Effort, say: Say) -> dict[str, Any]:
-    configs = {f"λ {l2:g}": settings(effort, l2=l2, dropout=0.0, input_dropout=0.0) for l2 in _STRENGTHS}
+    strengths = _STRENGTHS if effort.all_variants else _STRENGTHS[::3]
+    configs = {f"λ {l2:g}": settings(effort, l2=l2, dropout=0.0, input_dropout=0.0) for l2 in strengths}
     return compare(configs, effort, say)
 
 

@@ -78,14 +78,22 @@ def run_all(
     Returns:
         The runs by name, in the order of their seeds, so that equal places are pairs.
     """
-    found = {}
-    for name, config in configs.items():
-        say(name)
-        each = [dataclasses.replace(config, seed=seed) for seed in range(seeds)]
-        found[name] = [run(one, sentences) for one in each[:1]]  # compiles
-        with ThreadPoolExecutor(_THREADS) as pool:
-            found[name] += pool.map(lambda one: run(one, sentences), each[1:])
-    return found
+    _data(sentences)
+    each = {
+        name: [dataclasses.replace(config, seed=n) for n in range(seeds)] for name, config in configs.items()
+    }
+    names = {config: f"{name}, seed {config.seed}" for name, group in each.items() for config in group}
+    # Of those that share a program the first one compiles it, two programs at a time.
+    compiling = {_fixed(config): config for config in reversed(names)}.values()
+    with ThreadPoolExecutor(_THREADS) as pool:
+        try:
+            for jobs in (compiling, names):
+                for config, _ in zip(jobs, pool.map(lambda job: run(job, sentences), jobs), strict=True):
+                    say(names[config])
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return {name: [run(config, sentences) for config in group] for name, group in each.items()}
 
 
 @functools.cache
