@@ -59,9 +59,9 @@ def _deep(effort: Effort, side: str) -> list[list[float]]:
 
         def layer(h: jax.Array, own: tuple[jax.Array, ...]) -> tuple[jax.Array, None]:
             W, scale, shift = own
-            z = ops.linear(h, W)
-            z = ops.batch_norm(z, scale, shift)[0] if side == "with" else ops.add(z, shift)
-            return ops.sigmoid(z), None
+            if side == "with":
+                return ops.sigmoid(ops.batch_norm(ops.linear(h, W), scale, shift)[0]), None
+            return ops.sigmoid(ops.linear(h, W, shift)), None
 
         h, _ = layer(x, (first, scales[0], shifts[0]))
         h, _ = jax.lax.scan(layer, h, (middle, scales[1:], shifts[1:]))

@@ -22,7 +22,7 @@ def _tuned(effort: Effort, say: Say) -> dict[str, Any]:
 
 def _do_not_tune(figures: Figures) -> Verdict:
     gain = better(figures, "tuned", "frozen")
-    figure = f"{f1_text(figures, ('tuned', 'frozen'))}: {gain}"
+    figure = f"{f1_text(figures, ('tuned', 'frozen'))}; {gain}"
     words = f"{figures['words']:,} training words"
     if figures["words"] >= 100_000:
         return Verdict(Outcome.UNDECIDED, figure, f"{words} are not below 100,000")
@@ -84,11 +84,11 @@ def _sides(figures: Figures) -> tuple[list[str], str, str]:
 def _sgd_is_enough(figures: Figures) -> Verdict:
     rates, sgd, adaptive = _sides(figures)
     behind = better(figures, sgd, adaptive)
-    figure = f"{f1_text(figures, [*rates, adaptive])}: {sgd} against {adaptive} {behind}"
+    figure = f"{f1_text(figures, [*rates, adaptive])}; {sgd} against {adaptive} {behind}"
     tuning = [better(figures, sgd, rate, len(rates)).above for rate in rates if rate != sgd]
     if behind.below:
         return Verdict(
-            Outcome.FAILS, figure, f"even at its best rate SGD is behind {adaptive} after so few epochs"
+            Outcome.FAILS, figure, f"even at its best rate SGD is behind {adaptive} after these epochs"
         )
     if not is_as_good(behind):
         return Verdict(Outcome.UNDECIDED, figure, "the seeds differ by too much to say that it is not behind")
@@ -101,7 +101,8 @@ def _adaptive_is_better(figures: Figures) -> Verdict:
     _, sgd, _ = _sides(figures)
     names = [name for name in figures if name in _ADAPTIVE]
     gains = {name: better(figures, name, sgd, len(names)) for name in names}
-    figure = "; ".join(f"{name} against {sgd} {gain}" for name, gain in gains.items())
+    apart = ", ".join(f"{name} {gain}" for name, gain in gains.items())
+    figure = f"{f1_text(figures, [sgd, *names])}; above {sgd}: {apart}"
     ahead = [name for name in names if gains[name].above]
     if len(ahead) == len(names):
         return Verdict(Outcome.HOLDS, figure, "each at its default rate, against the best of SGD's")

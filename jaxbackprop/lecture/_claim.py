@@ -38,7 +38,7 @@ class Effort:
     all_variants: bool
 
 
-QUICK = Effort("quick", 3, 5, 800, 0.3, 200, 400, 4, False)
+QUICK = Effort("quick", 3, 6, 800, 0.3, 200, 400, 4, False)
 FULL = Effort("full", 5, 8, None, 1.0, 2000, 1200, 5, True)
 
 

@@ -52,8 +52,9 @@ def f1(figures: Figures, name: str) -> float:
 
 
 def f1_text(figures: Figures, names: Sequence[str]) -> str:
-    """The mean development F1 of some settings, in a line."""
-    return "F1 " + ", ".join(f"{name} {f1(figures, name):.3f}" for name in names)
+    """The mean development F1 of some settings, in a line, and after how many epochs it is."""
+    epochs = len(figures[names[0]]["losses"][0])
+    return f"F1 after {epochs} epochs: " + ", ".join(f"{name} {f1(figures, name):.3f}" for name in names)
 
 
 def better(figures: Figures, first: str, second: str, comparisons: int = 1) -> Difference:
