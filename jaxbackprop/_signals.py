@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from types import FrameType
 from typing import Any, NoReturn
@@ -40,6 +42,18 @@ def run_stoppable(run: Callable[[], int]) -> int:
         received.append(number)
         raise Stopped
 
+    hook = sys.unraisablehook
+
+    def again(unraisable: sys.UnraisableHookArgs) -> None:
+        # Raised in a callback of the garbage collector, which Python cannot unwind: it would be lost.
+        if received and isinstance(unraisable.exc_value, Stopped):
+            later = threading.Timer(0.01, os.kill, (os.getpid(), received[0]))
+            later.daemon = True
+            later.start()
+        else:
+            hook(unraisable)
+
+    sys.unraisablehook = again
     try:
         # Where a signal comes in the midst of an import, what arrives here need not be what was raised.
         with contextlib.suppress(ValueError):  # not in the main thread
@@ -56,5 +70,8 @@ def run_stoppable(run: Callable[[], int]) -> int:
         print(f"jaxbackprop: {ASKING[received[0]]}{hint}", file=sys.stderr)
         return 128 + received[0]
     finally:
+        received.clear()
+        if sys.unraisablehook is again:
+            sys.unraisablehook = hook
         while before:
             signal.signal(*before.popitem())
