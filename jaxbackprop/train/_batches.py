@@ -14,6 +14,8 @@ from jaxbackprop.data import batch_indices
 
 # What `make_step`'s step takes: data, and the rows of it that are the batch; None for all of them.
 Batch = tuple[Any, np.ndarray | None]
+# What comes after the last batch: None might be a batch.
+_END = object()
 
 
 class Batches(Protocol):
@@ -106,10 +108,10 @@ class StreamBatches:
             self._epoch_taken = 0
             return None
         batch = self._draw()
-        if batch is None and self._steps is not None:
+        if batch is _END and self._steps is not None:
             # Epochs are counted by steps: the source begins again within one.
             batch = self._draw()
-        if batch is None:
+        if batch is _END:
             if self._epoch_taken == 0:
                 again = "" if self._passes < 2 else " again: pass what can be iterated over more than once"
                 raise ValueError(f"data gives no batch{again}")
@@ -117,6 +119,11 @@ class StreamBatches:
             return None
         self._epoch_taken += 1
         self._taken += 1
+        leaves = jax.tree_util.tree_leaves_with_path(batch)
+        if not leaves:
+            raise TypeError(f"data gives a batch that holds no array: {batch!r:.60}")
+        for path, leaf in leaves:
+            _refuse_no_numbers("a batch of data" + jax.tree_util.keystr(path), leaf)
         return jax.tree.map(jnp.asarray, batch), None
 
     def _draw(self) -> Any:
@@ -128,7 +135,7 @@ class StreamBatches:
             return next(self._stream)
         except StopIteration:
             self._stream = None
-            return None
+            return _END
 
     def position(self) -> Any:
         """See `Batches`."""
@@ -182,14 +189,24 @@ def epoch_end(epoch: int, count: int, batch_size: int) -> int:
     return -(-epoch * count // batch_size)
 
 
+def _refuse_no_numbers(name: str, leaf: Any) -> None:
+    if isinstance(leaf, str | bytes):
+        raise TypeError(f"{name} is {type(leaf).__name__} {leaf!r:.40}, not numbers")
+    if isinstance(leaf, np.ndarray) and leaf.dtype.kind in "OUSMm":
+        raise TypeError(f"{name} has dtype {leaf.dtype}, not numbers")
+
+
 def _count(data: Any) -> int:
+    if callable(data) and not hasattr(data, "shape"):
+        raise TypeError(
+            "data is a function: pass what can be iterated over again, or what the function gives"
+        )
     lengths: dict[str, int] = {}
     for path, leaf in jax.tree_util.tree_leaves_with_path(data):
         name = "data" + jax.tree_util.keystr(path)
         if not hasattr(leaf, "shape"):
             raise TypeError(f"{name} is {type(leaf).__name__} {leaf!r:.40}, not an array: use np.asarray")
-        if isinstance(leaf, np.ndarray) and leaf.dtype.kind in "OUSMm":
-            raise TypeError(f"{name} has dtype {leaf.dtype}, not numbers")
+        _refuse_no_numbers(name, leaf)
         if leaf.shape == ():
             raise ValueError(f"{name} is a scalar: every array has one row an example")
         lengths[name] = leaf.shape[0]

@@ -158,7 +158,8 @@ class Checkpoints:
         folder, shown = self._folder / name, self._shown / name
         try:
             check_sums(folder, _GUARDED, required=(f"{_POSITION}/metadata",))
-            position = read_json(folder / _POSITION / "metadata")
+            # Sums of auxiliary scalars may be nan.
+            position = read_json(folder / _POSITION / "metadata", nan=True)
         except RunError as error:
             raise _Damaged(str(error).replace(str(folder), str(shown))) from None
         return _restore(folder / _ARRAYS, shown, expected), position

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,7 +95,12 @@ def _draw_figures(
     monitor: str | None,
     style: dict[str, Any],
 ) -> None:
-    values = {name: [record[name] for record in records] for name in names}
+    # A figure that was nan or infinite is None; one that not every epoch has may be missing.
+    values = {
+        name: [math.nan if (value := record.get(name)) is None else value for record in records]
+        for name in names
+    }
+    found = [value for line in values.values() for value in line if math.isfinite(value)]
     lines = iter(itertools.cycle((":", "--", "-.")))
     for name in names:
         if name == monitor:
@@ -103,14 +109,14 @@ def _draw_figures(
             grey: dict[str, Any] = {"color": _GREY, "linestyle": next(lines), "linewidth": 1.3}
             panel.plot(epochs, values[name], label=_label(name), **grey)
     panel.set_title(", ".join(_label(name) for name in names))
-    if monitor in values:
-        best = max(records, key=lambda record: record[monitor])
+    if monitor is not None and any(math.isfinite(value) for value in values.get(monitor, ())):
+        judged = [record for record in records if record.get(monitor) is not None]
+        best = max(judged, key=lambda record: record[monitor])
         ring: dict[str, Any] = {"color": _RED, "markersize": 8, "markerfacecolor": "white", "zorder": 5}
         panel.plot(best["epoch"], best[monitor], "o", **ring)
         panel.set_title(f"best {_label(monitor)} {best[monitor]:.4f} in epoch {best['epoch']}")
     panel.set_ylabel("score")
-    found = [value for line in values.values() for value in line]
-    if 0 <= min(found) and max(found) <= 1:
+    if found and 0 <= min(found) and max(found) <= 1:
         panel.set_ylim(0, min(1.02, 1.12 * max(found)) if max(found) > 0 else 1)
     panel.legend(loc="lower right", frameon=False, ncols=3)
 

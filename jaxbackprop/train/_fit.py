@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 import os
+import shutil
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -10,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+import jax
+import jax.numpy as jnp
 import optax
 from flax import nnx
 
@@ -86,7 +90,8 @@ def fit(
         rows: the tables that are trained by rows, if any; see `make_step`.
         steps_per_epoch: batches of an iterable that make an epoch; None takes all it gives.
         evaluate: model -> figures by name, called after each epoch with averaged parameters where they are
-            kept.
+            kept. One that is nan or infinite is null in metrics.jsonl and never the best; epoch, step, loss
+            and lr are no names for one.
         monitor: the figure that decides which epoch is the best, out of loss, auxiliary scalars and what
             `evaluate` gives; None takes the last.
         mode: whether the largest (``max``) or smallest (``min``) is the best.
@@ -113,6 +118,7 @@ def fit(
         RunError: the folder cannot be written, is in use, or belongs to other settings or data.
         TypeError, ValueError: an argument does not fit; it is named.
     """
+    _refuse_arguments(model, optimizer, trainable, average, epochs, keep)
     batches = make_batches(
         data, batch_size=batch_size, epochs=epochs, seed=seed, steps_per_epoch=steps_per_epoch
     )
@@ -122,12 +128,13 @@ def fit(
     if save_every is not None and save_every < 1:
         raise ValueError(f"save_every must be at least 1, not {save_every}")
     contexts: list[AbstractContextManager[Any]] = []
-    at_end = None
+    at_end, taken = None, False
     if run is None or isinstance(run, RunFolder):
         folder = run
     else:
         path = Path(run)
-        folder = RunFolder.resume(path) if resume and (path / STATUS).exists() else RunFolder.take(path)
+        taken = not (resume and (path / STATUS).exists())
+        folder = RunFolder.take(path) if taken else RunFolder.resume(path)
         contexts.append(folder)
         at_end = partial(_write_results, folder, schedule, monitor)
     told = on_steps
@@ -152,35 +159,68 @@ def fit(
         "average": average,
         "plateau": None if plateau is None else plateau.settings,
     }
-    training = Training(
-        model,
-        Plan(
-            loss=loss,
-            optimizer=optimizer,
-            batches=batches,
-            epochs=epochs,
-            seed=seed,
-            schedule=schedule,
-            plateau=plateau,
-            average=average,
-            trainable=trainable,
-            rows=rows,
-            evaluate=evaluate,
-            on_steps=told,
-            on_epoch=on_epoch,
-            warn=warn,
-        ),
-        selection,
-        folder,
-        save_every=save_every,
-        keep=keep,
-        settings={} if folder is None else fingerprint(settings, data),
-        contexts=contexts,
-        at_end=at_end,
-    )
-    if folder is not None and resume:
-        training.restore()
+    try:
+        training = Training(
+            model,
+            Plan(
+                loss=loss,
+                optimizer=optimizer,
+                batches=batches,
+                epochs=epochs,
+                seed=seed,
+                schedule=schedule,
+                plateau=plateau,
+                average=average,
+                trainable=trainable,
+                rows=rows,
+                evaluate=evaluate,
+                on_steps=told,
+                on_epoch=on_epoch,
+                warn=warn,
+            ),
+            selection,
+            folder,
+            save_every=save_every,
+            keep=keep,
+            settings={} if folder is None else fingerprint(settings, data),
+            contexts=contexts,
+            at_end=at_end,
+        )
+        if folder is not None and resume:
+            training.restore()
+    except BaseException:
+        # What has not begun leaves neither a lock nor a new folder behind.
+        if folder is not None and folder is not run:
+            folder.release()
+            if taken:
+                shutil.rmtree(folder.path, ignore_errors=True)
+        raise
     return training
+
+
+def _refuse_arguments(
+    model: Any, optimizer: Any, trainable: nnx.filterlib.Filter, average: float, epochs: int, keep: int
+) -> None:
+    if not isinstance(model, nnx.Module):
+        raise TypeError(f"model must be a flax.nnx module, not {model!r:.60}")
+    if not (callable(getattr(optimizer, "init", None)) and callable(getattr(optimizer, "update", None))):
+        raise TypeError(f"optimizer must be a transformation of optax, not {type(optimizer).__name__}")
+    if not 0 <= average < 1:
+        raise ValueError(f"average must be at least 0 and below 1, not {average}")
+    try:
+        operator.index(epochs)
+    except TypeError:
+        raise TypeError(f"epochs must be an integer, not {epochs!r}") from None
+    if keep < 1:
+        raise ValueError(f"keep must be at least 1, not {keep}")
+    selected = jax.tree_util.tree_leaves_with_path(nnx.state(model, trainable))
+    if not selected:
+        raise ValueError("trainable selects nothing of the model: there is nothing to train")
+    for path, leaf in selected:
+        dtype = jnp.result_type(leaf)
+        if not jnp.issubdtype(dtype, jnp.inexact):
+            name = jax.tree_util.keystr(path)
+            raise TypeError(f"trainable selects {name} of the model, whose dtype {dtype} has no gradient")
 
 
 def _write_results(

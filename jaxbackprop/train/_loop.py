@@ -18,6 +18,7 @@ from flax import nnx
 from ._batches import ArrayBatches, StreamBatches
 from ._checkpoint import Checkpoints
 from ._divergence import Diverged, first_bad_step
+from ._figures import as_json, named_figures
 from ._machine import describe_machine
 from ._plateau import Plateau
 from ._position import Position, refuse_other
@@ -56,9 +57,9 @@ class Epoch:
     best: bool = False
 
     def record(self) -> dict[str, Any]:
-        """The figures as a line of metrics.jsonl holds them."""
+        """The figures as a line of metrics.jsonl holds them; None is a metric that is nan or infinite."""
         rate = {} if self.lr is None else {"lr": self.lr}
-        return {"epoch": self.epoch, "step": self.step, "loss": self.loss, **rate, **self.metrics}
+        return {"epoch": self.epoch, "step": self.step, "loss": self.loss, **rate, **as_json(self.metrics)}
 
 
 @dataclass(frozen=True)
@@ -300,9 +301,9 @@ class Training(Generic[Model]):
     def _evaluated(self) -> tuple[Epoch, Model]:
         at, steps = self._at, self._at.step - self._at.began
         model = self._model(self._shown(), self._state.variables)
-        metrics = {name: total / steps for name, total in at.aux.items()}
+        metrics = named_figures("the loss", {name: total / steps for name, total in at.aux.items()})
         if self._plan.evaluate is not None:
-            metrics |= {name: float(value) for name, value in self._plan.evaluate(model).items()}
+            metrics |= named_figures("evaluate", self._plan.evaluate(model))
         epoch = Epoch(at.epoch, at.step, at.loss / steps, self._learning_rate(), metrics)
         record = epoch.record()
         is_best = self._selection.judge(record)

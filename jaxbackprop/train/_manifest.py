@@ -88,8 +88,12 @@ def check_sums(
         raise RunError(f"cannot read {error.filename}: {error.strerror}") from None
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, *, nan: bool = False) -> dict[str, Any]:
     """A JSON object out of a file.
+
+    Args:
+        path: the file.
+        nan: whether it may hold nan and infinities as Python writes them.
 
     Raises:
         RunError: the file cannot be read, or holds none.
@@ -99,7 +103,7 @@ def read_json(path: Path) -> dict[str, Any]:
         raise ValueError(f"{constant} is no JSON")
 
     try:
-        value = json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
+        value = json.loads(path.read_text(encoding="utf-8"), parse_constant=float if nan else refuse)
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:

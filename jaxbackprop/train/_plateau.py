@@ -104,8 +104,10 @@ class Plateau:
         name, sign = self.settings["monitor"], 1 if self.settings["mode"] == "min" else -1
         if name not in record:
             raise KeyError(f"the plateau watches {name!r}, but an epoch's figures are {', '.join(record)}")
+        # None: it was nan or infinite, and so no better than any.
+        value = math.inf if record[name] is None else sign * record[name]
         with float64_on_cpu():
-            state = self._rule(self._state, np.float64(sign * record[name]))
+            state = self._rule(self._state, np.float64(value))
         before, now = self._stretches[-1][1], float(state.scale)
         if before - now > _LEAST_REDUCTION:
             self._stretches.append((step, now))

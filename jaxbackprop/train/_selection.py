@@ -66,5 +66,6 @@ class Selection:
             return -math.inf
         if self._monitor not in record:
             raise KeyError(f"monitor is {self._monitor!r}, but an epoch's figures are {', '.join(record)}")
-        figure = self._sign * float(record[self._monitor])
-        return -math.inf if math.isnan(figure) else figure
+        # None: it was nan or infinite.
+        figure = record[self._monitor]
+        return -math.inf if figure is None or math.isnan(figure) else self._sign * float(figure)

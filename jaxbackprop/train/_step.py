@@ -180,11 +180,15 @@ def _value_and_scalars(result: Any) -> tuple[Array, dict[str, Array]]:
         TypeError: the loss is no real floating-point scalar.
     """
     value, aux = result if isinstance(result, tuple) and len(result) == 2 else (result, {})
+    if value is None:
+        raise TypeError("the loss must be a floating-point scalar, not None")
     value = jnp.asarray(value)
     if value.shape != () or not jnp.issubdtype(value.dtype, jnp.floating):
         raise TypeError(f"the loss must be a floating-point scalar, not {value.dtype} of shape {value.shape}")
     scalars = {}
     for path, leaf in jax.tree_util.tree_leaves_with_path(aux):
+        if isinstance(leaf, str | bytes):
+            raise TypeError(f"the loss's auxiliary results must be numbers, not {leaf!r:.40}")
         if jnp.shape(leaf) == () and not jnp.issubdtype(jnp.result_type(leaf), jnp.complexfloating):
             name = "/".join(str(getattr(entry, "key", getattr(entry, "idx", entry))) for entry in path)
             scalars[name or "aux"] = jnp.asarray(leaf).astype(jnp.float32)

@@ -1,6 +1,9 @@
 """One's own model: whatever flax, optax and the data bring."""
 
+import contextlib
 import itertools
+import json
+import math
 
 import jax
 import numpy as np
@@ -8,7 +11,7 @@ import optax
 import pytest
 from flax import nnx
 
-from jaxbackprop.train import fit
+from jaxbackprop.train import RunError, fit
 from tests.train.own_model import COUNT, SIZE, Again, Model, accuracy, arrays, examples, loss, train
 
 
@@ -67,6 +70,7 @@ def test_what_is_done_to_the_model_is_not_done_to_the_training():
         ({"x": [[1.0, 2.0]]}, TypeError, r"data\['x'\]\[0\]\[0\] is float 1.0, not an array"),
         ({"x": np.array(["a", "b"])}, TypeError, r"data\['x'\] has dtype <U1, not numbers"),
         ({"x": np.float32(3)}, ValueError, r"data\['x'\] is a scalar"),
+        (examples, TypeError, "data is a function: pass what"),
         ({}, ValueError, "data holds no example"),
         ({"x": np.zeros((0, 3))}, ValueError, "data holds no example"),
     ],
@@ -124,6 +128,21 @@ def test_a_stream_that_can_be_read_once_is_not_enough_for_two_epochs():
         next(train(iter([]), batch_size=None))
 
 
+def test_a_batch_of_nothing_does_not_end_the_epoch_in_silence():
+    class Holed(Again):
+        def __iter__(self):
+            yield from itertools.islice(super().__iter__(), 2)
+            yield None
+
+    with pytest.raises(TypeError, match="data gives a batch that holds no array: None"):
+        list(train(Holed(), batch_size=None))
+
+
+def test_a_batch_of_text_is_named():
+    with pytest.raises(TypeError, match=r"a batch of data\['id'\]\[0\] is str 'a', not numbers"):
+        list(train(iter([{**examples(), "id": ["a"]}]), batch_size=None, epochs=1))
+
+
 # Which epoch is the best, and when to stop
 
 
@@ -173,3 +192,103 @@ def test_nothing_is_compiled_after_the_first_epoch(caplog):
         caplog.clear()
         list(training)
     assert not [record for record in caplog.records if "Compiling" in record.getMessage()]
+
+
+# What a caller's own model and functions may be
+
+
+class Counting(Model):
+    def __init__(self, rngs):
+        super().__init__(rngs)
+        self.count = nnx.Param(np.arange(3))
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"model": Counting(nnx.Rngs(0))}, TypeError, r"count.* of the model, whose dtype int32 has no grad"),
+        ({"model": {"a": 1}}, TypeError, "model must be a flax.nnx module"),
+        ({"trainable": nnx.PathContains("typo")}, ValueError, "trainable selects nothing"),
+        ({"optimizer": "adam"}, TypeError, "optimizer must be a transformation of optax, not str"),
+        ({"average": 1.5}, ValueError, "average must be at least 0 and below 1, not 1.5"),
+        ({"epochs": 2.5}, TypeError, "epochs must be an integer, not 2.5"),
+        ({"keep": 0}, ValueError, "keep must be at least 1"),
+    ],
+)
+def test_what_cannot_be_trained_is_named_and_leaves_no_folder(changes, error, message, tmp_path):
+    with pytest.raises(error, match=message):
+        train(run=tmp_path / "run", **changes)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("found", "error", "message"),
+    [
+        ({"epoch": 1.0}, ValueError, "evaluate gives a figure named 'epoch'.*such as dev_epoch"),
+        ({"loss": 1.0}, ValueError, "such as dev_loss"),
+        ({"dev": "x"}, TypeError, "evaluate gives 'dev': 'x', which is no number"),
+        (0.5, TypeError, "evaluate must give figures by name, not float"),
+        (None, TypeError, "evaluate must give figures by name, not NoneType"),
+    ],
+)
+def test_figures_that_are_none_are_named(found, error, message):
+    with pytest.raises(error, match=message):
+        list(train(evaluate=lambda model: found, epochs=1))
+
+
+def test_a_loss_may_not_hide_what_is_missing():
+    for result, message in ((None, "not None"), ((1.0, {"a": "hi"}), "must be numbers, not 'hi'")):
+        with pytest.raises(TypeError, match=message):
+            list(
+                fit(
+                    Model(nnx.Rngs(0)),
+                    lambda model, batch, key, result=result: result,
+                    examples(),
+                    optimizer=optax.sgd(0.1),
+                    epochs=1,
+                    batch_size=8,
+                )
+            )
+
+
+def test_a_figure_may_be_nan_and_the_run_go_on(tmp_path):
+    def nan_beside(model, batch, key):
+        return loss(model, batch, key)[0], {"ratio": np.float32("nan")}
+
+    def go(epochs, figures):
+        return fit(
+            Model(nnx.Rngs(0)),
+            nan_beside,
+            examples(),
+            optimizer=optax.sgd(0.1),
+            epochs=epochs,
+            batch_size=8,
+            evaluate=lambda model: next(figures),
+            monitor="dev",
+            run=tmp_path / "run",
+            resume=True,
+            save_every=4,
+        )
+
+    with contextlib.closing(go(3, iter([{"dev": math.nan, "rare": 1.0}]))) as training:
+        epoch, _ = next(training)
+    assert math.isnan(epoch.metrics["dev"])
+    # The checkpoint at step 4, whose sum of ratios is nan, is whole.
+    assert [
+        epoch.step for epoch, _ in go(3, iter([{"dev": math.nan}, {"dev": 0.5}, {"dev": 0.4, "f": 1.0}]))
+    ] == [
+        6,
+        12,
+        18,
+    ]
+    lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    assert [line["dev"] for line in lines] == [None, 0.5, 0.4]
+    assert {line["ratio"] for line in lines} == {None}
+    assert json.loads((tmp_path / "run/results.json").read_text())["best"]["epoch"] == 2
+
+
+def test_a_resumption_that_is_refused_lets_go_of_the_folder(tmp_path):
+    list(train(run=tmp_path / "run", epochs=1))
+    with pytest.raises(RunError, match="seed is 1 but was 0"):
+        train(run=tmp_path / "run", epochs=1, resume=True, seed=1)
+    list(train(run=tmp_path / "run", epochs=1, resume=True))

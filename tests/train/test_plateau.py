@@ -68,6 +68,11 @@ def test_it_is_the_published_rule(values, lr, arguments):
     assert ours(values, lr, **arguments) == pytest.approx(published(values, lr, **arguments), rel=1e-14)
 
 
+def test_a_figure_that_was_nan_is_no_better_than_any():
+    arguments = {"mode": "max", "factor": 0.5, "patience": 1}
+    assert ours([None, 1.0, None, None, 2.0], 1.0, **arguments) == [1.0, 1.0, 1.0, 0.5, 0.5]
+
+
 def test_it_is_torch():
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(0)
