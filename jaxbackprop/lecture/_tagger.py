@@ -49,6 +49,13 @@ _ARGUMENTS = (
 )
 
 
+# Those that the model at its start depends on.
+_OF_THE_MODEL = (
+    *("seed", "window", "shape_dim", "affix_dim", "hidden", "activation", "dropout", "input_dropout"),
+    *("batch_norm", "init"),
+)
+
+
 @dataclass(frozen=True)
 class Run:
     """What a run of the tagger came to, with its parameters (averaged, where they are) of the last epoch.
@@ -105,8 +112,7 @@ def run(config: Config, sentences: int | None = None) -> Run:
         sentences: of the training sentences the first so many; None takes all.
     """
     data = _data(sentences)
-    table = data.encoder.initial_table(data.vectors, np.random.default_rng(config.seed), dim=None)
-    model = build_model(config, data.encoder, table.shape[1], table)
+    model = _model(Config(**{name: getattr(config, name) for name in _OF_THE_MODEL}), sentences)
     count = len(data.windows.labels)
     batch_size = min(config.batch_size, count)
     ends = [epoch_end(epoch, count, batch_size) for epoch in range(config.epochs + 1)]
@@ -179,6 +185,14 @@ def _data(sentences: int | None) -> _Data:
     windows = encoder.encode(corpus.train)
     examples = {name: jnp.asarray(entries) for name, entries in as_batch(windows).items()}
     return _Data(corpus, vectors, encoder, windows, encoder.encode(corpus.dev, labels=False), examples)
+
+
+@functools.cache
+def _model(config: Config, sentences: int | None) -> WindowNER:
+    """The model at its start, which many settings of its training share; training copies it."""
+    data = _data(sentences)
+    table = data.encoder.initial_table(data.vectors, np.random.default_rng(config.seed), dim=None)
+    return build_model(config, data.encoder, table.shape[1], table)
 
 
 def _fixed(config: Config) -> Config:
