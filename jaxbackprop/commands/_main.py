@@ -105,8 +105,8 @@ def _refuse_missing_device() -> None:
         try:
             jax.devices()
         except Exception as error:
-            reason = first_line(error).removesuffix(": ")
-            raise CannotRun(f"JAX_PLATFORMS={platforms}, but jax finds no such device: {reason}") from None
+            reason = f": {first_line(error)}" if str(error) else ""
+            raise CannotRun(f"JAX_PLATFORMS={platforms}, but jax finds no such device{reason}") from None
 
 
 class _Parser(argparse.ArgumentParser):
