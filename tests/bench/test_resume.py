@@ -7,6 +7,7 @@ import pytest
 from jaxbackprop.bench import CannotBench, Kills, _resume, resume
 
 
+@pytest.mark.exhaustive
 def test_a_run_killed_at_any_moment_comes_to_the_same_bits():
     found = resume(2, 3, lambda line: None)
     assert found.met, found.lines()
@@ -25,6 +26,7 @@ def test_what_went_wrong_is_said_and_is_no_success():
     assert json.loads(json.dumps(found.to_dict()))["met"] is False
 
 
+@pytest.mark.exhaustive
 def test_other_bits_are_noticed(tmp_path, monkeypatch):
     """A run that is resumed with other parameters is not equal."""
     parameters = iter("ab")

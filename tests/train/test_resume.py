@@ -91,7 +91,7 @@ def test_a_stopped_run_goes_on_to_the_bits_of_one_that_was_not(tmp_path, name, a
     assert_same(whole.best_model, resumed.best_model)
 
 
-@pytest.mark.parametrize("lost", ["opt_state", "variables", "step", "position", "loss_sum"])
+@pytest.mark.parametrize("lost", a_part(["opt_state", "variables", "step", "position", "loss_sum"], 3))
 def test_what_a_checkpoint_holds_is_needed(tmp_path, monkeypatch, lost):
     """The test above has teeth: without optimizer, dropout and statistics, keys or position it fails."""
     from jaxbackprop.train import _batches, _loop
