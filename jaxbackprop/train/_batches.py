@@ -165,7 +165,7 @@ class StreamBatches:
 
 def make_batches(
     data: Any, *, batch_size: int | None, epochs: int, seed: int, steps_per_epoch: int | None
-) -> ArrayBatches | StreamBatches:
+) -> Batches:
     """The batches of `fit`'s data: rows of a pytree of arrays, or what an iterable gives.
 
     Raises:

@@ -53,8 +53,6 @@ class Checkpoints:
     """
 
     def __init__(self, run: Path, keep: int, warn: Callable[[str], None]) -> None:
-        if keep < 1:
-            raise ValueError(f"keep must be at least 1, not {keep}")
         self._folder, self._keep, self._warn = run.absolute() / CHECKPOINTS, keep, warn
         self._shown = run / CHECKPOINTS
         _share_heaps()

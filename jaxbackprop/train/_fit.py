@@ -136,7 +136,7 @@ def fit(
         taken = not (resume and (path / STATUS).exists())
         folder = RunFolder.take(path) if taken else RunFolder.resume(path)
         contexts.append(folder)
-        at_end = partial(_write_results, folder, schedule, monitor)
+        at_end = partial(_write_results, folder, monitor)
     told = on_steps
     on_epoch = None
     if progress:
@@ -223,9 +223,7 @@ def _refuse_arguments(
             raise TypeError(f"trainable selects {name} of the model, whose dtype {dtype} has no gradient")
 
 
-def _write_results(
-    folder: RunFolder, schedule: Schedule | None, monitor: str | None, training: Training[Any]
-) -> None:
+def _write_results(folder: RunFolder, monitor: str | None, training: Training[Any]) -> None:
     results = {
         "parameters_sha256": training.parameters_sha256,
         "best": training.best,

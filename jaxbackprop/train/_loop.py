@@ -15,7 +15,7 @@ import numpy as np
 import optax
 from flax import nnx
 
-from ._batches import ArrayBatches, StreamBatches
+from ._batches import ArrayBatches, Batches
 from ._checkpoint import Checkpoints
 from ._divergence import Diverged, first_bad_step
 from ._figures import as_json, named_figures
@@ -85,7 +85,7 @@ class Plan:
 
     loss: Loss
     optimizer: optax.GradientTransformation
-    batches: ArrayBatches | StreamBatches
+    batches: Batches
     epochs: int
     seed: int
     schedule: Schedule | None
@@ -125,6 +125,8 @@ class Training(Generic[Model]):
             graphdef, plan.loss, plan.optimizer, self._key, average=plan.average, rows=plan.rows
         )
         self._checkpoints = None if run is None else Checkpoints(run.path, keep, plan.warn)
+        # Looked at once: it asks the versions of packages of the disk.
+        self._machine = {} if run is None else describe_machine()
         self._at = Position(settings=dict(settings))
         # The auxiliary scalars of the steps since the losses were last read.
         self._aux: list[dict[str, Any]] = []
@@ -338,7 +340,7 @@ class Training(Generic[Model]):
         if self._checkpoints is None:
             return
         at = self._at
-        at.unread, at.machine = self._unread(), describe_machine()
+        at.unread, at.machine = self._unread(), self._machine
         at.selection, at.batches = self._selection.position(), self._plan.batches.position()
         at.plateau = None if self._plan.plateau is None else self._plan.plateau.position()
         self._checkpoints.save(at.step, self._arrays(), at.to_dict())
