@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 import jax
@@ -45,13 +45,22 @@ class ArrayBatches:
         batch_size: examples a batch, at most all of them.
         epochs: passes over the examples.
         seed: of the order of the examples.
+        as_array: puts an array where the steps, or what prepares their batches, are to read it.
 
     Raises:
         TypeError: a leaf is no numeric array.
         ValueError: no example, arrays of different lengths, or fewer examples than a batch.
     """
 
-    def __init__(self, data: Any, *, batch_size: int | None, epochs: int, seed: int) -> None:
+    def __init__(
+        self,
+        data: Any,
+        *,
+        batch_size: int | None,
+        epochs: int,
+        seed: int,
+        as_array: Callable[[Any], Any] = jnp.asarray,
+    ) -> None:
         self.count = _count(data)
         if batch_size is None:
             raise ValueError("batch_size is missing: arrays are cut into batches")
@@ -61,7 +70,7 @@ class ArrayBatches:
             )
         self.total: int | None = epoch_end(epochs, self.count, batch_size)
         self._batch_size, self._seed = batch_size, seed
-        self.data = jax.tree.map(jnp.asarray, data)
+        self.data = jax.tree.map(as_array, data)
         self._at, self._epoch = 0, 1
 
     def next(self) -> Batch | None:
@@ -94,11 +103,19 @@ class StreamBatches:
             it stood when a run is resumed; from any other the batches already used are drawn again.
         epochs: of the whole run.
         steps_per_epoch: batches an epoch; None takes all that `data` gives.
+        as_array: see `ArrayBatches`.
     """
 
-    def __init__(self, data: Iterable[Any], *, epochs: int, steps_per_epoch: int | None) -> None:
+    def __init__(
+        self,
+        data: Iterable[Any],
+        *,
+        epochs: int,
+        steps_per_epoch: int | None,
+        as_array: Callable[[Any], Any] = jnp.asarray,
+    ) -> None:
         self.total = None if steps_per_epoch is None else epochs * steps_per_epoch
-        self._source, self._steps = data, steps_per_epoch
+        self._source, self._steps, self._as_array = data, steps_per_epoch, as_array
         self._stream: Iterator[Any] | None = None
         self._taken = self._epoch_taken = self._passes = 0
 
@@ -124,7 +141,7 @@ class StreamBatches:
             raise TypeError(f"data gives a batch that holds no array: {batch!r:.60}")
         for path, leaf in leaves:
             _refuse_no_numbers("a batch of data" + jax.tree_util.keystr(path), leaf)
-        return jax.tree.map(jnp.asarray, batch), None
+        return jax.tree.map(self._as_array, batch), None
 
     def _draw(self) -> Any:
         if self._stream is None:
@@ -164,7 +181,13 @@ class StreamBatches:
 
 
 def make_batches(
-    data: Any, *, batch_size: int | None, epochs: int, seed: int, steps_per_epoch: int | None
+    data: Any,
+    *,
+    batch_size: int | None,
+    epochs: int,
+    seed: int,
+    steps_per_epoch: int | None,
+    as_array: Callable[[Any], Any] = jnp.asarray,
 ) -> Batches:
     """The batches of `fit`'s data: rows of a pytree of arrays, or what an iterable gives.
 
@@ -178,10 +201,16 @@ def make_batches(
             raise ValueError("batch_size is given, but data gives whole batches")
         if steps_per_epoch is not None and steps_per_epoch < 1:
             raise ValueError(f"steps_per_epoch must be at least 1, not {steps_per_epoch}")
-        return StreamBatches(data, epochs=epochs, steps_per_epoch=steps_per_epoch)
+        return StreamBatches(data, epochs=epochs, steps_per_epoch=steps_per_epoch, as_array=as_array)
     if steps_per_epoch is not None:
         raise ValueError("steps_per_epoch is given, but data is a pytree of arrays: an epoch is all of them")
-    return ArrayBatches(data, batch_size=batch_size, epochs=epochs, seed=seed)
+    return ArrayBatches(data, batch_size=batch_size, epochs=epochs, seed=seed, as_array=as_array)
+
+
+def on_host(leaf: Any) -> np.ndarray:
+    """An array in NumPy, of the dtype that jax would give it."""
+    array = np.asarray(leaf)
+    return array.astype(jax.dtypes.canonicalize_dtype(array.dtype), copy=False)
 
 
 def epoch_end(epoch: int, count: int, batch_size: int) -> int:

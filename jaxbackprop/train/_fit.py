@@ -16,10 +16,12 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
+from jax.sharding import Mesh
 
-from ._batches import make_batches
+from ._batches import make_batches, on_host
 from ._curves import draw_curves
 from ._loop import Plan, Training
+from ._mesh import make_mesh
 from ._plateau import Plateau
 from ._position import fingerprint
 from ._rows import RowUpdates
@@ -45,6 +47,7 @@ def fit(
     average: float = 0.0,
     trainable: nnx.filterlib.Filter = nnx.Param,
     rows: RowUpdates | None = None,
+    mesh: Mesh | Mapping[str, int] | None = None,
     steps_per_epoch: int | None = None,
     evaluate: Callable[[Model], Mapping[str, float]] | None = None,
     monitor: str | None = None,
@@ -88,6 +91,12 @@ def fit(
         average: decay of the running average of the parameters, or 0 for none; see `make_step`.
         trainable: an nnx filter of what is trained.
         rows: the tables that are trained by rows, if any; see `make_step`.
+        mesh: the devices that the work is split over: sizes by axis, ``{"data": 4, "model": 2}``, or a mesh
+            of jax with such axes, both Auto; None takes one device (all, where there are several processes).
+            Over ``data`` the examples of a batch are split; over ``model`` the tables of `rows`, and each
+            array with an axis of 4,096 entries and more, along that axis. What does not divide is padded,
+            and the padding does not count. Parameters are those of one device within rounding. `evaluate`
+            and the caller get the model whole, on one device.
         steps_per_epoch: batches of an iterable that make an epoch; None takes all it gives.
         evaluate: model -> figures by name, called after each epoch with averaged parameters where they are
             kept. One that is nan or infinite is null in metrics.jsonl and never the best; epoch, step, loss
@@ -115,12 +124,19 @@ def fit(
 
     Raises:
         Diverged: the loss is nan or infinite (while iterating).
-        RunError: the folder cannot be written, is in use, or belongs to other settings or data.
+        RunError: the folder cannot be written, is in use, or belongs to other settings or data; or there are
+            too few devices for the mesh.
         TypeError, ValueError: an argument does not fit; it is named.
     """
     _refuse_arguments(model, optimizer, trainable, average, epochs, keep)
+    devices = make_mesh(mesh)
     batches = make_batches(
-        data, batch_size=batch_size, epochs=epochs, seed=seed, steps_per_epoch=steps_per_epoch
+        data,
+        batch_size=batch_size,
+        epochs=epochs,
+        seed=seed,
+        steps_per_epoch=steps_per_epoch,
+        as_array=jnp.asarray if devices is None else on_host,
     )
     selection = Selection(monitor, mode, patience)
     if plateau is not None:
@@ -173,6 +189,7 @@ def fit(
                 average=average,
                 trainable=trainable,
                 rows=rows,
+                mesh=devices,
                 evaluate=evaluate,
                 on_steps=told,
                 on_epoch=on_epoch,

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import jax
@@ -14,12 +15,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
+from jax.sharding import Mesh
 
 from ._batches import ArrayBatches, Batches
 from ._checkpoint import Checkpoints
 from ._divergence import Diverged, first_bad_step
 from ._figures import as_json, named_figures
 from ._machine import describe_machine
+from ._placement import place
 from ._plateau import Plateau
 from ._position import Position, refuse_other
 from ._rows import RowUpdates
@@ -77,6 +80,7 @@ class Plan:
         average: decay of the running average of the parameters, or 0.
         trainable: an nnx filter of what is trained.
         rows: the tables that are trained by rows, if any.
+        mesh: the devices that the work is split over, or None for one.
         evaluate: model -> figures by name, after each epoch.
         on_steps: called with steps made, mean loss and learning rate.
         on_epoch: called with each epoch.
@@ -93,6 +97,7 @@ class Plan:
     average: float
     trainable: nnx.filterlib.Filter
     rows: RowUpdates | None
+    mesh: Mesh | None
     evaluate: Callable[[Any], Mapping[str, float]] | None
     on_steps: Callable[[int, float, float | None], None] | None
     on_epoch: Callable[[Epoch], None] | None
@@ -115,14 +120,23 @@ class Training(Generic[Model]):
         contexts: Sequence[AbstractContextManager[Any]] = (),
         at_end: Callable[[Training[Model]], None] | None = None,
     ) -> None:
-        graphdef, *states = nnx.split(model, plan.trainable, nnx.Not(nnx.Param), ...)
-        self._params, self._variables, self._constants = states
+        graphdef, params, variables, constants = nnx.split(model, plan.trainable, nnx.Not(nnx.Param), ...)
         self._graphdef: nnx.GraphDef[Model] = graphdef
         self._plan, self._selection, self._run, self._save_every = plan, selection, run, save_every
         self._key = jax.random.key(plan.seed)
         self._rate = None if plan.schedule is None else jax.jit(plan.schedule)
+        init = partial(init_state, optimizer=plan.optimizer, average=plan.average, rows=plan.rows)
+        tables = () if plan.rows is None else plan.rows.lookups.keys()
+        self._constants = constants
+        self._place = place(plan.mesh, init, params, variables, constants, tables)
         self._step = make_step(
-            graphdef, plan.loss, plan.optimizer, self._key, average=plan.average, rows=plan.rows
+            graphdef,
+            plan.loss,
+            plan.optimizer,
+            self._key,
+            average=plan.average,
+            rows=plan.rows,
+            placement=self._place,
         )
         self._checkpoints = None if run is None else Checkpoints(run.path, keep, plan.warn)
         # Looked at once: it asks the versions of packages of the disk.
@@ -130,7 +144,7 @@ class Training(Generic[Model]):
         self._at = Position(settings=dict(settings))
         # The auxiliary scalars of the steps since the losses were last read.
         self._aux: list[dict[str, Any]] = []
-        self._state = self._begin()
+        self._state = self._place.begin()
         self._best: dict[str, Any] | None = None
         self._lowest, self._timed, self._seconds = math.inf, 0, 0.0
         self._contexts, self._at_end = contexts, at_end
@@ -159,13 +173,13 @@ class Training(Generic[Model]):
     @property
     def best_model(self) -> Model:
         """The model as it was after the best epoch so far."""
-        best = jax.tree.map(jnp.asarray, self._as_best() if self._best is None else self._best)
+        best = self._place.whole(_as_best, self._state) if self._best is None else self._best
         return self._model(best["params"], best["variables"])
 
     @property
     def parameters_sha256(self) -> str:
         """A checksum of the parameters after the last step: of all leaves, in order."""
-        return sha256_of(self._state.params)
+        return sha256_of(self._place.whole(lambda state: state.params, self._state))
 
     @property
     def steps_per_second(self) -> float | None:
@@ -186,23 +200,13 @@ class Training(Generic[Model]):
             at = Position.from_dict(position)
             refuse_other(at, self._at.settings, self._plan.warn)
             self._at, self._aux = at, at.unread
-            self._state = arrays["state"]._replace(aux={})
+            self._state = self._place.put(arrays["state"]._replace(aux={}))
             self._best = arrays["best"]
             self._selection.restore(at.selection)
             if self._plan.plateau is not None and at.plateau is not None:
                 self._plan.plateau.restore(at.plateau)
             self._plan.batches.restore(at.batches)
         self._run.write_metrics(self._at.records)
-
-    def _begin(self) -> TrainState:
-        plan = self._plan
-        return init_state(
-            self._params,
-            plan.optimizer,
-            variables=self._variables,
-            average=plan.average,
-            rows=plan.rows,
-        )
 
     def _epochs(self) -> Generator[tuple[Epoch, Model]]:
         with ExitStack() as stack:
@@ -230,7 +234,7 @@ class Training(Generic[Model]):
         with Deferred() if self._run is not None else nullcontext() as stop:
             scale = self._scale(at.step)
             while (batch := plan.batches.next()) is not None:
-                state = self._step(self._state, self._constants, *batch, *scale)
+                state = self._step(self._state, self._place.constants, *self._place.batch(batch), *scale)
                 if state.aux:
                     self._aux.append(state.aux)
                 self._state = state._replace(aux={})
@@ -271,7 +275,7 @@ class Training(Generic[Model]):
         recent, bad = (leaf.item() for leaf in jax.device_get((self._state.loss_sum, self._state.bad_step)))
         if bad >= 0 or not math.isfinite(recent):
             raise self._diverged(recent, at.step - 1 if bad < 0 else bad)
-        self._state = self._state._replace(loss_sum=jax.device_put(np.float32(0)))
+        self._state = self._state._replace(loss_sum=self._place.zero())
         at.loss += recent
         for scalars in self._unread():
             for name, value in scalars.items():
@@ -295,14 +299,15 @@ class Training(Generic[Model]):
         step, plateau = self._at.step - 1, self._plan.plateau
         return float(self._rate(step)) * (1.0 if plateau is None else plateau.scale(step))
 
-    def _scale(self, step: int) -> tuple[jax.Array, ...]:
+    def _scale(self, step: int) -> tuple[np.float32, ...]:
         """The step's last argument: what a plateau has its updates multiplied by."""
         plateau = self._plan.plateau
-        return () if plateau is None else (jnp.float32(plateau.scale(step)),)
+        return () if plateau is None else (np.float32(plateau.scale(step)),)
 
     def _evaluated(self) -> tuple[Epoch, Model]:
         at, steps = self._at, self._at.step - self._at.began
-        model = self._model(self._shown(), self._state.variables)
+        shown = self._place.whole(_as_best, self._state)
+        model = self._model(shown["params"], shown["variables"])
         metrics = named_figures("the loss", {name: total / steps for name, total in at.aux.items()})
         if self._plan.evaluate is not None:
             metrics |= named_figures("evaluate", self._plan.evaluate(model))
@@ -313,7 +318,7 @@ class Training(Generic[Model]):
             self._plan.plateau.judge(record, at.step)
         if is_best:
             # A copy: the next step writes over the arrays that the model holds.
-            self._best = jax.tree.map(_on_host, self._as_best())
+            self._best = jax.tree.map(_on_host, shown)
         at.records.append(record)
         if self._run is not None:
             self._run.append_metrics(record)
@@ -322,19 +327,16 @@ class Training(Generic[Model]):
 
     def _model(self, params: nnx.State, variables: nnx.State) -> Model:
         # Variables of its own: what is done to the model is not done to the training.
-        states = jax.tree.map(lambda leaf: leaf, (params, variables, self._constants))
+        states = jax.tree.map(jnp.asarray, (params, variables, self._constants))
         merged: Model = nnx.merge(self._graphdef, *states)
         return merged
 
-    def _shown(self) -> nnx.State:
-        return self._state.params if self._state.average is None else self._state.average
-
-    def _as_best(self) -> dict[str, Any]:
-        return {"params": self._shown(), "variables": self._state.variables}
-
-    def _arrays(self) -> dict[str, Any]:
-        best = self._as_best() if self._best is None else self._best
-        return {"state": self._state, "constants": self._constants, "best": best}
+    def _arrays(self, state: TrainState | None = None) -> dict[str, Any]:
+        """What a checkpoint holds; of another state, what is read in its place."""
+        state = self._state if state is None else state
+        best = self._place.whole(_as_best, self._state) if self._best is None else self._best
+        whole = self._place.whole(lambda state: state, state)
+        return {"state": whole, "constants": self._constants, "best": best}
 
     def _save(self) -> None:
         if self._checkpoints is None:
@@ -360,15 +362,14 @@ class Training(Generic[Model]):
         def start() -> tuple[TrainState, int]:
             assert self._checkpoints is not None
             self._checkpoints.wait()
-            found = self._checkpoints.newest({**self._arrays(), "state": self._begin()})
+            found = self._checkpoints.newest(self._arrays(self._place.begin()))
             if found is None or found[1]["step"] > bad:
-                return self._begin(), 0
-            return found[0]["state"]._replace(aux={}), found[1]["step"]
+                return self._place.begin(), 0
+            return self._place.put(found[0]["state"]._replace(aux={})), found[1]["step"]
 
         def advance(state: TrainState, step: int) -> TrainState:
-            scale = self._scale(step)
-            again = self._step(state, self._constants, batches.data, batches.indices(step), *scale)
-            return again._replace(aux={})
+            batch = self._place.batch((batches.data, batches.indices(step)))
+            return self._step(state, self._place.constants, *batch, *self._scale(step))._replace(aux={})
 
         culprit = first_bad_step(advance, *start(), bad)
         state, step = start()
@@ -376,8 +377,14 @@ class Training(Generic[Model]):
             state, step = advance(state, step), step + 1
         indices = batches.indices(culprit)
         batch = jax.tree.map(lambda examples: examples[indices], batches.data)
-        model = self._model(state.params, state.variables)
+        params, variables = self._place.whole(lambda state: (state.params, state.variables), state)
+        model = self._model(params, variables)
         return Diverged(loss, culprit + 1, indices, model, batch, jax.random.fold_in(self._key, culprit))
+
+
+def _as_best(state: TrainState) -> dict[str, Any]:
+    shown = state.params if state.average is None else state.average
+    return {"params": shown, "variables": state.variables}
 
 
 def _on_host(leaf: Any) -> Any:

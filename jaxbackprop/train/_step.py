@@ -12,6 +12,7 @@ from flax import nnx
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
+from ._placement import Placement
 from ._rows import RowUpdates, scaled
 
 # (model, batch, key) -> loss, or (loss, auxiliary results).
@@ -51,6 +52,7 @@ class Step(Protocol):
         constants: nnx.State,
         data: Any,
         indices: ArrayLike | None,
+        size: int | None = None,
         scale: ArrayLike | None = None,
     ) -> TrainState:
         """Makes one update."""
@@ -94,6 +96,7 @@ def make_step(
     *,
     average: float = 0.0,
     rows: RowUpdates | None = None,
+    placement: Placement | None = None,
 ) -> Step:
     """Compiles one update of the parameters.
 
@@ -110,29 +113,34 @@ def make_step(
             are soon forgotten.
         rows: the tables that are trained by the rows that a batch looks up, if any; the optimizer is then
             that of the other parameters.
+        placement: where the arrays live; None takes jax's default device.
 
     Returns:
         A jitted function that donates the state's buffers. ``constants`` is the rest of the model, for
         which no gradient and no optimizer state exist; ``data`` is a pytree of arrays with one row an
-        example, of which ``indices`` picks the batch; where ``indices`` is None, ``data`` is the batch.
-        The optimizer's updates are multiplied by ``scale``, a float32 scalar, where that is given.
+        example, of which ``indices`` picks the batch; where ``indices`` is None, ``data`` is the batch,
+        of whose rows the first ``size`` are examples and the rest padding. The optimizer's updates are multiplied by ``scale``, a float32 scalar, where that is given.
     """
     transformation = optax.with_extra_args_support(optimizer if rows is None else rows.beside(optimizer))
+    trim = (lambda params: params) if placement is None else placement.trim
 
     def step(
         state: TrainState,
         constants: nnx.State,
         data: Any,
         indices: Array | None,
+        size: int | None = None,
         scale: Array | None = None,
     ) -> TrainState:
         batch = data if indices is None else jax.tree.map(lambda examples: examples[indices], data)
+        if size is not None:
+            batch = jax.tree.map(lambda examples: examples[:size] if examples.ndim else examples, batch)
         step_key = jax.random.fold_in(key, state.step)
 
         def objective(params: nnx.State, batch: Any) -> tuple[Array, tuple[dict[str, Array], nnx.State]]:
             # Variables can be changed only in the trace that made them: this one.
             variables = jax.tree.map(lambda leaf: leaf, state.variables)
-            model = nnx.merge(graphdef, params, variables, constants)
+            model = nnx.merge(graphdef, trim(params), variables, trim(constants))
             value, aux = _value_and_scalars(loss(model, batch, step_key))
             return value, (aux, _updated(state.variables, model))
 
@@ -168,7 +176,8 @@ def make_step(
             bad_step=jnp.where(good & ~jnp.isfinite(value), state.step, state.bad_step),
         )
 
-    return jax.jit(step, donate_argnums=0)
+    shardings = None if placement is None else placement.shardings
+    return jax.jit(step, donate_argnums=0, static_argnames="size", out_shardings=shardings)
 
 
 def _value_and_scalars(result: Any) -> tuple[Array, dict[str, Array]]:
