@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 import optax
+from jax.sharding import Mesh
 
 from jaxbackprop.data import Corpus, Encoder, Windows, batch_indices
 from jaxbackprop.models import WindowNER, window_ner_loss
@@ -79,6 +80,7 @@ class TaggerTraining:
         model: with its initial parameters.
         encoder: words to ids.
         corpus: what to train on, and to choose the epoch by.
+        mesh: the devices that the work is split over, or None for one.
 
     Attributes:
         monitor: the figure that chooses the best epoch.
@@ -86,8 +88,11 @@ class TaggerTraining:
         steps: updates in the whole run.
     """
 
-    def __init__(self, config: Config, model: WindowNER, encoder: Encoder, corpus: Corpus) -> None:
+    def __init__(
+        self, config: Config, model: WindowNER, encoder: Encoder, corpus: Corpus, mesh: Mesh | None = None
+    ) -> None:
         self._config, self._model, self._encoder, self._corpus = config, model, encoder, corpus
+        self._mesh = mesh
         self.windows: Windows = encoder.encode(corpus.train)
         self._dev = encoder.encode(corpus.dev, labels=False)
         self._count = len(self.windows.labels)
@@ -133,6 +138,7 @@ class TaggerTraining:
             average=config.average,
             trainable=trainable(config),
             rows=by_rows,
+            mesh=self._mesh,
             evaluate=self._evaluate,
             monitor=self.monitor,
             patience=config.patience,
@@ -161,6 +167,7 @@ class TaggerTraining:
             seed=config.seed,
             trainable=trainable(config),
             rows=by_rows,
+            mesh=self._mesh,
             on_steps=on_steps,
         )
 

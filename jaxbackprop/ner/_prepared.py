@@ -39,6 +39,8 @@ from jaxbackprop.train import (
     describe_machine,
     draw_curves,
     has_events,
+    make_mesh,
+    parse_mesh,
     save_parameters,
 )
 
@@ -72,6 +74,8 @@ class Prepared:
         self.began = time.perf_counter()
         self.config, self.reporting = config, reporting
         self.console, warn = reporting.console, reporting.warn
+        # Too few devices are said before anything is read.
+        mesh = make_mesh(None if config.mesh is None else parse_mesh(config.mesh))
         self.corpus = _read(config)
         self.vectors: WordVectors | None = (
             None if config.vectors == "random" else load_vectors(config.vectors)
@@ -93,7 +97,8 @@ class Prepared:
         table = self.encoder.initial_table(self.vectors, np.random.default_rng(config.seed), dim=dim)
         self.word_dim = table.shape[1]
         model = build_model(config, self.encoder, self.word_dim, table)
-        self.training = TaggerTraining(config, model, self.encoder, self.corpus)
+        self.machine = describe_machine(mesh)
+        self.training = TaggerTraining(config, model, self.encoder, self.corpus, mesh)
         self.console.print(summary(self.corpus, self.encoder, self.vectors, config.task))
 
     def record(self, started: datetime | None) -> dict[str, Any]:
@@ -105,7 +110,7 @@ class Prepared:
             "vectors": describe_vectors(self.config.vectors, self.vectors),
             "corpus": describe_corpus(self.corpus),
             "started": None if started is None else started.isoformat(timespec="seconds"),
-            **describe_machine(),
+            **self.machine,
         }
 
     def files(self, started: datetime) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from ._prepared import Prepared, Reporting
 from ._record import FILES, NO_FILES
 
 # Settings that change nothing of what a run comes to.
-FREE = ("save_every", "keep")
+FREE = ("save_every", "keep", "mesh")
 
 
 def train(
@@ -82,8 +82,8 @@ def resume_run(run: str | os.PathLike[str], given: dict[str, Any], reporting: Re
             return folder.path
         if has_events(folder.path):
             refuse_missing_tensorboard()
-        warn_of_machine(record, reporting.warn)
         prepared = Prepared(config, reporting)
+        warn_of_machine(record, prepared.machine, reporting.warn)
         _refuse_other_data(folder.path, record, prepared.record(None))
         if prepared.encoder.to_dict() != vocabulary:
             raise RunError(f"cannot resume {folder.path}: the vocabulary of its data is another now")

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from ._manifest import SEEDS as SEEDS
     from ._manifest import RunError as RunError
     from ._manifest import read_run as read_run
+    from ._mesh import make_mesh as make_mesh
+    from ._mesh import parse_mesh as parse_mesh
     from ._metrics import Score as Score
     from ._metrics import Scores as Scores
     from ._metrics import entities as entities
@@ -100,6 +102,7 @@ __getattr__, __dir__, __all__ = attach(
         "_loop": ("Epoch", "Training"),
         "_machine": ("describe_machine",),
         "_manifest": ("SEEDS", "RunError", "read_run"),
+        "_mesh": ("make_mesh", "parse_mesh"),
         "_metrics": ("Score", "Scores", "entities", "score"),
         "_optimizers": ("make_clipping", "make_optimizer", "make_row_optimizer"),
         "_outcome": ("read_outcome",),

@@ -6,6 +6,7 @@ import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from ._mesh import parse_mesh
 from ._setting import checked, flag
 from ._setting import setting as _setting
 
@@ -195,6 +196,13 @@ class Config:
     )
     save_every: int = _setting(None, int, "steps between checkpoints (default: one an epoch)", least=1)
     keep: int = _setting(2, int, "checkpoints that are kept", least=1)
+    mesh: str | None = _setting(
+        None,
+        str,
+        "devices to split the work over: data=4 splits each batch, data=2,model=2 large tables too (default: "
+        "one device)",
+        metavar="AXES",
+    )
     seed: int = _setting(0, int, "of initial parameters, batches and dropout", least=0, most=2**31 - 1)
     decode: str = _setting(
         None,
@@ -231,6 +239,8 @@ class Config:
         self._refuse_rates()
         if self.init is not None:
             split_init(self.init)
+        if self.mesh is not None:
+            parse_mesh(self.mesh)
         if not self.vectors:
             raise ValueError("--vectors must be random, glove or a file, not empty")
 

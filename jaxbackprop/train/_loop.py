@@ -120,15 +120,15 @@ class Training(Generic[Model]):
         contexts: Sequence[AbstractContextManager[Any]] = (),
         at_end: Callable[[Training[Model]], None] | None = None,
     ) -> None:
-        graphdef, params, variables, constants = nnx.split(model, plan.trainable, nnx.Not(nnx.Param), ...)
+        graphdef, *states = nnx.split(model, plan.trainable, nnx.Not(nnx.Param), ...)
+        params, variables, constants = states
         self._graphdef: nnx.GraphDef[Model] = graphdef
         self._plan, self._selection, self._run, self._save_every = plan, selection, run, save_every
         self._key = jax.random.key(plan.seed)
         self._rate = None if plan.schedule is None else jax.jit(plan.schedule)
         init = partial(init_state, optimizer=plan.optimizer, average=plan.average, rows=plan.rows)
-        tables = () if plan.rows is None else plan.rows.lookups.keys()
         self._constants = constants
-        self._place = place(plan.mesh, init, params, variables, constants, tables)
+        self._place = place(plan.mesh, init, params, variables, constants, plan.rows)
         self._step = make_step(
             graphdef,
             plan.loss,
@@ -140,7 +140,7 @@ class Training(Generic[Model]):
         )
         self._checkpoints = None if run is None else Checkpoints(run.path, keep, plan.warn)
         # Looked at once: it asks the versions of packages of the disk.
-        self._machine = {} if run is None else describe_machine()
+        self._machine = {} if run is None else describe_machine(plan.mesh)
         self._at = Position(settings=dict(settings))
         # The auxiliary scalars of the steps since the losses were last read.
         self._aux: list[dict[str, Any]] = []
@@ -198,7 +198,7 @@ class Training(Generic[Model]):
         if found is not None:
             arrays, position = found
             at = Position.from_dict(position)
-            refuse_other(at, self._at.settings, self._plan.warn)
+            refuse_other(at, self._at.settings, self._machine, self._plan.warn)
             self._at, self._aux = at, at.unread
             self._state = self._place.put(arrays["state"]._replace(aux={}))
             self._best = arrays["best"]

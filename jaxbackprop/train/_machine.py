@@ -8,14 +8,15 @@ from importlib.metadata import version
 from typing import Any
 
 import jax
+from jax.sharding import Mesh
 
 from jaxbackprop._version import __version__
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
-def describe_machine() -> dict[str, Any]:
-    """The machine as JSON holds it: versions, device, platform and number of threads."""
+def describe_machine(mesh: Mesh | None = None) -> dict[str, Any]:
+    """The machine as JSON holds it: versions, device, platform, number of threads, and the mesh of a run."""
     affinity = getattr(os, "sched_getaffinity", None)
     return {
         "versions": {
@@ -26,4 +27,5 @@ def describe_machine() -> dict[str, Any]:
         "device": str(jax.devices()[0].device_kind),
         "platform": jax.default_backend(),
         "threads": len(affinity(0)) if affinity is not None else os.cpu_count(),
+        "mesh": None if mesh is None else ",".join(f"{name}={size}" for name, size in mesh.shape.items()),
     }

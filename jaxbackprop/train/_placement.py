@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any, Protocol
 
 import jax
@@ -14,6 +15,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ._batches import Batch
 from ._mesh import DATA, MODEL
+from ._rows import RowUpdates
 
 # What a step takes of a batch: data, which rows of it, and how many of its rows are examples.
 Placed = tuple[Any, np.ndarray | None, int | None]
@@ -52,6 +54,10 @@ class Placement(Protocol):
 
     def trim(self, params: nnx.State) -> nnx.State:
         """Parameters or constants within a step, of their true shapes."""
+        ...
+
+    def everywhere(self, array: jax.Array) -> jax.Array:
+        """An array within a step, whole on every device."""
         ...
 
     def batch(self, batch: Batch) -> Placed:
@@ -98,6 +104,10 @@ class OneDevice:
     def trim(self, params: nnx.State) -> nnx.State:
         """See `Placement`."""
         return params
+
+    def everywhere(self, array: jax.Array) -> jax.Array:
+        """See `Placement`."""
+        return array
 
     def batch(self, batch: Batch) -> Placed:
         """See `Placement`."""
@@ -177,6 +187,10 @@ class OnMesh:
                 flat[path] = flat[path].replace(flat[path][...][tuple(map(slice, shape))])
         return nnx.from_flat_state(flat)
 
+    def everywhere(self, array: jax.Array) -> jax.Array:
+        """See `Placement`."""
+        return jax.lax.with_sharding_constraint(array, NamedSharding(self._mesh, PartitionSpec()))
+
     def batch(self, batch: Batch) -> Placed:
         """See `Placement`."""
         data, indices = batch
@@ -196,11 +210,15 @@ class OnMesh:
         split = NamedSharding(self._mesh, PartitionSpec(DATA))
         whole = NamedSharding(self._mesh, PartitionSpec())
 
+        def part(leaf: Any, at: tuple[slice, ...] | None) -> Any:
+            assert at is not None
+            return leaf[places[at[0]]]
+
         def put(leaf: Any) -> jax.Array:
             if not np.ndim(leaf):
                 return _put(leaf, whole)
             shape = (len(places), *np.shape(leaf)[1:])
-            return jax.make_array_from_callback(shape, split, lambda at: leaf[places[at[0]]])
+            return jax.make_array_from_callback(shape, split, partial(part, leaf))
 
         return jax.tree.map(put, data), None, size
 
@@ -249,12 +267,12 @@ def place(
     params: nnx.State,
     variables: nnx.State,
     constants: nnx.State,
-    tables: Collection[Path] = (),
+    rows: RowUpdates | None,
 ) -> Placement:
     """The placement on a mesh, or on one device where there is none; see `OnMesh`."""
     if mesh is None:
         return OneDevice(init, params, variables, constants)
-    return OnMesh(mesh, init, params, variables, constants, tables)
+    return OnMesh(mesh, init, params, variables, constants, () if rows is None else rows.lookups)
 
 
 def _padded(shape: tuple[int, ...], axis: int, parts: int) -> tuple[int, ...]:
@@ -282,8 +300,8 @@ def _put(leaf: Any, sharding: NamedSharding) -> jax.Array:
     if isinstance(leaf, jax.Array) and _is_key(leaf):
         numbers = _put(jax.random.key_data(leaf), sharding)
         return jax.random.wrap_key_data(numbers, impl=jax.random.key_impl(leaf))
-    numbers = np.asarray(leaf)
-    return jax.make_array_from_callback(numbers.shape, sharding, lambda at: numbers[at])
+    array = np.asarray(leaf)
+    return jax.make_array_from_callback(array.shape, sharding, lambda at: array[at])
 
 
 def _gathered(leaf: jax.Array, true: jax.ShapeDtypeStruct) -> Any:

@@ -8,7 +8,6 @@ from typing import Any
 
 import jax
 
-from ._machine import describe_machine
 from ._manifest import RunError
 from ._tree import sha256_of
 
@@ -77,12 +76,18 @@ def fingerprint(settings: Mapping[str, Any], data: Any) -> dict[str, Any]:
     return {**settings, "data": sha256_of(data) if arrays else None}
 
 
-def refuse_other(position: Position, settings: Mapping[str, Any], warn: Callable[[str], None]) -> None:
+def refuse_other(
+    position: Position,
+    settings: Mapping[str, Any],
+    machine: Mapping[str, Any],
+    warn: Callable[[str], None],
+) -> None:
     """Compares a checkpoint's settings and machine with those of now.
 
     Args:
         position: of the checkpoint.
         settings: of now.
+        machine: of now.
         warn: told, in one line, what of the machine is another: the last bits may then differ.
 
     Raises:
@@ -93,15 +98,12 @@ def refuse_other(position: Position, settings: Mapping[str, Any], warn: Callable
         if now != before:
             said = "data has changed" if name == "data" else f"{name} is {now!r} but was {before!r}"
             raise RunError(f"cannot resume: {said} since the run began")
-    warn_of_machine(position.machine, warn)
+    warn_of_machine(position.machine, machine, warn)
 
 
-def warn_of_machine(before: Mapping[str, Any], warn: Callable[[str], None]) -> None:
-    """Says what of the machine is not as it was: versions, device, threads."""
-    old, new = (
-        {**machine, **machine.get("versions", {}), "versions": None}
-        for machine in (before, describe_machine())
-    )
+def warn_of_machine(before: Mapping[str, Any], now: Mapping[str, Any], warn: Callable[[str], None]) -> None:
+    """Says what of the machine is not as it was: versions, device, threads, mesh."""
+    old, new = ({**machine, **machine.get("versions", {}), "versions": None} for machine in (before, now))
     changed = [f"{name} is {new[name]} but was {old.get(name)}" for name in new if new[name] != old.get(name)]
     if changed:
         warn(f"the last bits may differ from those of an uninterrupted run: {', '.join(changed)}")

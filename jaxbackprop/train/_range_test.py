@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -12,10 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
+from jax.sharding import Mesh
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from ._batches import ArrayBatches
+from ._batches import ArrayBatches, on_host
+from ._mesh import make_mesh
+from ._placement import place
 from ._rows import RowUpdates
 from ._schedules import Schedule
 from ._step import Loss, init_state, make_step
@@ -88,6 +92,7 @@ def range_test(
     seed: int = 0,
     trainable: nnx.filterlib.Filter = nnx.Param,
     rows: RowUpdates | None = None,
+    mesh: Mesh | Mapping[str, int] | None = None,
     on_steps: Callable[[int, float, float], None] | None = None,
 ) -> RangeTest:
     """Trains with a learning rate that grows with every update, until the loss diverges.
@@ -103,6 +108,7 @@ def range_test(
         seed: of batches and keys.
         trainable: an nnx filter of what is trained.
         rows: the tables that are trained by rows, driven by the schedule too.
+        mesh: the devices that the work is split over; see `fit`.
         on_steps: called after each update with how many were made, its loss and its learning rate.
 
     Returns:
@@ -112,19 +118,23 @@ def range_test(
     """
     graphdef, *states = nnx.split(model, trainable, nnx.Not(nnx.Param), ...)
     params, variables, constants = states
-    step = make_step(graphdef, loss, optimizer, jax.random.key(seed), rows=rows)
-    state = init_state(params, optimizer, variables=variables, rows=rows)
-    batches = ArrayBatches(data, batch_size=batch_size, epochs=1, seed=seed)
+    devices, init = make_mesh(mesh), partial(init_state, optimizer=optimizer, rows=rows)
+    placement = place(devices, init, params, variables, constants, rows)
+    step = make_step(graphdef, loss, optimizer, jax.random.key(seed), rows=rows, placement=placement)
+    state = placement.begin()
+    as_array = jnp.asarray if devices is None else on_host
+    batches = ArrayBatches(data, batch_size=batch_size, epochs=1, seed=seed, as_array=as_array)
     rates = np.asarray(jax.vmap(schedule)(jnp.arange(steps, dtype=jnp.int32))).astype(float).tolist()
     losses: list[float] = []
     mean, lowest, diverged = 0.0, math.inf, False
     while len(losses) < steps and not diverged:
-        state = step(state, constants, batches.data, batches.indices(len(losses)))
+        batch = placement.batch((batches.data, batches.indices(len(losses))))
+        state = step(state, placement.constants, *batch)
         value = float(state.loss_sum)
         if not math.isfinite(value):
             diverged = True
             break
-        state = state._replace(loss_sum=jnp.zeros_like(state.loss_sum), aux={})
+        state = state._replace(loss_sum=placement.zero(), aux={})
         losses.append(value)
         mean = _KEPT * mean + (1 - _KEPT) * value
         now = mean / (1 - _KEPT ** len(losses))

@@ -70,6 +70,7 @@ class RowUpdates:
         opt_state: optax.OptState,
         batch: Batch,
         scale: Float[Array, ""] | None = None,
+        everywhere: Callable[[Array], Array] = lambda ids: ids,
     ) -> tuple[tuple[Float[Array, ""], Aux], nnx.State, optax.OptState]:
         """One update.
 
@@ -80,12 +81,14 @@ class RowUpdates:
             opt_state: the optimizer's state.
             batch: with the ids.
             scale: what the updates are multiplied by; None leaves them as they are.
+            everywhere: makes an array whole on every device.
 
         Returns:
             What the objective gave, and the new parameters and state.
         """
         others, tables = self.split(params)
-        ids = {path: batch[name] for path, name in self.lookups.items()}
+        # Which ids are the same is found out on each device, rather than between them in many small messages.
+        ids = {path: everywhere(batch[name]) for path, name in self.lookups.items()}
 
         def loss(others: nnx.State, rows: dict[Path, Array]) -> tuple[Array, Aux]:
             small, places = dict(rows), dict(batch)

@@ -119,10 +119,12 @@ def make_step(
         A jitted function that donates the state's buffers. ``constants`` is the rest of the model, for
         which no gradient and no optimizer state exist; ``data`` is a pytree of arrays with one row an
         example, of which ``indices`` picks the batch; where ``indices`` is None, ``data`` is the batch,
-        of whose rows the first ``size`` are examples and the rest padding. The optimizer's updates are multiplied by ``scale``, a float32 scalar, where that is given.
+        and where ``size`` is given, only its first so many rows are. The optimizer's updates are multiplied
+        by ``scale``, a float32 scalar, where that is given.
     """
     transformation = optax.with_extra_args_support(optimizer if rows is None else rows.beside(optimizer))
-    trim = (lambda params: params) if placement is None else placement.trim
+    trim = _same if placement is None else placement.trim
+    everywhere = _same if placement is None else placement.everywhere
 
     def step(
         state: TrainState,
@@ -148,7 +150,7 @@ def make_step(
         standard = jax.numpy_dtype_promotion("standard")
         if rows is not None:
             (value, (aux, variables)), params, opt_state = rows.step(
-                transformation, objective, state.params, state.opt_state, batch, scale
+                transformation, objective, state.params, state.opt_state, batch, scale, everywhere
             )
         else:
             (value, (aux, variables)), grads = jax.value_and_grad(objective, has_aux=True)(
@@ -178,6 +180,10 @@ def make_step(
 
     shardings = None if placement is None else placement.shardings
     return jax.jit(step, donate_argnums=0, static_argnames="size", out_shardings=shardings)
+
+
+def _same(tree: Any) -> Any:
+    return tree
 
 
 def _value_and_scalars(result: Any) -> tuple[Array, dict[str, Array]]:
