@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 from flax import nnx
-from flax.nnx.nn.dtypes import promote_dtype
 from jax.nn.initializers import Initializer, variance_scaling
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
@@ -53,12 +52,13 @@ class Embed(nnx.Module):
 
     def __call__(self, inputs: Int[Array, "..."]) -> Float[Array, "... d"]:
         """Reads one row an id: (...) to (..., features)."""
-        return ops.embedding(self._table(), inputs, padding_id=self.padding_id)
+        return self._computed(ops.embedding(self.embedding[...], inputs, padding_id=self.padding_id))
 
     def window(self, inputs: Int[Array, "... k"]) -> Float[Array, "... kd"]:
         """Reads windows of k = 2m + 1 ids and concatenates their rows: (..., k) to (..., k * features)."""
-        return ops.window_lookup(self._table(), inputs, padding_id=self.padding_id)
+        return self._computed(ops.window_lookup(self.embedding[...], inputs, padding_id=self.padding_id))
 
-    def _table(self) -> Array:
-        (table,) = promote_dtype((self.embedding[...],), dtype=self.dtype)
-        return table
+    def _computed(self, rows: Array) -> Array:
+        # The rows that were read rather than the table, whose every row would be cast in every call; and
+        # gradients of rows that are read twice are added up in the table's dtype.
+        return rows if self.dtype is None else rows.astype(self.dtype)

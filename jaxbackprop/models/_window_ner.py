@@ -11,6 +11,7 @@ from jax.nn.initializers import he_uniform, xavier_uniform
 from jaxtyping import Array, Float, Int
 
 from jaxbackprop import ops
+from jaxbackprop._precision import accumulator
 from jaxbackprop.layers import BatchNorm, Dropout, Embed, Linear, PReLU
 
 # Half of a relu's inputs do not pass, which He's initialization makes up for.
@@ -196,7 +197,8 @@ def window_ner_loss(
     Returns:
         A scalar, in nats a word (and the penalty).
     """
-    losses = ops.softmax_cross_entropy(model(batch, key=key), batch["labels"])
+    logits = model(batch, key=key)
+    losses = ops.softmax_cross_entropy(logits.astype(accumulator(logits.dtype)), batch["labels"])
     loss = jnp.mean(losses)
     if l2_strength == 0:
         return loss

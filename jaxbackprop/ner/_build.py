@@ -52,6 +52,7 @@ def build_model(
             input_dropout=config.input_dropout,
             batch_norm=config.batch_norm,
             weight_init=_weight_init(config),
+            dtype=config.dtype,
             rngs=nnx.Rngs(key),
             **given,
         )

@@ -35,6 +35,7 @@ ACTIVATIONS = (
 )
 INITS = ("xavier", "he", "uniform:R", "zeros")
 DECODES = ("valid", "greedy")
+DTYPES = ("float32", "bfloat16")
 TASKS = ("spans", "tags")
 SCHEMES = ("IO", "BIO", "IOB1", "IOB2", "IOE", "BIOES", "BILOU", "BMES")
 
@@ -182,6 +183,13 @@ class Config:
     )
     plateau_cooldown: int = _setting(0, int, "epochs after that which do not count", least=0)
 
+    dtype: str = _setting(
+        "float32",
+        str,
+        "what the model computes in; parameters, their updates, batch statistics and the loss are float32 "
+        "all the same",
+        choices=DTYPES,
+    )
     batch_size: int = _setting(128, int, "words a batch", least=1)
     average: float = _setting(
         0.997,

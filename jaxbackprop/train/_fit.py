@@ -78,6 +78,8 @@ def fit(
     Args:
         model: any flax.nnx model, in the mode it is to be trained in; it is copied, not changed. What a
             forward pass changes beside the parameters (batch statistics, dropout streams) goes on with them.
+            All keep their dtypes. So to compute in bfloat16 over float32 parameters, give its layers
+            ``dtype=jnp.bfloat16``, leave their ``param_dtype``, and cast the logits to float32 in the loss.
         loss: (model, batch, key) -> floating-point scalar, or (scalar, auxiliary results); the scalars among
             the latter are logged. The key is that of the step: fold_in(key(seed), step).
         data: a pytree of arrays with one row an example each, or an iterable of batches. An iterable must

@@ -19,7 +19,19 @@ def data(training):
 def test_it_suggests_rates_and_writes_the_picture_and_the_figures_alone(cli, data, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     told = ("--steps", 60, "--lr-from", 1e-4, "--lr-to", 30, "--plot", "rates.png", "--json", "rates.json")
-    more = ("--batch-norm", "--activation", "prelu", "--init", "he", "--clip-norm", "5", "--dropout", "0")
+    more = (
+        "--dtype",
+        "bfloat16",
+        "--batch-norm",
+        "--activation",
+        "prelu",
+        "--init",
+        "he",
+        "--clip-norm",
+        "5",
+        "--dropout",
+        "0",
+    )
     status, out, err = cli("lr-find", *data, *more, *told)
     assert (status, err) == (0, "")
     assert files(tmp_path) == ["rates.json", "rates.png"]

@@ -76,6 +76,7 @@ def test_tags_of_words_are_learnt_and_scored_by_accuracy(tagging):
         (["--schedule", "plateau", "--min-lr", "1"], r"--min-lr must be at most --lr \(0.004\), not 1"),
         (["--base-momentum", "0.8"], "--base-momentum needs --schedule cyclic and --optimizer momentum or"),
         (["--optimizer", "lion"], "--optimizer: invalid choice: 'lion'"),
+        (["--dtype", "float8"], "--dtype: invalid choice: 'float8' .choose from 'float32', 'bfloat16'"),
         (["--tune-vectors", "--freeze-vectors"], "not allowed with"),
         (["--train", "x"], "--train needs --dev"),
         (["--test", "x"], "--test needs --train"),

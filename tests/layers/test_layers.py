@@ -33,6 +33,19 @@ def gradient_for_table(module, ids):
     return gradient(state)["embedding"][...]
 
 
+@pytest.mark.parametrize("read", [layers.Embed.__call__, layers.Embed.window], ids=["rows", "windows"])
+def test_a_table_in_float32_is_read_in_bfloat16_and_its_gradient_summed_in_float32(read):
+    embed = layers.Embed(6, 2, dtype=jnp.bfloat16, rngs=nnx.Rngs(0))
+    # No number of bfloat16: it has eight bits, 1003 takes ten.
+    ids = jnp.full((1, 1003), 4)
+    assert read(embed, ids).dtype == jnp.bfloat16
+    graphdef, state = nnx.split(embed)
+    found = jax.grad(lambda state: jnp.sum(read(nnx.merge(graphdef, state), ids).astype(jnp.float32)))(state)
+    want = np.zeros((6, 2), np.float32)
+    want[4] = 1003
+    np.testing.assert_array_equal(found["embedding"][...], want)
+
+
 def test_embed_reads_windows():
     embed = layers.Embed(6, 2, padding_id=-1, rngs=nnx.Rngs(0))
     ids = jnp.asarray([[-1, 0, 4], [0, 4, -1]])

@@ -14,13 +14,13 @@ COUNT, SIZE = 48, 8
 class Model(nnx.Module):
     """Everything that a forward pass may change: batch statistics, a dropout stream, a list of layers."""
 
-    def __init__(self, rngs):
-        self.first = nnx.Linear(3, 8, rngs=rngs)
-        self.norm = nnx.BatchNorm(8, rngs=rngs)
-        self.ours = layers.BatchNorm(8, rngs=rngs)
+    def __init__(self, rngs, dtype=None):
+        self.first = nnx.Linear(3, 8, dtype=dtype, rngs=rngs)
+        self.norm = nnx.BatchNorm(8, dtype=dtype, rngs=rngs)
+        self.ours = layers.BatchNorm(8, dtype=dtype, rngs=rngs)
         self.dropout = nnx.Dropout(0.2, rngs=rngs)
-        self.more = nnx.List([nnx.Linear(8, 8, rngs=rngs)])
-        self.last = nnx.Linear(8, 2, rngs=rngs)
+        self.more = nnx.List([nnx.Linear(8, 8, dtype=dtype, rngs=rngs)])
+        self.last = nnx.Linear(8, 2, dtype=dtype, rngs=rngs)
 
     def __call__(self, x):
         h = self.dropout(self.ours(self.norm(self.first(x))))
@@ -29,7 +29,7 @@ class Model(nnx.Module):
 
 def loss(model, batch, key):
     logits = model(batch["x"] + 0.01 * jax.random.normal(key, batch["x"].shape))
-    losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch["y"])
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits.astype(np.float32), batch["y"])
     return losses.mean(), {"accuracy": (logits.argmax(-1) == batch["y"]).mean(), "logits": logits}
 
 

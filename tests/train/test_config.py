@@ -52,6 +52,7 @@ def test_a_configuration_does_not_change():
         ({"seed": 2**31}, "--seed must be at most 2147483647"),
         ({"lr": 10**400}, r"--lr must be at most 1e\+30, not an integer of 401 digits"),
         ({"optimizer": "lbfgs"}, "--optimizer must be one of sgd, momentum, .*, not 'lbfgs'"),
+        ({"dtype": "float16"}, "--dtype must be one of float32, bfloat16, not 'float16'"),
         ({"cyclic_mode": "sine"}, "--cyclic-mode must be one of"),
         ({"vectors": ""}, "--vectors must be"),
         ({"init": "glorot"}, "--init must be one of xavier, he, uniform:R, zeros, not 'glorot'"),

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -17,6 +18,7 @@ from tests.train.own_model import (
     COUNT,
     SIZE,
     Again,
+    Model,
     Plain,
     Stateful,
     accuracy,
@@ -89,6 +91,24 @@ def test_a_stopped_run_goes_on_to_the_bits_of_one_that_was_not(tmp_path, name, a
     assert metrics[0] == metrics[1]
     assert len({json.loads(text)["parameters_sha256"] for text in results}) == 1
     assert_same(whole.best_model, resumed.best_model)
+
+
+# flax's own batch normalization adds float32 to bfloat16.
+@jax.numpy_dtype_promotion("standard")
+def test_a_model_that_computes_in_bfloat16_keeps_float32_parameters_and_goes_on_to_the_same_bits(tmp_path):
+    def run(out, **options):
+        return train(model=Model(nnx.Rngs(0), jnp.bfloat16), run=tmp_path / out, average=0.9, **options)
+
+    whole = run("whole")
+    losses = [epoch.loss for epoch, _ in whole]
+    assert losses[-1] < losses[0]
+    stopped(tmp_path / "run", 9, number=signal.SIGINT, model=Model(nnx.Rngs(0), jnp.bfloat16), average=0.9)
+    resumed = run("run", resume=True)
+    list(resumed)
+    assert_same(whole.best_model, resumed.best_model)
+    trained = jax.tree.leaves(nnx.state(resumed.best_model, nnx.Any(nnx.Param, nnx.BatchStat)))
+    assert {leaf.dtype for leaf in trained} == {jnp.dtype("float32")}
+    assert resumed.best_model(examples()["x"]).dtype == jnp.bfloat16
 
 
 @pytest.mark.parametrize("lost", a_part(["opt_state", "variables", "step", "position", "loss_sum"], 3))
