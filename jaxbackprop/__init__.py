@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from . import ner as ner
     from . import ops as ops
     from . import optim as optim
+    from . import pretrained as pretrained
     from . import train as train
     from . import verify as verify
 
@@ -39,6 +40,7 @@ __getattr__, __dir__, __all__ = attach(
         "ner",
         "ops",
         "optim",
+        "pretrained",
         "train",
         "verify",
     ),

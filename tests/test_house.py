@@ -31,7 +31,8 @@ GROUND = {
 ROOMS = {
     "ops": set(),
     "layers": {"ops"},
-    "models": {"layers", "ops"},
+    "models": {"pretrained", "layers", "ops"},
+    "pretrained": {"data"},
     "diagnose": set(),
     "check": {"diagnose"},
     "graph": {"check", "ops"},
@@ -67,6 +68,7 @@ OUTSIDE = {
     "doctor": {"jax", "matplotlib", "numpy", "rich"},
     "graph": {"graphlay", "jax", "numpy", "scipy"},
     "data": {"numpy", "pyarrow"},
+    "pretrained": {"numpy", "safetensors", "tokenizers"},
     "ops": {"jax", "jaxtyping", "numpy"},
     "layers": {"jax", "jaxtyping", "flax"},
     "_pytest_plugin": {"pytest"},

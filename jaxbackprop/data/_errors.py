@@ -13,5 +13,5 @@ class DataError(CannotRun, ValueError):
 class MissingExtra(CannotRun, RuntimeError):
     """An optional dependency is not installed. The message says which, and the command that installs it."""
 
-    def __init__(self, package: str, purpose: str) -> None:
-        super().__init__(f"{purpose} needs {package}: pip install 'jaxbackprop[ner]'")
+    def __init__(self, package: str, purpose: str, extra: str = "ner") -> None:
+        super().__init__(f"{purpose} needs {package}: pip install 'jaxbackprop[{extra}]'")

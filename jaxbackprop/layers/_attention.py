@@ -134,7 +134,7 @@ class MultiHeadAttention(nnx.Module):
         *,
         mask: Bool[Array, "..."] | None = None,
         deterministic: bool | None = None,
-        rngs: nnx.Rngs | nnx.RngStream | None = None,
+        rngs: nnx.Rngs | nnx.RngStream | jax.Array | None = None,
     ) -> Float[Array, "... T m"]:
         """Attends.
 
@@ -145,7 +145,7 @@ class MultiHeadAttention(nnx.Module):
             mask: where a query may attend to a key; broadcasts to (..., num_heads, T, S). Numbers count as
                 True where they are not 0.
             deterministic: overrides the constructor's.
-            rngs: overrides the constructor's.
+            rngs: overrides the constructor's; a key is used as it is.
 
         Raises:
             ValueError: where shapes do not fit, inputs_v comes without inputs_k, or weights are to be dropped
@@ -171,7 +171,7 @@ class MultiHeadAttention(nnx.Module):
         return self.out(y)
 
     def _dropout_key(
-        self, deterministic: bool | None, rngs: nnx.Rngs | nnx.RngStream | None
+        self, deterministic: bool | None, rngs: nnx.Rngs | nnx.RngStream | jax.Array | None
     ) -> jax.Array | None:
         """The key of a call's dropout, or None where nothing is dropped."""
         if self.dropout_rate == 0:
@@ -184,7 +184,9 @@ class MultiHeadAttention(nnx.Module):
         source = self.rngs if rngs is None else rngs
         if source is None:
             raise ValueError("rngs must be given to the call, for the constructor kept none")
-        return source.dropout() if isinstance(source, nnx.Rngs) else source()
+        if isinstance(source, nnx.Rngs):
+            source = source.dropout
+        return source() if isinstance(source, nnx.RngStream) else source
 
     def set_view(self, deterministic: bool | None = None) -> None:
         """Sets what `nnx.view` may set."""

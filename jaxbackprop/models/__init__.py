@@ -1,5 +1,11 @@
 """Models built from :mod:`jaxbackprop.layers` and :mod:`jaxbackprop.ops`."""
 
+from jaxbackprop.pretrained import BertConfig as BertConfig
+
+from ._bert import Bert as Bert
+from ._bert import BertClassifier as BertClassifier
+from ._bert import BertTagger as BertTagger
+from ._bert import load_bert as load_bert
 from ._decode import greedy as greedy
 from ._decode import transitions as transitions
 from ._decode import viterbi as viterbi

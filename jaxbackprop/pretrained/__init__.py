@@ -1,0 +1,16 @@
+"""Files of pretrained models, which strangers wrote: looked at before anything of them is believed."""
+
+from jaxbackprop.data import DataError as DataError
+
+from ._bert_config import HIDDEN_ACTIVATIONS as HIDDEN_ACTIVATIONS
+from ._bert_config import BertConfig as BertConfig
+from ._bert_config import read_config as read_config
+from ._tensors import FLOATS as FLOATS
+from ._tensors import Entry as Entry
+from ._tensors import TensorFile as TensorFile
+from ._tensors import as_float32 as as_float32
+from ._tokenizer import BertTokenizer as BertTokenizer
+from ._tokenizer import Encoded as Encoded
+from ._tokenizer import EncodedWords as EncodedWords
+from ._tokenizer import load_tokenizer as load_tokenizer
+from ._tokenizer_files import has_tokenizer as has_tokenizer

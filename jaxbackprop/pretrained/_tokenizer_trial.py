@@ -1,0 +1,34 @@
+"""Run as a process of its own: does `tokenizers` load a file, and encode with it, without coming to grief?
+
+A file can make the library panic, or take memory and time without end; this process then ends, and no other.
+"""
+
+import resource
+import sys
+
+_BYTES, _SECONDS = 150 << 20, 1
+
+
+def main(path: str) -> int:
+    """0 where the file works; the reason it does not is the last line on standard error."""
+    # Memory that is written to; the address space as such costs nothing.
+    resource.setrlimit(resource.RLIMIT_DATA, (_BYTES, _BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS + 1))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    from tokenizers import Tokenizer
+
+    try:
+        tokenizer = Tokenizer.from_file(path)
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(16)
+        tokenizer.encode("A sentence, 한국어 문장.", "and a second")
+        tokenizer.encode(["Words", "of", "one"], is_pretokenized=True)
+        tokenizer.get_vocab_size()
+    except BaseException as error:  # a panic is no Exception
+        print(" ".join(str(error).split())[:200], file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
