@@ -25,6 +25,7 @@ GROUND = {
     "_sharding",
     "_signals",
     "_specs",
+    "_user_cache",
     "_version",
 }
 # Each room may import itself, the ground floor, and the rooms named here.

@@ -18,6 +18,7 @@ from jaxbackprop._signals import run_stoppable
 from jaxbackprop._version import __version__
 
 from . import (
+    _assets,
     _bench,
     _check,
     _compare,
@@ -40,6 +41,7 @@ _COMMANDS = (
     _graph,
     _doctor,
     _data,
+    _assets,
     _schedules,
     _lr_find,
     _train,

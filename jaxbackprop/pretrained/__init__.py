@@ -2,6 +2,10 @@
 
 from jaxbackprop.data import DataError as DataError
 
+from ._asset_table import ASSETS as ASSETS
+from ._assets import asset_folder as asset_folder
+from ._assets import fetch_asset as fetch_asset
+from ._assets import find_asset as find_asset
 from ._bert_config import HIDDEN_ACTIVATIONS as HIDDEN_ACTIVATIONS
 from ._bert_config import BertConfig as BertConfig
 from ._bert_config import read_config as read_config

@@ -10,6 +10,8 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from jaxbackprop._user_cache import user_cache
+
 NO_COMPILATION_CACHE = "JAXBACKPROP_NO_COMPILATION_CACHE"
 """The environment variable that, where it is set, turns the cache off."""
 
@@ -68,16 +70,7 @@ def cache_folder(environment: Mapping[str, str], system: str) -> Path:
     Raises:
         RuntimeError: the user has no home.
     """
-    # The XDG specification: a relative path is to be ignored.
-    base = Path(environment.get("XDG_CACHE_HOME", ""))
-    if not base.is_absolute():
-        if system == "darwin":
-            base = Path.home() / "Library" / "Caches"
-        elif system == "win32" and environment.get("LOCALAPPDATA"):
-            base = Path(environment["LOCALAPPDATA"])
-        else:
-            base = Path.home() / ".cache"
-    return base / "jaxbackprop" / "compiled" / _processor()
+    return user_cache(environment, system) / "compiled" / _processor()
 
 
 def _processor() -> str:
