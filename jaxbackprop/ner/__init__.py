@@ -1,5 +1,7 @@
 """The window classifier at work: corpus -> model -> run folder, and back to tags for new text."""
 
+from jaxbackprop.train import Reporting as Reporting
+
 from ._build import as_batch as as_batch
 from ._build import build_model as build_model
 from ._build import decayed as decayed
@@ -10,7 +12,6 @@ from ._evaluation import Evaluation as Evaluation
 from ._evaluation import evaluate as evaluate
 from ._fit import make_updates as make_updates
 from ._lr_find import find_learning_rates as find_learning_rates
-from ._prepared import Reporting as Reporting
 from ._resume import resume as resume
 from ._seeds import train_seeds as train_seeds
 from ._tagger import Tagger as Tagger

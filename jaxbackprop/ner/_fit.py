@@ -10,7 +10,7 @@ import numpy as np
 import optax
 from jax.sharding import Mesh
 
-from jaxbackprop.data import Corpus, Encoder, Windows, batch_indices
+from jaxbackprop.data import Corpus, Encoder, Windows, WordVectors, batch_indices
 from jaxbackprop.models import WindowNER, window_ner_loss
 from jaxbackprop.train import (
     Config,
@@ -32,18 +32,17 @@ from jaxbackprop.train import (
     make_row_optimizer,
     make_schedule,
     range_test,
+    rates_made,
     score,
     score_tags,
 )
 
 from ._build import as_batch, decayed, tag_sentences, trainable
+from ._tagger import Tagger
 
 Loss = Callable[[WindowNER, Mapping[str, jax.Array], jax.Array], jax.Array]
 # Called before the first step with the model, its loss, the first batch and that step's key.
 AtStart = Callable[[WindowNER, Loss, dict[str, np.ndarray], jax.Array], None]
-
-# The curve of the learning rate is drawn through so many points at most.
-_POINTS = 2000
 
 
 def make_updates(
@@ -81,6 +80,7 @@ class TaggerTraining:
         encoder: words to ids.
         corpus: what to train on, and to choose the epoch by.
         mesh: the devices that the work is split over, or None for one.
+        vectors: where words of the test sentences that training does not see are looked up.
 
     Attributes:
         monitor: the figure that chooses the best epoch.
@@ -89,10 +89,16 @@ class TaggerTraining:
     """
 
     def __init__(
-        self, config: Config, model: WindowNER, encoder: Encoder, corpus: Corpus, mesh: Mesh | None = None
+        self,
+        config: Config,
+        model: WindowNER,
+        encoder: Encoder,
+        corpus: Corpus,
+        mesh: Mesh | None = None,
+        vectors: WordVectors | None = None,
     ) -> None:
         self._config, self._model, self._encoder, self._corpus = config, model, encoder, corpus
-        self._mesh = mesh
+        self._mesh, self._vectors = mesh, vectors
         self.windows: Windows = encoder.encode(corpus.train)
         self._dev = encoder.encode(corpus.dev, labels=False)
         self._count = len(self.windows.labels)
@@ -176,24 +182,25 @@ class TaggerTraining:
         return make_updates(self._config, schedule, steps_per_epoch, self._model.words.padding_id)
 
     def learning_rate(self, records: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
-        """The learning rate of a run with these epochs: epochs (fractional), and its values there."""
-        at = np.unique(np.linspace(0, records[-1]["step"] - 1, _POINTS).astype(np.int32))
-        schedule = jax.jit(jax.vmap(self._schedule))
-        rates = np.asarray(schedule(at))
-        if self._config.schedule == "plateau":
-            # Within an epoch the rate is the same part of the schedule's as in its last update.
-            ends = np.array([record["step"] for record in records], np.int32)
-            planned = np.asarray(schedule(ends - 1))
-            made = np.array([record["lr"] for record in records])
-            parts = np.divide(made, planned, out=np.ones_like(made), where=planned > 0)
-            rates = rates * parts[np.searchsorted(ends, at, side="right")]
-        return (at + 1) * (self._batch_size / self._count), rates
+        """The learning rate of a run with these epochs; see `jaxbackprop.train.rates_made`."""
+        return rates_made(
+            self._schedule,
+            records,
+            steps_per_epoch=self._count / self._batch_size,
+            plateau=self._config.schedule == "plateau",
+        )
 
     def sentences(self, error: Diverged) -> list[int]:
         """The training sentences, counted from 1, with words in the batch where the loss was no number."""
         assert error.indices is not None  # batches of arrays have them
         found = np.searchsorted(np.cumsum(self.windows.lengths), error.indices, side="right")
         return sorted({int(at) + 1 for at in found})
+
+    def test(self, model: WindowNER) -> Scores | TagScores | None:
+        """The scores of a model on the test sentences; None where there are none."""
+        if not self._corpus.test:
+            return None
+        return Tagger(self._config, self._encoder, model, self._vectors).evaluate(self._corpus.test)
 
     def _evaluate(self, model: WindowNER) -> dict[str, float]:
         predicted = tag_sentences(model, self._encoder, self._dev, decode=self._config.decode)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from jaxbackprop.train import Config, Progress, RangeTest
+from jaxbackprop.train import Config, Progress, RangeTest, Reporting
 
-from ._prepared import Prepared, Reporting
+from ._prepared import Prepared
 
 
 def find_learning_rates(

@@ -6,9 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from jaxbackprop.train import is_of_seeds
+from jaxbackprop.train import Reporting, is_of_seeds
 
-from ._prepared import Reporting
 from ._seeds import resume_seeds
 from ._train import resume_run
 

@@ -15,9 +15,11 @@ from jaxbackprop.train import (
     SEEDS,
     Config,
     Diverged,
+    Reporting,
     RunError,
     RunFolder,
     SeedRuns,
+    go_on_with,
     has_events,
     read_seeds,
     refuse_taken,
@@ -27,7 +29,7 @@ from jaxbackprop.train import (
 )
 
 from ._fit import AtStart
-from ._prepared import Prepared, Reporting, go_on_with
+from ._prepared import Prepared
 from ._record import describe_settings
 from ._train import FREE, as_before, resume_run, take
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from jaxbackprop.train import (
     Config,
+    Reporting,
     RunError,
     RunFolder,
     flag,
@@ -20,7 +21,7 @@ from jaxbackprop.train import (
 )
 
 from ._fit import AtStart
-from ._prepared import Prepared, Reporting
+from ._prepared import Prepared
 from ._record import FILES, NO_FILES
 
 # Settings that change nothing of what a run comes to.

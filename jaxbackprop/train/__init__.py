@@ -58,6 +58,11 @@ if TYPE_CHECKING:
     from ._rate_plots import draw_range_test as draw_range_test
     from ._rate_plots import draw_rates as draw_rates
     from ._rate_plots import rate_curve as rate_curve
+    from ._recorded_run import Job as Job
+    from ._recorded_run import Reporting as Reporting
+    from ._recorded_run import carry_out as carry_out
+    from ._recorded_run import go_on_with as go_on_with
+    from ._recorded_run import rates_made as rates_made
     from ._rows import RowUpdates as RowUpdates
     from ._run import RunFolder as RunFolder
     from ._run import read_status as read_status
@@ -72,8 +77,10 @@ if TYPE_CHECKING:
     from ._seeds import seeds_of as seeds_of
     from ._seeds import shown_score as shown_score
     from ._seeds import summary as summary
+    from ._setting import checked as checked
     from ._setting import encodes as encodes
     from ._setting import flag as flag
+    from ._setting import setting as setting
     from ._settings_file import CONFIG as CONFIG
     from ._settings_file import read_settings as read_settings
     from ._step import TrainState as TrainState
@@ -111,6 +118,7 @@ __getattr__, __dir__, __all__ = attach(
         "_progress": ("Progress",),
         "_range_test": ("RangeTest", "growing_rate", "range_test"),
         "_rate_plots": ("draw_range_test", "draw_rates", "rate_curve"),
+        "_recorded_run": ("Job", "Reporting", "carry_out", "go_on_with", "rates_made"),
         "_rows": ("RowUpdates",),
         "_run": ("RunFolder", "read_status", "refuse_taken"),
         "_schedules": ("Schedule", "make_momentum", "make_schedule"),
@@ -123,7 +131,7 @@ __getattr__, __dir__, __all__ = attach(
             "shown_score",
             "summary",
         ),
-        "_setting": ("encodes", "flag"),
+        "_setting": ("checked", "encodes", "flag", "setting"),
         "_settings_file": ("CONFIG", "read_settings"),
         "_step": ("TrainState", "init_state", "make_step"),
         "_tag_scores": ("TagScores", "score_tags"),
