@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any, Protocol
@@ -202,12 +203,15 @@ class OnMesh:
                 f"a batch of data has arrays of {found} rows: on a mesh every array has one row an example"
             )
         size = rows.pop() if rows else 0
-        parts = self._mesh.shape[DATA]
+        # Where parts are uneven and each is on several devices, XLA's partitioner adds what is behind the last
+        # example to row 0 of a scatter (seen in jaxlib 0.10.2). So such a batch is split over all devices.
+        over = (DATA,) if size % self._mesh.shape[DATA] == 0 else self._mesh.axis_names
+        parts = math.prod(self._mesh.shape[name] for name in over)
         places = np.arange(-(-size // parts) * parts)
         # What is too much reads an example again; the step cuts it off.
         places = np.where(places < size, places, 0)
         places = places if indices is None else indices[places]
-        split = NamedSharding(self._mesh, PartitionSpec(DATA))
+        split = NamedSharding(self._mesh, PartitionSpec(over))
         whole = NamedSharding(self._mesh, PartitionSpec())
 
         def part(leaf: Any, at: tuple[slice, ...] | None) -> Any:
