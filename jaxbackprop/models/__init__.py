@@ -13,5 +13,6 @@ from ._language_model import LanguageModel as LanguageModel
 from ._language_model import language_model_loss as language_model_loss
 from ._language_model import next_word_log_probabilities as next_word_log_probabilities
 from ._tag import tag_ids as tag_ids
+from ._window_ner import MASK as MASK
 from ._window_ner import WindowNER as WindowNER
 from ._window_ner import window_ner_loss as window_ner_loss

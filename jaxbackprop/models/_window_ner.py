@@ -22,6 +22,8 @@ PADDING_ID = -1
 _FIRST_SLOPE = 0.25
 # The scale of GloVe's numbers, so that no feature drowns another.
 _UNIT_NORMAL = nnx.initializers.normal(1.0)
+MASK = "mask"
+"""The entry of a batch that is False for rows that only fill it up; without it every row is an example."""
 _FEATURES = ("words", "shapes", "prefixes", "suffixes")
 
 
@@ -151,7 +153,8 @@ class WindowNER(nnx.Module):
 
         Args:
             batch: ``words``, ``shapes``, ``prefixes`` and ``suffixes``, each ids of shape (B, 2m + 1),
-                -1 outside the sentence. Other entries are ignored.
+                -1 outside the sentence; perhaps ``mask``, bool of shape (B,), whose False rows are kept out
+                of the statistics of batch normalization. Other entries are ignored.
             key: random key of the dropout masks; without one nothing is dropped, and batch normalization
                 uses its averages.
 
@@ -173,7 +176,8 @@ class WindowNER(nnx.Module):
         x = self.input_dropout(x, deterministic=key is None, rngs=keys[0])
         z = self.hidden(x)
         if self.batch_norm is not None:
-            z = self.batch_norm(z, use_running_average=key is None)
+            mask = batch[MASK][:, None] if MASK in batch else None
+            z = self.batch_norm(z, use_running_average=key is None, mask=mask)
         h = getattr(ops, self.activation)(z) if self.prelu is None else self.prelu(z)
         h = self.dropout(h, deterministic=key is None, rngs=keys[1])
         return self.output(h)
@@ -190,7 +194,7 @@ def window_ner_loss(
 
     Args:
         model: the classifier.
-        batch: the model's input and ``labels``, int of shape (B,).
+        batch: the model's input and ``labels``, int of shape (B,); rows where ``mask`` is False do not count.
         l2_strength: lambda of the penalty lambda * sum(W^2); 0 leaves it out.
         key: random key of the dropout mask; without one the loss is deterministic.
 
@@ -199,7 +203,11 @@ def window_ner_loss(
     """
     logits = model(batch, key=key)
     losses = ops.softmax_cross_entropy(logits.astype(accumulator(logits.dtype)), batch["labels"])
-    loss = jnp.mean(losses)
+    if MASK in batch:
+        examples = jnp.where(batch[MASK], losses, jnp.zeros((), losses.dtype))
+        loss = jnp.sum(examples) / jnp.sum(batch[MASK], dtype=losses.dtype)
+    else:
+        loss = jnp.mean(losses)
     if l2_strength == 0:
         return loss
     penalty = ops.l2(nnx.to_pure_dict(nnx.state(model, nnx.Param)), l2_strength)

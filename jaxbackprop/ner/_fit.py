@@ -11,7 +11,7 @@ import optax
 from jax.sharding import Mesh
 
 from jaxbackprop.data import Corpus, Encoder, Windows, WordVectors, batch_indices
-from jaxbackprop.models import WindowNER, window_ner_loss
+from jaxbackprop.models import MASK, WindowNER, window_ner_loss
 from jaxbackprop.train import (
     Config,
     Diverged,
@@ -145,6 +145,7 @@ class TaggerTraining:
             trainable=trainable(config),
             rows=by_rows,
             mesh=self._mesh,
+            mask=MASK,
             evaluate=self._evaluate,
             monitor=self.monitor,
             patience=config.patience,
@@ -174,6 +175,7 @@ class TaggerTraining:
             trainable=trainable(config),
             rows=by_rows,
             mesh=self._mesh,
+            mask=MASK,
             on_steps=on_steps,
         )
 

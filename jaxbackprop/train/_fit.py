@@ -48,6 +48,7 @@ def fit(
     trainable: nnx.filterlib.Filter = nnx.Param,
     rows: RowUpdates | None = None,
     mesh: Mesh | Mapping[str, int] | None = None,
+    mask: str | None = None,
     steps_per_epoch: int | None = None,
     evaluate: Callable[[Model], Mapping[str, float]] | None = None,
     monitor: str | None = None,
@@ -96,9 +97,12 @@ def fit(
         mesh: the devices that the work is split over: sizes by axis, ``{"data": 4, "model": 2}``, or a mesh
             of jax with such axes, both Auto; None takes one device (all, where there are several processes).
             Over ``data`` the examples of a batch are split; over ``model`` the tables of `rows`, and each
-            array with an axis of 4,096 entries and more, along that axis. What does not divide is padded,
-            and the padding does not count. Parameters are those of one device within rounding. `evaluate`
-            and the caller get the model whole, on one device.
+            array with an axis of 4,096 entries and more that divides, along that axis. The parameters are
+            those of one device within rounding. `evaluate` and the caller get the model whole, on one device.
+            With several processes each passes the same data, of which it reads the rows of its own devices.
+        mask: the entry of a batch (a dict) by which the loss tells examples from padding: True for examples;
+            absent where all are. A batch that does not divide over ``data`` is padded then, and computed
+            whole on every device where the loss takes none.
         steps_per_epoch: batches of an iterable that make an epoch; None takes all it gives.
         evaluate: model -> figures by name, called after each epoch with averaged parameters where they are
             kept. One that is nan or infinite is null in metrics.jsonl and never the best; epoch, step, loss
@@ -192,6 +196,7 @@ def fit(
                 trainable=trainable,
                 rows=rows,
                 mesh=devices,
+                mask=mask,
                 evaluate=evaluate,
                 on_steps=told,
                 on_epoch=on_epoch,

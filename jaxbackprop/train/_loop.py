@@ -81,6 +81,7 @@ class Plan:
         trainable: an nnx filter of what is trained.
         rows: the tables that are trained by rows, if any.
         mesh: the devices that the work is split over, or None for one.
+        mask: the entry of a batch that tells examples from padding, or None.
         evaluate: model -> figures by name, after each epoch.
         on_steps: called with steps made, mean loss and learning rate.
         on_epoch: called with each epoch.
@@ -98,6 +99,7 @@ class Plan:
     trainable: nnx.filterlib.Filter
     rows: RowUpdates | None
     mesh: Mesh | None
+    mask: str | None
     evaluate: Callable[[Any], Mapping[str, float]] | None
     on_steps: Callable[[int, float, float | None], None] | None
     on_epoch: Callable[[Epoch], None] | None
@@ -128,7 +130,7 @@ class Training(Generic[Model]):
         self._rate = None if plan.schedule is None else jax.jit(plan.schedule)
         init = partial(init_state, optimizer=plan.optimizer, average=plan.average, rows=plan.rows)
         self._constants = constants
-        self._place = place(plan.mesh, init, params, variables, constants, plan.rows)
+        self._place = place(plan.mesh, init, params, variables, constants, plan.rows, plan.mask, plan.warn)
         self._step = make_step(
             graphdef,
             plan.loss,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
+import warnings
 from collections.abc import Callable, Collection
-from functools import partial
 from typing import Any, Protocol
 
 import jax
@@ -18,8 +17,6 @@ from ._batches import Batch
 from ._mesh import DATA, MODEL
 from ._rows import RowUpdates
 
-# What a step takes of a batch: data, which rows of it, and how many of its rows are examples.
-Placed = tuple[Any, np.ndarray | None, int | None]
 Path = tuple[Any, ...]
 # An array without an axis of this length is small: every device has it whole.
 _LARGE = 4096
@@ -53,15 +50,11 @@ class Placement(Protocol):
         """
         ...
 
-    def trim(self, params: nnx.State) -> nnx.State:
-        """Parameters or constants within a step, of their true shapes."""
-        ...
-
     def everywhere(self, array: jax.Array) -> jax.Array:
         """An array within a step, whole on every device."""
         ...
 
-    def batch(self, batch: Batch) -> Placed:
+    def batch(self, batch: Batch) -> Batch:
         """A batch as a step takes it."""
         ...
 
@@ -102,17 +95,13 @@ class OneDevice:
         """See `Placement`."""
         return part(state)
 
-    def trim(self, params: nnx.State) -> nnx.State:
-        """See `Placement`."""
-        return params
-
     def everywhere(self, array: jax.Array) -> jax.Array:
         """See `Placement`."""
         return array
 
-    def batch(self, batch: Batch) -> Placed:
+    def batch(self, batch: Batch) -> Batch:
         """See `Placement`."""
-        return *batch, None
+        return batch
 
     def zero(self) -> jax.Array:
         """See `Placement`."""
@@ -127,16 +116,19 @@ class OnMesh:
     them their optimizer's state; all else is whole on every device. jax's compiler (Auto axes) splits the
     arithmetic and adds what the devices have to tell each other.
 
-    jax's arrays are split evenly. So a batch or parameter that does not divide is padded on its way there,
-    and cut to its true length within the compiled step, where the compiler keeps uneven parts: the loss, its
-    mean and its random numbers are those of one device.
+    jax's arrays are split evenly. A table of other length gets rows of zeros at its end, which no id reads;
+    a batch gets examples that a mask marks, where the loss takes one. What else does not divide is whole on
+    every device. (To slice within the step what was padded would suit every loss: XLA keeps uneven parts.
+    But jaxlib 0.10.2 then adds to the wrong row in a scatter, and aborts at a sort.)
 
     Args:
         mesh: of the devices.
         init: (parameters, variables=) -> the state before the first step.
         params, variables, constants: of the model.
-        tables: paths of the parameters that are trained by rows. Nothing reads them but by ids, so they stay
-            padded within a step.
+        tables: paths of the parameters that are trained by rows.
+        mask: the entry of a batch that is to say which of its rows are examples, where not all are; None
+            pads no batch.
+        warn: told, in one line, of a batch that cannot be split.
     """
 
     def __init__(
@@ -146,20 +138,27 @@ class OnMesh:
         params: nnx.State,
         variables: nnx.State,
         constants: nnx.State,
-        tables: Collection[Path] = (),
+        tables: Collection[Path],
+        mask: str | None,
+        warn: Callable[[str], None],
     ) -> None:
-        self._mesh, self._init = mesh, init
+        self._mesh, self._init, self._mask, self._warn = mesh, init, mask, warn
+        self._whole_sizes: set[int] = set()
         self._parts = mesh.shape.get(MODEL, 1)
-        flat = dict(nnx.to_flat_state(params))
-        self._tables = {_padded(np.shape(flat[path][...]), 0, self._parts) for path in tables}
-        self._true: dict[Path, tuple[int, ...]] = {}
         self._true_state = jax.eval_shape(init, params, variables=variables)
-        self._params, self._variables = self._pad(params, tables), variables
-        self.constants: nnx.State = self._put_all(self._pad(constants, ()))
-        state = jax.eval_shape(init, self._params, variables=variables)
+        flat = dict(nnx.to_flat_state(params))
+        self._tables: set[tuple[int, ...]] = set()
+        for path in tables:
+            table = flat[path][...]
+            shape = (-(-len(table) // self._parts) * self._parts, *table.shape[1:])
+            flat[path] = flat[path].replace(_extended(table, shape))
+            self._tables.add(shape)
+        self._params, self._variables = nnx.from_flat_state(flat), variables
+        self.constants: nnx.State = self._put_all(constants)
+        self._laid_out = jax.eval_shape(init, self._params, variables=variables)
         # The auxiliary scalars are known when the loss has been traced: one sharding for all of them.
         whole = NamedSharding(mesh, PartitionSpec())
-        self.shardings: Any = jax.tree.map(self._sharding, state)._replace(aux=whole)
+        self.shardings: Any = jax.tree.map(self._sharding, self._laid_out)._replace(aux=whole)
 
     def begin(self) -> Any:
         """See `Placement`."""
@@ -169,62 +168,58 @@ class OnMesh:
     def put(self, state: Any) -> Any:
         """See `Placement`."""
 
-        def put(leaf: Any, sharding: NamedSharding) -> Any:
-            return _put(_extended(leaf, self._padded_shape(np.shape(leaf), sharding)), sharding)
+        def put(leaf: Any, laid_out: jax.ShapeDtypeStruct, sharding: NamedSharding) -> Any:
+            return _put(_extended(leaf, laid_out.shape), sharding)
 
-        return jax.tree.map(put, state._replace(aux={}), self.shardings._replace(aux={}))
+        return jax.tree.map(put, state, self._laid_out, self.shardings._replace(aux={}))
 
     def whole(self, part: Callable[[Any], Any], state: Any) -> Any:
         """See `Placement`."""
         return jax.tree.map(_gathered, part(state), part(self._true_state))
 
-    def trim(self, params: nnx.State) -> nnx.State:
-        """See `Placement`."""
-        if not self._true:
-            return params
-        flat = dict(nnx.to_flat_state(params))
-        for path, shape in self._true.items():
-            if path in flat:
-                flat[path] = flat[path].replace(flat[path][...][tuple(map(slice, shape))])
-        return nnx.from_flat_state(flat)
-
     def everywhere(self, array: jax.Array) -> jax.Array:
         """See `Placement`."""
         return jax.lax.with_sharding_constraint(array, NamedSharding(self._mesh, PartitionSpec()))
 
-    def batch(self, batch: Batch) -> Placed:
+    def batch(self, batch: Batch) -> Batch:
         """See `Placement`."""
         data, indices = batch
-        leaves = jax.tree.leaves(data)
-        rows = {len(leaf) for leaf in leaves if np.ndim(leaf)} if indices is None else {len(indices)}
+        rows = {len(leaf) for leaf in jax.tree.leaves(data) if np.ndim(leaf)}
         if len(rows) > 1:
             found = ", ".join(map(str, sorted(rows)))
             raise ValueError(
                 f"a batch of data has arrays of {found} rows: on a mesh every array has one row an example"
             )
-        size = rows.pop() if rows else 0
-        # Where parts are uneven and each is on several devices, XLA's partitioner adds what is behind the last
-        # example to row 0 of a scatter (seen in jaxlib 0.10.2). So such a batch is split over all devices.
-        over = (DATA,) if size % self._mesh.shape[DATA] == 0 else self._mesh.axis_names
-        parts = math.prod(self._mesh.shape[name] for name in over)
-        places = np.arange(-(-size // parts) * parts)
-        # What is too much reads an example again; the step cuts it off.
-        places = np.where(places < size, places, 0)
-        places = places if indices is None else indices[places]
-        split = NamedSharding(self._mesh, PartitionSpec(over))
-        whole = NamedSharding(self._mesh, PartitionSpec())
+        if indices is None:
+            indices = np.arange(rows.pop() if rows else 0)
+        size, parts = len(indices), self._mesh.shape[DATA]
+        spec = PartitionSpec(DATA)
+        padding = -size % parts
+        if padding and self._mask is None:
+            if size not in self._whole_sizes:
+                self._whole_sizes.add(size)
+                self._warn(
+                    f"a batch of {size} examples does not divide over {DATA}={parts}, so that every device "
+                    "computes all of it: let the number be a multiple, or the loss take a mask"
+                )
+            spec, padding = PartitionSpec(), 0
+        # What a batch is padded with is its first example again.
+        indices = np.concatenate([indices, np.repeat(indices[:1], padding)])
+        sharding, whole = NamedSharding(self._mesh, spec), NamedSharding(self._mesh, PartitionSpec())
 
-        def part(leaf: Any, at: tuple[slice, ...] | None) -> Any:
-            assert at is not None
-            return leaf[places[at[0]]]
-
-        def put(leaf: Any) -> jax.Array:
+        def put(leaf: Any, indices: np.ndarray = indices) -> jax.Array:
             if not np.ndim(leaf):
                 return _put(leaf, whole)
-            shape = (len(places), *np.shape(leaf)[1:])
-            return jax.make_array_from_callback(shape, split, partial(part, leaf))
+            shape = (len(indices), *np.shape(leaf)[1:])
+            return jax.make_array_from_callback(shape, sharding, lambda at: leaf[indices[at[0]]])
 
-        return jax.tree.map(put, data), None, size
+        placed = jax.tree.map(put, data)
+        if padding:
+            if not isinstance(placed, dict):
+                raise TypeError(f"mask is {self._mask!r}, but a batch is no dict: {placed!r:.60}")
+            every = np.arange(len(indices))
+            placed = {**placed, self._mask: put(every < size, every)}
+        return placed, None
 
     def zero(self) -> jax.Array:
         """See `Placement`."""
@@ -244,23 +239,6 @@ class OnMesh:
             return NamedSharding(self._mesh, PartitionSpec())
         return NamedSharding(self._mesh, PartitionSpec(*[None] * axis, MODEL))
 
-    def _pad(self, params: nnx.State, tables: Collection[Path]) -> nnx.State:
-        """Parameters whose split axis divides; what was padded, but for tables, is noted in `_true`."""
-        flat = dict(nnx.to_flat_state(params))
-        for path, variable in flat.items():
-            shape = np.shape(variable[...])
-            axis = 0 if path in tables else self._axis(shape)
-            if axis is None or not shape[axis] % self._parts:
-                continue
-            flat[path] = variable.replace(_extended(variable[...], _padded(shape, axis, self._parts)))
-            if path not in tables:
-                self._true[path] = shape
-        return nnx.from_flat_state(flat)
-
-    def _padded_shape(self, shape: tuple[int, ...], sharding: NamedSharding) -> tuple[int, ...]:
-        split = [axis for axis, name in enumerate(sharding.spec) if name is not None]
-        return _padded(shape, split[0], self._parts) if split else shape
-
     def _put_all(self, tree: Any) -> Any:
         return jax.tree.map(lambda leaf: _put(leaf, self._sharding(leaf)), tree)
 
@@ -271,17 +249,14 @@ def place(
     params: nnx.State,
     variables: nnx.State,
     constants: nnx.State,
-    rows: RowUpdates | None,
+    rows: RowUpdates | None = None,
+    mask: str | None = None,
+    warn: Callable[[str], None] = warnings.warn,
 ) -> Placement:
     """The placement on a mesh, or on one device where there is none; see `OnMesh`."""
     if mesh is None:
         return OneDevice(init, params, variables, constants)
-    return OnMesh(mesh, init, params, variables, constants, () if rows is None else rows.lookups)
-
-
-def _padded(shape: tuple[int, ...], axis: int, parts: int) -> tuple[int, ...]:
-    """The shape with one axis rounded up to what divides into so many parts."""
-    return (*shape[:axis], -(-shape[axis] // parts) * parts, *shape[axis + 1 :])
+    return OnMesh(mesh, init, params, variables, constants, () if rows is None else rows.lookups, mask, warn)
 
 
 def _extended(array: Any, shape: tuple[int, ...]) -> Any:

@@ -93,6 +93,7 @@ def range_test(
     trainable: nnx.filterlib.Filter = nnx.Param,
     rows: RowUpdates | None = None,
     mesh: Mesh | Mapping[str, int] | None = None,
+    mask: str | None = None,
     on_steps: Callable[[int, float, float], None] | None = None,
 ) -> RangeTest:
     """Trains with a learning rate that grows with every update, until the loss diverges.
@@ -109,6 +110,7 @@ def range_test(
         trainable: an nnx filter of what is trained.
         rows: the tables that are trained by rows, driven by the schedule too.
         mesh: the devices that the work is split over; see `fit`.
+        mask: the entry of a batch that tells examples from padding; see `fit`.
         on_steps: called after each update with how many were made, its loss and its learning rate.
 
     Returns:
@@ -119,7 +121,7 @@ def range_test(
     graphdef, *states = nnx.split(model, trainable, nnx.Not(nnx.Param), ...)
     params, variables, constants = states
     devices, init = make_mesh(mesh), partial(init_state, optimizer=optimizer, rows=rows)
-    placement = place(devices, init, params, variables, constants, rows)
+    placement = place(devices, init, params, variables, constants, rows, mask)
     step = make_step(graphdef, loss, optimizer, jax.random.key(seed), rows=rows, placement=placement)
     state = placement.begin()
     as_array = jnp.asarray if devices is None else on_host

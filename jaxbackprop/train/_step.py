@@ -52,7 +52,6 @@ class Step(Protocol):
         constants: nnx.State,
         data: Any,
         indices: ArrayLike | None,
-        size: int | None = None,
         scale: ArrayLike | None = None,
     ) -> TrainState:
         """Makes one update."""
@@ -118,31 +117,26 @@ def make_step(
     Returns:
         A jitted function that donates the state's buffers. ``constants`` is the rest of the model, for
         which no gradient and no optimizer state exist; ``data`` is a pytree of arrays with one row an
-        example, of which ``indices`` picks the batch; where ``indices`` is None, ``data`` is the batch,
-        and where ``size`` is given, only its first so many rows are. The optimizer's updates are multiplied
-        by ``scale``, a float32 scalar, where that is given.
+        example, of which ``indices`` picks the batch; where ``indices`` is None, ``data`` is the batch.
+        The optimizer's updates are multiplied by ``scale``, a float32 scalar, where that is given.
     """
     transformation = optax.with_extra_args_support(optimizer if rows is None else rows.beside(optimizer))
-    trim = _same if placement is None else placement.trim
-    everywhere = _same if placement is None else placement.everywhere
+    everywhere = (lambda array: array) if placement is None else placement.everywhere
 
     def step(
         state: TrainState,
         constants: nnx.State,
         data: Any,
         indices: Array | None,
-        size: int | None = None,
         scale: Array | None = None,
     ) -> TrainState:
         batch = data if indices is None else jax.tree.map(lambda examples: examples[indices], data)
-        if size is not None:
-            batch = jax.tree.map(lambda examples: examples[:size] if examples.ndim else examples, batch)
         step_key = jax.random.fold_in(key, state.step)
 
         def objective(params: nnx.State, batch: Any) -> tuple[Array, tuple[dict[str, Array], nnx.State]]:
             # Variables can be changed only in the trace that made them: this one.
             variables = jax.tree.map(lambda leaf: leaf, state.variables)
-            model = nnx.merge(graphdef, trim(params), variables, trim(constants))
+            model = nnx.merge(graphdef, params, variables, constants)
             value, aux = _value_and_scalars(loss(model, batch, step_key))
             return value, (aux, _updated(state.variables, model))
 
@@ -179,11 +173,7 @@ def make_step(
         )
 
     shardings = None if placement is None else placement.shardings
-    return jax.jit(step, donate_argnums=0, static_argnames="size", out_shardings=shardings)
-
-
-def _same(tree: Any) -> Any:
-    return tree
+    return jax.jit(step, donate_argnums=0, out_shardings=shardings)
 
 
 def _value_and_scalars(result: Any) -> tuple[Array, dict[str, Array]]:

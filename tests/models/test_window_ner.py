@@ -162,6 +162,17 @@ def test_each_dropout_acts_by_itself(batch):
         assert not np.array_equal(model(batch, key=key), model(batch))
 
 
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_rows_that_only_fill_up_a_batch_change_neither_loss_nor_gradient(batch, batch_norm):
+    filled = {name: jnp.concatenate([ids, ids[:2]]) for name, ids in batch.items()}
+    filled["mask"] = jnp.arange(BATCH + 2) < BATCH
+    key = jax.random.key(3)
+    expected = value_and_grad(make(batch_norm=batch_norm), batch, 1e-3, key)
+    found = value_and_grad(make(batch_norm=batch_norm), filled, 1e-3, key)
+    for a, b in zip(jax.tree.leaves(expected), jax.tree.leaves(found), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
 def test_a_place_outside_the_sentence_reads_as_zeros_and_gets_no_gradient(batch):
     outside = {name: jnp.full_like(batch[name], -1) for name in ROWS}
     model = make()

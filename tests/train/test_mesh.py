@@ -21,13 +21,13 @@ from jaxbackprop.train._mesh import make_mesh, parse_mesh
 from tests.parts import a_part
 from tests.train import own_model
 
-WORDS, WIDE, COUNT = 1003, 4097, 70
+WORDS, WIDE, COUNT = 1003, 4104, 70
 TABLE = ("embed", "embedding")
 MESHES = [{"data": 3, "model": 2}, {"data": 4}, {"data": 2, "model": 4}, {"data": 1, "model": 3}]
 
 
 class Wide(nnx.Module):
-    """A table that is trained by rows, and a head so wide that it is split; neither divides by anything."""
+    """A table that is trained by rows, of a length that no mesh divides, and a head that is split."""
 
     def __init__(self, rngs):
         self.embed = layers.Embed(WORDS, 4, padding_id=-1, rngs=rngs)
@@ -36,14 +36,16 @@ class Wide(nnx.Module):
         self.dropout = nnx.Dropout(0.2, rngs=rngs)
         self.head = layers.Linear(8, WIDE, rngs=rngs)
 
-    def __call__(self, words):
-        return self.head(self.dropout(jnp.tanh(self.norm(self.hidden(self.embed.window(words))))))
+    def __call__(self, words, mask):
+        z = self.hidden(self.embed.window(words))
+        return self.head(self.dropout(jnp.tanh(self.norm(z, mask=mask[:, None]))))
 
 
 def loss(model, batch, key):
-    noise = 0.01 * jax.random.normal(key, (len(batch["words"]), WIDE))
-    losses = optax.softmax_cross_entropy_with_integer_labels(model(batch["words"]) + noise, batch["label"])
-    return losses.mean(), {"largest": losses.max()}
+    mask = batch.get("mask", jnp.ones(len(batch["words"]), bool))
+    logits = model(batch["words"], mask) + 0.01 * jax.random.normal(key, (len(batch["words"]), WIDE))
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"])
+    return losses.mean(where=mask), {"largest": jnp.where(mask, losses, 0.0).max()}
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +55,19 @@ def data():
     return {"words": words, "label": rng.integers(0, WIDE, COUNT).astype(np.int32)}
 
 
+def silent(line):
+    """What is warned of is another test's."""
+
+
 def train(data, mesh, *, by_rows=True, epochs=3, **more):
     updates = RowUpdates(rows.lazy_adam(1e-3), {TABLE: "words"}, padding_id=-1) if by_rows else None
-    options = {"optimizer": optax.sgd(0.05, momentum=0.9), "epochs": epochs, "batch_size": 10, **more}
+    options = {
+        "optimizer": optax.sgd(0.05, momentum=0.9),
+        "epochs": epochs,
+        "batch_size": 10,
+        "warn": silent,
+        **more,
+    }
     training = fit(Wide(nnx.Rngs(0)), loss, data, rows=updates, mesh=mesh, average=0.9, **options)
     return training, [epoch for epoch, _ in training]
 
@@ -70,11 +82,12 @@ def assert_near(one, other, **tolerance):
         np.testing.assert_allclose(a, b, **tolerance)
 
 
+@pytest.mark.parametrize("mask", ["mask", None])
 @pytest.mark.parametrize("by_rows", [True, False])
 @pytest.mark.parametrize("mesh", a_part(MESHES, 2, str))
-def test_a_mesh_comes_to_the_parameters_of_one_device(data, one_device, mesh, by_rows):
-    """Though neither the batch of 10, nor the table, nor the head divides over the devices."""
-    training, epochs = train(data, mesh, by_rows=by_rows)
+def test_a_mesh_comes_to_the_parameters_of_one_device(data, one_device, mesh, by_rows, mask):
+    """Though neither the batch of 10 nor the table divides over the devices."""
+    training, epochs = train(data, mesh, by_rows=by_rows, mask=mask)
     expected, expected_epochs = one_device[by_rows]
     assert_near(expected.best_model, training.best_model, rtol=2e-5, atol=2e-6)
     for epoch, other in zip(epochs, expected_epochs, strict=True):
@@ -84,7 +97,7 @@ def test_a_mesh_comes_to_the_parameters_of_one_device(data, one_device, mesh, by
 
 def test_two_hundred_steps_of_a_model_with_all_that_a_forward_pass_may_change_stay_within_rounding():
     options = {"epochs": 34, "optimizer": optax.sgd(0.05, momentum=0.9)}
-    runs = [own_model.train(mesh=mesh, **options) for mesh in (None, {"data": 3, "model": 2})]
+    runs = [own_model.train(mesh=mesh, **options) for mesh in (None, {"data": 4, "model": 2})]
     assert [list(run)[-1][0].step for run in runs] == [204, 204]
     assert_near(runs[0].best_model, runs[1].best_model, rtol=1e-3, atol=1e-4)
 
@@ -183,6 +196,7 @@ def test_the_caller_gets_a_whole_model_on_one_device(data):
         mesh={"data": 2, "model": 2},
         epochs=1,
         batch_size=10,
+        warn=silent,
         evaluate=lambda model: {"devices": len(model.head.kernel[...].devices())},
     )
     (epoch, model), *_ = training
@@ -192,7 +206,7 @@ def test_the_caller_gets_a_whole_model_on_one_device(data):
 
 def test_a_stream_of_batches_is_split_too():
     one, other = (
-        own_model.train(own_model.Again(), batch_size=None, mesh=mesh) for mesh in (None, {"data": 3})
+        own_model.train(own_model.Again(), batch_size=None, mesh=mesh) for mesh in (None, {"data": 2})
     )
     losses = [[epoch.loss for epoch, _ in training] for training in (one, other)]
     np.testing.assert_allclose(*losses, rtol=1e-5)
@@ -205,14 +219,66 @@ class Ragged:
 
 def test_arrays_of_a_batch_that_differ_in_length_are_refused():
     training = own_model.train(Ragged(), batch_size=None, epochs=1, mesh={"data": 2})
-    with pytest.raises(ValueError, match=r"arrays of 3, 4 rows: on a mesh every array has one row an example"):
+    with pytest.raises(
+        ValueError, match=r"arrays of 3, 4 rows: on a mesh every array has one row an example"
+    ):
+        list(training)
+
+
+def test_a_batch_that_cannot_be_split_is_said_once_and_its_rows_are_whole(data):
+    said = []
+    training = fit(
+        Wide(nnx.Rngs(0)),
+        loss,
+        data,
+        optimizer=optax.sgd(0.1),
+        mesh={"data": 4},
+        epochs=1,
+        batch_size=10,
+        warn=said.append,
+    )
+    batch, _ = training._place.batch(training._plan.batches.next())
+    assert batch["words"].sharding.is_fully_replicated
+    list(training)
+    assert len(said) == 1
+    assert "10 examples does not divide over data=4" in said[0]
+
+
+def test_a_batch_that_is_padded_is_split(data):
+    training = fit(
+        Wide(nnx.Rngs(0)),
+        loss,
+        data,
+        optimizer=optax.sgd(0.1),
+        mesh={"data": 4},
+        epochs=1,
+        batch_size=10,
+        mask="mask",
+    )
+    batch, _ = training._place.batch(training._plan.batches.next())
+    assert {shard.data.shape for shard in batch["words"].addressable_shards} == {(3, 3)}
+    np.testing.assert_array_equal(batch["mask"], np.arange(12) < 10)
+
+
+def test_a_mask_needs_batches_by_name():
+    training = fit(
+        nnx.Linear(3, 1, rngs=nnx.Rngs(0)),
+        lambda model, batch, key: model(batch).mean(),
+        np.ones((9, 3), np.float32),
+        optimizer=optax.sgd(0.1),
+        mesh={"data": 2},
+        epochs=1,
+        batch_size=3,
+        mask="mask",
+    )
+    with pytest.raises(TypeError, match="mask is 'mask', but a batch is no dict"):
         list(training)
 
 
 def test_divergence_is_found_again_on_a_mesh(tmp_path):
     data = own_model.examples()
     data["x"][5] = np.nan
-    training = own_model.train(data, mesh={"data": 3, "model": 2}, run=tmp_path / "run", save_every=1)
+    training = own_model.train(data, mesh={"data": 4, "model": 2}, run=tmp_path / "run", save_every=1)
     with pytest.raises(Diverged) as raised:
         list(training)
     assert 5 in raised.value.indices
@@ -231,6 +297,7 @@ def test_the_range_test_on_a_mesh(data):
             steps=12,
             batch_size=10,
             mesh=mesh,
+            mask="mask",
         )
         for mesh in (None, {"data": 4, "model": 2})
     )

@@ -99,7 +99,7 @@ def test_a_scale_multiplies_what_tables_and_other_parameters_move_by(data, by_ro
 
     def moved(*scale):
         state = init_state(params, optax.sgd(0.1), rows=updates)
-        after = step(state, constants, arrays, np.arange(16, dtype=np.int32), None, *scale).params
+        after = step(state, constants, arrays, np.arange(16, dtype=np.int32), *scale).params
         return jax.tree.map(lambda a, b: np.asarray(a - b), after, params)
 
     for half, whole in zip(*map(jax.tree.leaves, (moved(jnp.float32(0.5)), moved())), strict=True):
