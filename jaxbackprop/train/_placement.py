@@ -210,8 +210,11 @@ class OnMesh:
         def put(leaf: Any, indices: np.ndarray = indices) -> jax.Array:
             if not np.ndim(leaf):
                 return _put(leaf, whole)
-            shape = (len(indices), *np.shape(leaf)[1:])
-            return jax.make_array_from_callback(shape, sharding, lambda at: leaf[indices[at[0]]])
+
+            def part(at: Any) -> Any:
+                return leaf[indices[at[0]]]
+
+            return jax.make_array_from_callback((len(indices), *np.shape(leaf)[1:]), sharding, part)
 
         placed = jax.tree.map(put, data)
         if padding:
