@@ -2,13 +2,18 @@
 
 from ._batches import batch_indices as batch_indices
 from ._corpus import Corpus as Corpus
+from ._corpus import StreamedCorpus as StreamedCorpus
 from ._corpus import default_corpus as default_corpus
 from ._corpus import read_corpus as read_corpus
+from ._corpus import stream_corpus as stream_corpus
 from ._encoder import UNKNOWN as UNKNOWN
 from ._encoder import Encoder as Encoder
 from ._errors import DataError as DataError
 from ._errors import MissingExtra as MissingExtra
 from ._sentence import Sentence as Sentence
+from ._shards import is_pattern as is_pattern
+from ._shuffle import shuffled_indices as shuffled_indices
+from ._streamed import StreamedText as StreamedText
 from ._survey import FileSurvey as FileSurvey
 from ._survey import Survey as Survey
 from ._survey import survey as survey

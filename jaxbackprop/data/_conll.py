@@ -2,18 +2,21 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from ._columns import Columns, global_columns, header, is_number, numbered, suggestion
 from ._errors import DataError
 from ._lines import read_lines
 from ._notation import is_marked
-from ._rows import Row, split_rows
+from ._rows import Row, Splitting
 from ._sentence import Sentence
 
 _HASH_AND_SPACE = re.compile("#+ ")
 _DOCUMENT = "-DOCSTART-"
+# A sentence, and the line of each of its words.
+Tagged = tuple[Sentence, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -35,11 +38,49 @@ class ConllFile:
     other_columns: str
 
 
+@dataclass(frozen=True)
+class TaggedText:
+    """The sentences of a file, one after another: a file may be larger than memory.
+
+    Attributes:
+        columns: that words and tags are read from.
+        width: columns of the first line that is surely a word; 0 where there is none.
+        sentences: with the line of each word, read as they are asked for.
+        other_columns: see `ConllFile`.
+    """
+
+    columns: Columns
+    width: int
+    sentences: Iterator[Tagged]
+    other_columns: str
+
+
 def read_as_written(path: str | os.PathLike[str], columns: Columns | None, task: str) -> ConllFile:
     """Reads a file; see `read_conll`."""
     name = os.fspath(path)
-    lines = read_lines(name)
-    rows = split_rows(lines)
+    text = tagged_text(name, iter([read_lines(name)]), columns, task)
+    tagged = list(text.sentences)
+    return ConllFile(
+        name,
+        text.columns,
+        [sentence for sentence, _ in tagged],
+        [numbers for _, numbers in tagged],
+        text.other_columns,
+    )
+
+
+def tagged_text(name: str, blocks: Iterator[list[str]], columns: Columns | None, task: str) -> TaggedText:
+    """The sentences of a file; see `read_conll`.
+
+    Args:
+        name: of the file.
+        blocks: its lines; how it is written is told by the first block.
+        columns: that are to be read; None leaves it to the file.
+        task: `spans` or `tags`.
+    """
+    lines = next(blocks)
+    splitting = Splitting.of(lines)
+    rows = list(splitting.rows(lines))
     found = header(rows, task)
     if found is not None:
         rows.remove(found[0])
@@ -54,32 +95,49 @@ def read_as_written(path: str | os.PathLike[str], columns: Columns | None, task:
     chosen = said or Columns()
     has_index = counted and chosen.word != 1
     is_comment = _comments(sure, chosen, task, has_index)
-    tagged = list(_sentences(name, rows, chosen, has_index, is_comment))
-    if not tagged:
-        raise DataError(f"{name}: expected sentences, a word and its tag a line, got none")
-    if said is None and sure and len(sure[0].cells) > 2:
-        _refuse_names(name, tagged, sure, task)
+    following = _following_rows(blocks, splitting, len(lines) + 1)
+    sentences = _sentences(name, chain(rows, following), chosen, has_index, is_comment)
+    may_be_names = said is None and bool(sure) and len(sure[0].cells) > 2
+    if may_be_names:
+        behind = [row._replace(cells=row.cells[1:]) for row in sure]
+        sentences = _refuse_names(name, sentences, suggestion(behind, task, skipped=1))
     other = suggestion(sure, task) if sure and task == "spans" else ""
-    return ConllFile(
-        name,
+    return TaggedText(
         chosen,
-        [sentence for sentence, _ in tagged],
-        [numbers for _, numbers in tagged],
+        len(sure[0].cells) if sure else 0,
+        _refuse_none(name, sentences),
         "" if other.startswith("--task") else other,
     )
 
 
-def _refuse_names(
-    path: str, tagged: Sequence[tuple[Sentence, tuple[int, ...]]], sure: Sequence[Row], task: str
-) -> None:
+def _following_rows(blocks: Iterator[list[str]], splitting: Splitting, first: int) -> Iterator[Row]:
+    for lines in blocks:
+        yield from splitting.rows(lines, first)
+        first += len(lines)
+
+
+def _refuse_none(path: str, sentences: Iterator[Tagged]) -> Iterator[Tagged]:
+    first = next(sentences, None)
+    if first is None:
+        raise DataError(f"{path}: expected sentences, a word and its tag a line, got none")
+    yield first
+    yield from sentences
+
+
+def _refuse_names(path: str, sentences: Iterator[Tagged], flags: str) -> Iterator[Tagged]:
     """Refuses words that name a document or a sentence: the same one all through each sentence."""
-    long = [(sentence.words, numbers) for sentence, numbers in tagged if len(sentence.words) > 2]
-    if long and all(len(set(words)) == 1 for words, _ in long):
-        words, numbers = long[0]
-        rows = [row._replace(cells=row.cells[1:]) for row in sure]
+    long = None
+    for sentence, numbers in sentences:
+        yield sentence, numbers
+        if len(sentence.words) > 2:
+            long = long or (sentence.words[0], numbers[0])
+            if len(set(sentence.words)) > 1:
+                yield from sentences
+                return
+    if long is not None:
         raise DataError(
-            f"{path}:{numbers[0]}: expected words in the first column, got {words[0]!r} in all of a sentence:"
-            f" say which columns to read, such as {suggestion(rows, task, skipped=1)}"
+            f"{path}:{long[1]}: expected words in the first column, got {long[0]!r} in all of a sentence:"
+            f" say which columns to read, such as {flags}"
         )
 
 
@@ -105,14 +163,14 @@ def _comments(
 
 
 def _sentences(
-    path: str, rows: Sequence[Row], columns: Columns, has_index: bool, is_comment: Callable[[Row, bool], bool]
-) -> Iterator[tuple[Sentence, tuple[int, ...]]]:
+    path: str, rows: Iterable[Row], columns: Columns, has_index: bool, is_comment: Callable[[Row, bool], bool]
+) -> Iterator[Tagged]:
     words: list[str] = []
     tags: list[str] = []
     numbers: list[int] = []
     sentence_name = ""
 
-    def ended() -> Iterator[tuple[Sentence, tuple[int, ...]]]:
+    def ended() -> Iterator[Tagged]:
         if words:
             yield Sentence(tuple(words), tuple(tags)), tuple(numbers)
             for entries in (words, tags, numbers):
@@ -140,18 +198,19 @@ def _sentences(
 
 
 def _word_and_tag(path: str, row: Row, columns: Columns) -> tuple[str, str]:
-    cells, where = row.cells, f"{path}:{row.number}"
+    cells = row.cells
     if len(cells) < 2:
-        raise DataError(f"{where}: expected a word and a tag, got one column, {row.text!r}")
+        raise DataError(f"{path}:{row.number}: expected a word and a tag, got one column, {row.text!r}")
     needed = max(columns.word, columns.tag or columns.word + 1)
     if len(cells) < needed:
         raise DataError(
-            f"{where}: expected {needed} columns or more ({columns}), got {len(cells)}, {row.text!r}"
+            f"{path}:{row.number}: expected {needed} columns or more ({columns}), got {len(cells)},"
+            f" {row.text!r}"
         )
     word, tag = cells[columns.word - 1], cells[(columns.tag or 0) - 1]
     if not word:
         place = "the first column" if columns.word == 1 else f"column {columns.word}"
-        raise DataError(f"{where}: expected a word in {place}, got {row.text!r}")
+        raise DataError(f"{path}:{row.number}: expected a word in {place}, got {row.text!r}")
     if not tag:
-        raise DataError(f"{where}: expected a tag in column {columns.tag}, got {row.text!r}")
+        raise DataError(f"{path}:{row.number}: expected a tag in column {columns.tag}, got {row.text!r}")
     return word, tag

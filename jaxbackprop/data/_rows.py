@@ -1,6 +1,8 @@
 """Lines taken apart into cells: at tabs, at spaces, or at bars as in `word|POS|tag`."""
 
 import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from ._lines import SPACE
@@ -27,40 +29,61 @@ class Row(NamedTuple):
         return "\t" in self.text, len(self.cells)
 
 
-def split_rows(lines: list[str]) -> list[Row]:
-    """The rows of a file.
+@dataclass(frozen=True)
+class Splitting:
+    """How the lines of a file are taken apart.
 
     A line with a tab is split at tabs, any other at runs of spaces. A file all of whose lines are pieces with
     bars in them, `word|POS|tag`, is split at the bars; where a line has several pieces it is a sentence.
-    Lines that start with # count in neither question.
+
+    Attributes:
+        bars: of each piece; 0 where the file is not split at bars.
+        sentence_a_line: whether each line is a sentence.
     """
-    pieces = [_SPACES.split(line.strip(" ")) for line in lines if line and not line.startswith("#")]
-    if pieces and all("|" in piece for line in pieces for piece in line):
-        return _barred(lines, sentence_a_line=any(len(line) > 1 for line in pieces))
-    return [Row(number, line, _cells(line)) for number, line in enumerate(lines, start=1)]
+
+    bars: int = 0
+    sentence_a_line: bool = False
+
+    @classmethod
+    def of(cls, lines: Sequence[str]) -> "Splitting":
+        """That of a file with these lines, or of one that begins with them.
+
+        Lines that start with # count neither for bars nor for sentences.
+        """
+        pieces = [_pieces(line) for line in lines if line and not line.startswith("#")]
+        if not (pieces and all("|" in piece for line in pieces for piece in line)):
+            return cls()
+        # A word may hold bars too: the columns behind it are as many as in the piece with the fewest.
+        every = [line for line in map(_pieces, lines) if _is_barred(line)]
+        bars = min(piece.count("|") for line in every for piece in line)
+        return cls(bars, any(len(line) > 1 for line in pieces))
+
+    def rows(self, lines: Iterable[str], first: int = 1) -> Iterator[Row]:
+        """The rows of some lines, of which the first has this number in the file."""
+        for number, line in enumerate(lines, start=first):
+            if not self.bars:
+                yield Row(number, line, _cells(line))
+                continue
+            pieces = _pieces(line)
+            if not _is_barred(pieces):
+                yield Row(number, line, pieces)
+                continue
+            for piece in pieces:
+                yield Row(number, piece, piece.rsplit("|", self.bars))
+            if self.sentence_a_line:
+                yield Row(number, "", [""])
+
+
+def _pieces(line: str) -> list[str]:
+    return _SPACES.split(line.strip(" "))
+
+
+def _is_barred(pieces: Sequence[str]) -> bool:
+    return all("|" in piece for piece in pieces)
 
 
 def _cells(line: str) -> list[str]:
     if "\t" in line:
         # A space alone is a word where every character is one.
         return [cell if cell == " " else cell.strip(" ") for cell in line.split("\t")]
-    return _SPACES.split(line.strip(" "))
-
-
-def _barred(lines: list[str], sentence_a_line: bool) -> list[Row]:
-    split = [(line, _SPACES.split(line.strip(" "))) for line in lines]
-    barred = [all("|" in piece for piece in pieces) for _, pieces in split]
-    # A word may hold bars too: the columns behind it are as many as in the piece with the fewest.
-    bars = min(
-        piece.count("|") for (_, pieces), is_barred in zip(split, barred, strict=True) if is_barred
-        for piece in pieces
-    )  # fmt: skip
-    rows = []
-    for number, ((line, pieces), is_barred) in enumerate(zip(split, barred, strict=True), start=1):
-        if not is_barred:
-            rows.append(Row(number, line, pieces))
-            continue
-        rows += [Row(number, piece, piece.rsplit("|", bars)) for piece in pieces]
-        if sentence_a_line:
-            rows.append(Row(number, "", [""]))
-    return rows
+    return _pieces(line)

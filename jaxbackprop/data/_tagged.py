@@ -26,12 +26,14 @@ class TaggedFiles:
             the files. With task tags, the tags as they are.
         sentences: with BIO tags. With task tags, the tags as they are.
         scheme: of the tags; None with task tags.
+        notation: what the tags mean; None with task tags.
     """
 
     files: list[ConllFile]
     spelled: list[list[Sentence]]
     sentences: list[list[Sentence]]
     scheme: str | None
+    notation: Notation | None
 
 
 def read_conll(
@@ -84,11 +86,19 @@ def read_tagged(
     columns: str | None = None,
     scheme: str | None = None,
     task: str = "spans",
+    beside: Counter[str] | None = None,
 ) -> TaggedFiles:
     """Reads the files of one corpus; see `read_conll` for arguments and errors.
 
     The notation and the scheme of the tags are detected over all files together: a short one may hold too
     little evidence. Columns are found for each file by itself.
+
+    Args:
+        paths: of the files.
+        columns: see `read_conll`.
+        scheme: see `read_conll`.
+        task: see `read_conll`.
+        beside: how often each tag occurs, as written, in files of the corpus that are read elsewhere.
     """
     if task not in ("spans", "tags"):
         raise ValueError(f"task must be spans or tags, not {task!r}")
@@ -98,14 +108,14 @@ def read_tagged(
     said = None if columns is None else Columns.parse(columns)
     files = [read_as_written(path, said, task) for path in paths]
     as_written = [file.sentences for file in files]
-    counts = Counter(tag for part in as_written for s in part for tag in s.tags)
+    counts = (beside or Counter()) + Counter(tag for part in as_written for s in part for tag in s.tags)
     if task == "tags":
         if len(counts) > max(_MANY_TAGS, counts.total() // 2):
             raise DataError(
                 f"{files[0].path}: expected tags that recur, got {len(counts)} different ones in"
                 f" {counts.total()} words: --columns word=2,tag=3 says which columns to read"
             )
-        return TaggedFiles(files, as_written, as_written, None)
+        return TaggedFiles(files, as_written, as_written, None, None)
     notation = read_notation(counts, scheme)
     for file in files:
         _refuse_unread(file, notation)
@@ -121,23 +131,32 @@ def read_tagged(
         for part in spelled
     ]
     found = notation.scheme or detect_scheme([s.tags for part in spelled for s in part])
-    return TaggedFiles(files, spelled, bio, found)
+    return TaggedFiles(files, spelled, bio, found, notation)
 
 
 def _refuse_unread(file: ConllFile, notation: Notation) -> None:
     for sentence, numbers in zip(file.sentences, file.numbers, strict=True):
         for tag, number in zip(sentence.tags, numbers, strict=True):
-            if tag in notation.readings:
-                continue
-            at = file.columns.tag
-            place = "the last column" if at is None else f"column {at}"
-            flags = ""
-            if notation.unclear:
-                other = f"{file.other_columns} reads other columns, " if file.other_columns else ""
-                flags = (
-                    f" ({other}--scheme says how entities are tagged, such as IO for types without prefix,"
-                    " --task tags reads tags of any kind)"
-                )
-            raise DataError(
-                f"{file.path}:{number}: expected a tag in {place}, {notation.expected}, got {tag!r}{flags}"
-            )
+            if tag not in notation.readings:
+                raise unread_tag(f"{file.path}:{number}", tag, notation, file.columns, file.other_columns)
+
+
+def unread_tag(where: str, tag: str, notation: Notation, columns: Columns, other_columns: str) -> DataError:
+    """The error of a tag that has no reading.
+
+    Args:
+        where: the file and the line.
+        tag: as written.
+        notation: of the corpus.
+        columns: that were read.
+        other_columns: see `ConllFile`.
+    """
+    place = "the last column" if columns.tag is None else f"column {columns.tag}"
+    flags = ""
+    if notation.unclear:
+        other = f"{other_columns} reads other columns, " if other_columns else ""
+        flags = (
+            f" ({other}--scheme says how entities are tagged, such as IO for types without prefix,"
+            " --task tags reads tags of any kind)"
+        )
+    return DataError(f"{where}: expected a tag in {place}, {notation.expected}, got {tag!r}{flags}")

@@ -11,7 +11,7 @@ Sources: Ramshaw and Marcus 1995 (IOB1); Tjong Kim Sang and Veenstra 1999 (IOB2)
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Literal
 
 from ._errors import DataError
@@ -21,8 +21,10 @@ Scheme = Literal["IOB1", "IOB2", "BIOES"]
 
 _TAG = re.compile(r"O|[BIESLU]-\S.*")
 _PREFIXES = {"IOB1": "BI", "IOB2": "BI", "BIOES": "BIESLU"}
-_BEGINS = frozenset("BSU")
-_ENDS = frozenset("ESLU")
+BEGINS = frozenset("BSU")
+"""The prefixes that begin an entity, whatever stands before."""
+ENDS = frozenset("ESLU")
+"""Those that end theirs."""
 
 
 def is_tag(text: str) -> bool:
@@ -50,7 +52,7 @@ def detect_scheme(sequences: Iterable[Sequence[str]]) -> Scheme:
         _check(tags, index, "BIOES")
         before = ""
         for tag in tags:
-            if tag[0] in _ENDS:
+            if tag[0] in ENDS:
                 return "BIOES"
             same = before == tag[2:]
             if tag[0] == "I" and not same:
@@ -92,11 +94,11 @@ def to_bio(sequences: Sequence[Sequence[str]], scheme: str | None = None) -> lis
             prefix, entity_type = tag[0], tag[2:]
             if prefix == "O":
                 bio.append("O")
-            elif prefix in _BEGINS or entity_type != open_type:
+            elif prefix in BEGINS or entity_type != open_type:
                 bio.append("B-" + entity_type)
             else:
                 bio.append("I-" + entity_type)
-            open_type = "" if prefix in _ENDS else entity_type
+            open_type = "" if prefix in ENDS else entity_type
         converted.append(tuple(bio))
     return converted
 
@@ -137,7 +139,11 @@ def tag_set(sentences: Iterable[Sentence], task: str = "spans") -> tuple[str, ..
     of a type are both there even when only one was seen, since the decoder needs them. With task tags those
     that occur, sorted.
     """
-    found = {tag for sentence in sentences for tag in sentence.tags}
+    return tags_to_choose_from({tag for sentence in sentences for tag in sentence.tags}, task)
+
+
+def tags_to_choose_from(found: Collection[str], task: str) -> tuple[str, ...]:
+    """`tag_set` of sentences with these tags, each `O` or a type behind any prefix with task spans."""
     if task == "tags":
         return tuple(sorted(found))
     types = sorted({tag[2:] for tag in found if tag != "O"})

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 from jax.sharding import Mesh
 
-from jaxbackprop.data import Corpus, Encoder, Windows, WordVectors, batch_indices
+from jaxbackprop.data import Corpus, Encoder, StreamedCorpus, WordVectors
 from jaxbackprop.models import MASK, WindowNER, window_ner_loss
 from jaxbackprop.train import (
     Config,
@@ -23,6 +23,7 @@ from jaxbackprop.train import (
     TagScores,
     Training,
     epoch_end,
+    first_batch,
     fit,
     growing_rate,
     make_clipping,
@@ -37,8 +38,9 @@ from jaxbackprop.train import (
     score_tags,
 )
 
-from ._build import as_batch, decayed, tag_sentences, trainable
+from ._build import decayed, tag_sentences, trainable
 from ._tagger import Tagger
+from ._training_text import training_text
 
 Loss = Callable[[WindowNER, Mapping[str, jax.Array], jax.Array], jax.Array]
 # Called before the first step with the model, its loss, the first batch and that step's key.
@@ -84,7 +86,6 @@ class TaggerTraining:
 
     Attributes:
         monitor: the figure that chooses the best epoch.
-        windows: of the training words.
         steps: updates in the whole run.
     """
 
@@ -93,15 +94,16 @@ class TaggerTraining:
         config: Config,
         model: WindowNER,
         encoder: Encoder,
-        corpus: Corpus,
+        corpus: Corpus | StreamedCorpus,
         mesh: Mesh | None = None,
         vectors: WordVectors | None = None,
     ) -> None:
         self._config, self._model, self._encoder, self._corpus = config, model, encoder, corpus
         self._mesh, self._vectors = mesh, vectors
-        self.windows: Windows = encoder.encode(corpus.train)
-        self._dev = encoder.encode(corpus.dev, labels=False)
-        self._count = len(self.windows.labels)
+        self._text = training_text(corpus.train)
+        self._examples = self._text.examples(encoder)
+        self._dev_windows = encoder.encode(corpus.dev, labels=False)
+        self._count = self._text.words
         self._batch_size = min(config.batch_size, self._count)
         self._schedule = make_schedule(config, self._count / self._batch_size)
         spans = config.task == "spans"
@@ -116,8 +118,7 @@ class TaggerTraining:
     def first(self, at_start: AtStart) -> None:
         """Calls `at_start`."""
         seed = self._config.seed
-        rows = batch_indices(seed, 0, count=self._count, batch_size=self._batch_size)
-        batch = {name: entries[rows] for name, entries in as_batch(self.windows).items()}
+        batch = first_batch(self._examples, batch_size=self._batch_size, seed=seed)
         at_start(self._model, self.loss, batch, jax.random.fold_in(jax.random.key(seed), 0))
 
     def begin(
@@ -134,7 +135,7 @@ class TaggerTraining:
         return fit(
             self._model,
             self.loss,
-            as_batch(self.windows),
+            self._examples,
             optimizer=optimizer,
             schedule=self._schedule,
             plateau=make_plateau(config),
@@ -166,7 +167,7 @@ class TaggerTraining:
         return range_test(
             self._model,
             self.loss,
-            as_batch(self.windows),
+            self._examples,
             optimizer=optimizer,
             schedule=schedule,
             steps=steps,
@@ -192,11 +193,10 @@ class TaggerTraining:
             plateau=self._config.schedule == "plateau",
         )
 
-    def sentences(self, error: Diverged) -> list[int]:
-        """The training sentences, counted from 1, with words in the batch where the loss was no number."""
-        assert error.indices is not None  # batches of arrays have them
-        found = np.searchsorted(np.cumsum(self.windows.lengths), error.indices, side="right")
-        return sorted({int(at) + 1 for at in found})
+    def sentences(self, error: Diverged) -> Sequence[int | str]:
+        """The training sentences with words in the batch where the loss was no number."""
+        assert error.indices is not None  # batches that are asked for by steps have them
+        return self._text.places(error.indices)
 
     def test(self, model: WindowNER) -> Scores | TagScores | None:
         """The scores of a model on the test sentences; None where there are none."""
@@ -205,6 +205,6 @@ class TaggerTraining:
         return Tagger(self._config, self._encoder, model, self._vectors).evaluate(self._corpus.test)
 
     def _evaluate(self, model: WindowNER) -> dict[str, float]:
-        predicted = tag_sentences(model, self._encoder, self._dev, decode=self._config.decode)
+        predicted = tag_sentences(model, self._encoder, self._dev_windows, decode=self._config.decode)
         scores = self._score([sentence.tags for sentence in self._corpus.dev], predicted)
         return {f"dev_{name}": value for name, value in scores.measures.items()}

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import time
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
+from rich.console import Console
 
 from jaxbackprop.data import (
     Corpus,
     DataError,
-    Encoder,
+    StreamedCorpus,
     WordVectors,
     compare_tags,
     default_corpus,
+    is_pattern,
     load_vectors,
     read_corpus,
-    tag_set,
+    stream_corpus,
 )
 from jaxbackprop.train import (
     CONFIG,
@@ -33,6 +36,7 @@ from jaxbackprop.train import (
 from ._build import build_model
 from ._fit import AtStart, TaggerTraining
 from ._record import describe_corpus, describe_settings, describe_vectors, summary
+from ._training_text import training_text
 
 
 class Prepared:
@@ -44,17 +48,17 @@ class Prepared:
         warn = reporting.warn
         # Too few devices are said before anything is read.
         mesh = make_mesh(None if config.mesh is None else parse_mesh(config.mesh))
-        self.corpus = _read(config)
+        self.corpus = _read(config, reporting.console)
+        text = training_text(self.corpus.train)
         self.vectors: WordVectors | None = (
             None if config.vectors == "random" else load_vectors(config.vectors)
         )
-        tags = tag_set(self.corpus.train, config.task)
+        tags = text.tags(config.task)
         if config.task == "spans" and tags == ("O",):
             raise DataError("the training sentences hold no entity: there is nothing to learn")
         for name, part in ((config.dev, self.corpus.dev), (config.test, self.corpus.test)):
             compare_tags(tags, part, name=name or self.corpus.name, task=config.task, warn=warn)
-        self.encoder = Encoder.build(
-            self.corpus.train,
+        self.encoder = text.encoder(
             dev=self.corpus.dev,
             tags=tags,
             window=config.window,
@@ -96,15 +100,12 @@ class Prepared:
         carry_out(folder, self.training, self.config, self.reporting, resume=resume, began=self.began)
 
 
-def _read(config: Config) -> Corpus:
+def _read(config: Config, console: Console) -> Corpus | StreamedCorpus:
     if config.train is None:
         return default_corpus()
     assert config.dev is not None  # Config has seen to it
-    return read_corpus(
-        config.train,
-        config.dev,
-        config.test,
-        columns=config.columns,
-        scheme=config.scheme,
-        task=config.task,
-    )
+    files = (config.train, config.dev, config.test)
+    how: dict[str, Any] = {"columns": config.columns, "scheme": config.scheme, "task": config.task}
+    if not is_pattern(config.train):
+        return read_corpus(*files, **how)
+    return stream_corpus(*files, **how, say=partial(console.print, soft_wrap=True))

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxbackprop.data import Corpus, Encoder, Sentence, WordVectors
+from jaxbackprop.data import Corpus, Encoder, StreamedCorpus, WordVectors
 from jaxbackprop.train import Config, encodes
+
+from ._training_text import training_text
 
 # Settings that name files; and word vectors that are none.
 FILES = ("train", "dev", "test", "vectors")
 NO_FILES = ("random", "glove")
 
 
-def summary(corpus: Corpus, encoder: Encoder, vectors: WordVectors | None, task: str) -> str:
+def summary(corpus: Corpus | StreamedCorpus, encoder: Encoder, vectors: WordVectors | None, task: str) -> str:
     """The data in one line."""
     sizes = " / ".join(f"{len(part):,}" for part in (corpus.train, corpus.dev, corpus.test))
     kinds = f"{len(encoder.tags) // 2} entity types" if task == "spans" else f"{len(encoder.tags)} tags"
@@ -38,20 +38,10 @@ def located(name: str, value: str | None) -> str | None:
     return path if encodes(path) else value
 
 
-def describe_corpus(corpus: Corpus) -> dict[str, Any]:
+def describe_corpus(corpus: Corpus | StreamedCorpus) -> dict[str, Any]:
     """The corpus as config.json holds it: sizes, and a checksum that tells whether another is the same."""
-
-    def part(sentences: Sequence[Sentence]) -> dict[str, int | str]:
-        digest = hashlib.sha256()
-        for sentence in sentences:
-            for word, tag in zip(sentence.words, sentence.tags, strict=True):
-                digest.update(f"{word}\t{tag}\n".encode())
-            digest.update(b"\n")
-        words = sum(len(sentence.words) for sentence in sentences)
-        return {"sentences": len(sentences), "words": words, "sha256_of_words_and_tags": digest.hexdigest()}
-
     parts = {"train": corpus.train, "dev": corpus.dev, "test": corpus.test}
-    return {"name": corpus.name, **{name: part(sentences) for name, sentences in parts.items()}}
+    return {"name": corpus.name, **{name: training_text(part).describe() for name, part in parts.items()}}
 
 
 def describe_vectors(source: str, vectors: WordVectors | None) -> dict[str, Any] | None:

@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from ._setting import setting as setting
     from ._settings_file import CONFIG as CONFIG
     from ._settings_file import read_settings as read_settings
+    from ._sources import first_batch as first_batch
     from ._step import TrainState as TrainState
     from ._step import init_state as init_state
     from ._step import make_step as make_step
@@ -133,6 +134,7 @@ __getattr__, __dir__, __all__ = attach(
         ),
         "_setting": ("checked", "encodes", "flag", "setting"),
         "_settings_file": ("CONFIG", "read_settings"),
+        "_sources": ("first_batch",),
         "_step": ("TrainState", "init_state", "make_step"),
         "_tag_scores": ("TagScores", "score_tags"),
         "_tensorboard": ("EventFile", "has_events", "refuse_missing_tensorboard"),

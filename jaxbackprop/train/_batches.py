@@ -1,10 +1,13 @@
-"""Where a step's batch comes from: rows of arrays in memory, or a stream that gives whole batches."""
+"""Where a step's batch comes from: rows of arrays in memory, or a stream that gives whole batches.
+
+The third kind is in `_indexed`: rows of what is too large for memory.
+"""
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -37,6 +40,40 @@ class Batches(Protocol):
         ...
 
 
+@runtime_checkable
+class BatchesBySteps(Batches, Protocol):
+    """Batches any of which can be asked for."""
+
+    def indices(self, step: int) -> np.ndarray:
+        """The examples of a step."""
+        ...
+
+    def at(self, step: int) -> Batch:
+        """The batch of a step."""
+        ...
+
+
+@runtime_checkable
+class IndexedSource(Protocol):
+    """Examples that are made as they are asked for, such as those of a file larger than memory.
+
+    Attributes:
+        count: of the examples.
+    """
+
+    count: int
+
+    def rows(self, indices: np.ndarray) -> Any:
+        """Some examples: a pytree of NumPy arrays with one row each.
+
+        It may be called by several threads at a time.
+
+        Args:
+            indices: of the examples, int64 (B,).
+        """
+        ...
+
+
 class ArrayBatches:
     """Batches out of arrays; which rows each takes is a function of seed and step alone.
 
@@ -62,14 +99,8 @@ class ArrayBatches:
         as_array: Callable[[Any], Any] = jnp.asarray,
     ) -> None:
         self.count = _count(data)
-        if batch_size is None:
-            raise ValueError("batch_size is missing: arrays are cut into batches")
-        if not 1 <= batch_size <= self.count:
-            raise ValueError(
-                f"batch_size must be in [1, {self.count}], the number of examples, not {batch_size}"
-            )
-        self.total: int | None = epoch_end(epochs, self.count, batch_size)
-        self._batch_size, self._seed = batch_size, seed
+        self._batch_size, self._seed = checked_batch_size(batch_size, self.count), seed
+        self.total: int | None = epoch_end(epochs, self.count, self._batch_size)
         self.data = jax.tree.map(as_array, data)
         self._at, self._epoch = 0, 1
 
@@ -79,11 +110,15 @@ class ArrayBatches:
             self._epoch += 1
             return None
         self._at += 1
-        return self.data, self.indices(self._at - 1)
+        return self.at(self._at - 1)
 
     def indices(self, step: int) -> np.ndarray:
-        """The examples of a step."""
+        """See `BatchesBySteps`."""
         return batch_indices(self._seed, step, count=self.count, batch_size=self._batch_size)
+
+    def at(self, step: int) -> Batch:
+        """See `BatchesBySteps`."""
+        return self.data, self.indices(step)
 
     def position(self) -> Any:
         """See `Batches`."""
@@ -180,37 +215,23 @@ class StreamBatches:
             self._stream.set_state(state)  # type: ignore[attr-defined]
 
 
-def make_batches(
-    data: Any,
-    *,
-    batch_size: int | None,
-    epochs: int,
-    seed: int,
-    steps_per_epoch: int | None,
-    as_array: Callable[[Any], Any] = jnp.asarray,
-) -> Batches:
-    """The batches of `fit`'s data: rows of a pytree of arrays, or what an iterable gives.
-
-    Raises:
-        TypeError, ValueError: data or sizes that do not fit.
-    """
-    if epochs < 1:
-        raise ValueError(f"epochs must be at least 1, not {epochs}")
-    if jax.tree_util.all_leaves([data]) and not hasattr(data, "shape") and isinstance(data, Iterable):
-        if batch_size is not None:
-            raise ValueError("batch_size is given, but data gives whole batches")
-        if steps_per_epoch is not None and steps_per_epoch < 1:
-            raise ValueError(f"steps_per_epoch must be at least 1, not {steps_per_epoch}")
-        return StreamBatches(data, epochs=epochs, steps_per_epoch=steps_per_epoch, as_array=as_array)
-    if steps_per_epoch is not None:
-        raise ValueError("steps_per_epoch is given, but data is a pytree of arrays: an epoch is all of them")
-    return ArrayBatches(data, batch_size=batch_size, epochs=epochs, seed=seed, as_array=as_array)
-
-
 def on_host(leaf: Any) -> np.ndarray:
     """An array in NumPy, of the dtype that jax would give it."""
     array = np.asarray(leaf)
     return array.astype(jax.dtypes.canonicalize_dtype(array.dtype), copy=False)
+
+
+def checked_batch_size(batch_size: int | None, count: int) -> int:
+    """The size of a batch.
+
+    Raises:
+        ValueError: it is missing, or is out of range for so many examples.
+    """
+    if batch_size is None:
+        raise ValueError("batch_size is missing: examples are cut into batches")
+    if not 1 <= batch_size <= count:
+        raise ValueError(f"batch_size must be in [1, {count}], the number of examples, not {batch_size}")
+    return batch_size
 
 
 def epoch_end(epoch: int, count: int, batch_size: int) -> int:

@@ -50,9 +50,19 @@ class Config:
     """
 
     train: str | None = _setting(
-        None, str, "training sentences, CoNLL style (default: built-in)", metavar="FILE"
+        None,
+        str,
+        "training sentences, CoNLL style (default: built-in); or a pattern in quotes, 'DIR/*.conll', of "
+        "files to be streamed: tokenized once into the user's cache folder and read from there as they are "
+        "needed, be they larger than memory. Files whose names end in .gz are decompressed",
+        metavar="FILE",
     )
-    dev: str | None = _setting(None, str, "development sentences, with --train", metavar="FILE")
+    dev: str | None = _setting(
+        None,
+        str,
+        "development sentences, with --train; or a pattern of files, all read into memory",
+        metavar="FILE",
+    )
     test: str | None = _setting(None, str, "test sentences, with --train; may be left out", metavar="FILE")
     columns: str | None = _setting(
         None,

@@ -18,7 +18,7 @@ import optax
 from flax import nnx
 from jax.sharding import Mesh
 
-from ._batches import make_batches, on_host
+from ._batches import on_host
 from ._curves import draw_curves
 from ._loop import Plan, Training
 from ._mesh import make_mesh
@@ -28,6 +28,7 @@ from ._rows import RowUpdates
 from ._run import STATUS, RunFolder
 from ._schedules import Schedule
 from ._selection import Selection
+from ._sources import make_batches
 from ._step import Loss
 
 Model = TypeVar("Model", bound=nnx.Module)
@@ -84,10 +85,12 @@ def fit(
         loss: (model, batch, key) -> floating-point scalar, or (scalar, auxiliary results); the scalars among
             the latter are logged. The key is that of the step: fold_in(key(seed), step).
         data: a pytree of arrays with one row an example each, or an iterable of batches. An iterable must
-            begin anew each time it is iterated over, or come with `steps_per_epoch`.
+            begin anew each time it is iterated over, or come with `steps_per_epoch`. Or, for what memory does
+            not hold, an object with ``count``, the number of examples, and ``rows(indices)``, which returns
+            a pytree of NumPy arrays with one row for each of them; its batches are made ahead by grain.
         optimizer: optax's transformation.
         epochs: passes over the examples.
-        batch_size: examples a batch, at most all of them; for arrays alone.
+        batch_size: examples a batch, at most all of them; not for an iterable.
         seed: of batches and keys.
         schedule: step -> learning rate, for the record.
         plateau: how the learning rate, and with it every update, is lowered where epochs are no better.

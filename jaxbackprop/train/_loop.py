@@ -17,7 +17,7 @@ import optax
 from flax import nnx
 from jax.sharding import Mesh
 
-from ._batches import ArrayBatches, Batches
+from ._batches import Batches, BatchesBySteps
 from ._checkpoint import Checkpoints
 from ._divergence import Diverged, first_bad_step
 from ._figures import as_json, named_figures
@@ -356,7 +356,7 @@ class Training(Generic[Model]):
         that broke the parameters and the model before it.
         """
         batches = self._plan.batches
-        if not isinstance(batches, ArrayBatches):
+        if not isinstance(batches, BatchesBySteps):
             return Diverged(loss, bad + 1)
         if self._checkpoints is None:
             return Diverged(loss, bad + 1, batches.indices(bad))
@@ -370,18 +370,21 @@ class Training(Generic[Model]):
             return self._place.put(found[0]["state"]._replace(aux={})), found[1]["step"]
 
         def advance(state: TrainState, step: int) -> TrainState:
-            batch = self._place.batch((batches.data, batches.indices(step)))
+            batch = self._place.batch(batches.at(step))
             return self._step(state, self._place.constants, *batch, *self._scale(step))._replace(aux={})
 
         culprit = first_bad_step(advance, *start(), bad)
         state, step = start()
         while step < culprit:
             state, step = advance(state, step), step + 1
-        indices = batches.indices(culprit)
-        batch = jax.tree.map(lambda examples: examples[indices], batches.data)
+        batch, chosen = batches.at(culprit)
+        if chosen is not None:
+            batch = jax.tree.map(lambda examples: examples[chosen], batch)
         params, variables = self._place.whole(lambda state: (state.params, state.variables), state)
         model = self._model(params, variables)
-        return Diverged(loss, culprit + 1, indices, model, batch, jax.random.fold_in(self._key, culprit))
+        return Diverged(
+            loss, culprit + 1, batches.indices(culprit), model, batch, jax.random.fold_in(self._key, culprit)
+        )
 
 
 def _as_best(state: TrainState) -> dict[str, Any]:

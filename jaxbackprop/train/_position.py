@@ -71,9 +71,9 @@ class Position:
 
 
 def fingerprint(settings: Mapping[str, Any], data: Any) -> dict[str, Any]:
-    """The settings that decide a run's figures, and a checksum of its data where that is arrays."""
+    """The settings that decide a run's figures, and a checksum of its data where there is one."""
     arrays = all(hasattr(leaf, "shape") for leaf in jax.tree.leaves(data))
-    return {**settings, "data": sha256_of(data) if arrays else None}
+    return {**settings, "data": sha256_of(data) if arrays else getattr(data, "sha256", None)}
 
 
 def refuse_other(

@@ -17,11 +17,12 @@ from jax.sharding import Mesh
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from ._batches import ArrayBatches, on_host
+from ._batches import BatchesBySteps, on_host
 from ._mesh import make_mesh
 from ._placement import place
 from ._rows import RowUpdates
 from ._schedules import Schedule
+from ._sources import make_batches
 from ._step import Loss, init_state, make_step
 
 # Of a running mean of the losses, by which divergence is told: some ten of them count.
@@ -101,7 +102,7 @@ def range_test(
     Args:
         model: with initial parameters; it is copied, not changed.
         loss: as in `fit`; at least 0.
-        data: a pytree of arrays with one row an example.
+        data: a pytree of arrays with one row an example, or an indexed source; see `fit`.
         optimizer: driven by the schedule.
         schedule: see `growing_rate`.
         steps: updates at most.
@@ -125,12 +126,15 @@ def range_test(
     step = make_step(graphdef, loss, optimizer, jax.random.key(seed), rows=rows, placement=placement)
     state = placement.begin()
     as_array = jnp.asarray if devices is None else on_host
-    batches = ArrayBatches(data, batch_size=batch_size, epochs=1, seed=seed, as_array=as_array)
+    batches = make_batches(
+        data, batch_size=batch_size, epochs=1, seed=seed, steps_per_epoch=None, as_array=as_array
+    )
+    assert isinstance(batches, BatchesBySteps)
     rates = np.asarray(jax.vmap(schedule)(jnp.arange(steps, dtype=jnp.int32))).astype(float).tolist()
     losses: list[float] = []
     mean, lowest, diverged = 0.0, math.inf, False
     while len(losses) < steps and not diverged:
-        batch = placement.batch((batches.data, batches.indices(len(losses))))
+        batch = placement.batch(batches.at(len(losses)))
         state = step(state, placement.constants, *batch)
         value = float(state.loss_sum)
         if not math.isfinite(value):

@@ -42,12 +42,14 @@ class Reporting:
         warn: told, in one line, what is odd.
         explain: makes a sentence of a loss that is no number, and the loss's function.
         tensorboard: whether the figures go to an event file, too; a run that has one goes on with it.
+        on_steps: told the steps made so far, the mean loss since the last call and the learning rate.
     """
 
     console: Console
     warn: Callable[[str], None] = warnings.warn
     explain: Callable[[Diverged, Any], str] = lambda error, loss: ""
     tensorboard: bool = False
+    on_steps: Callable[[int, float, float | None], None] = lambda made, mean, rate: None
 
 
 class Job(Protocol):
@@ -80,7 +82,7 @@ class Job(Protocol):
         """The learning rate of a run with these epochs; see `rates_made`."""
         ...
 
-    def sentences(self, error: Diverged) -> list[int]:
+    def sentences(self, error: Diverged) -> Sequence[int | str]:
         """The training sentences, counted from 1, of the batch where the loss was no number."""
         ...
 
@@ -115,9 +117,14 @@ def carry_out(
         Diverged: the loss became infinite or nan; it says on which sentences.
     """
     console = reporting.console
+
+    def on_steps(made: int, mean: float, rate: float | None) -> None:
+        progress.steps(made, mean, rate)
+        reporting.on_steps(made, mean, rate)
+
     try:
         with Progress(console, job.steps) as progress:
-            training = job.begin(folder, resume=resume, on_steps=progress.steps, warn=reporting.warn)
+            training = job.begin(folder, resume=resume, on_steps=on_steps, warn=reporting.warn)
             with closing(training), _events(folder, training, reporting) as events:
                 for epoch, _ in training:
                     progress.epoch(epoch, _figures(epoch))

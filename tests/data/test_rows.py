@@ -3,11 +3,11 @@
 import pytest
 
 from jaxbackprop.data import Sentence, read_conll
-from jaxbackprop.data._rows import split_rows
+from jaxbackprop.data._rows import Splitting
 
 
 def test_tabs_and_spaces_are_told_line_by_line():
-    rows = split_rows(["New York\tB-x", "ran  fast O", " a b ", "", " \tO"])
+    rows = list(Splitting().rows(["New York\tB-x", "ran  fast O", " a b ", "", " \tO"]))
     assert [row.cells for row in rows] == [
         ["New York", "B-x"],
         ["ran", "fast", "O"],

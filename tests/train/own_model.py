@@ -70,6 +70,17 @@ class Again:
         )
 
 
+class Indexed:
+    """Examples by their numbers, as of a file that memory does not hold."""
+
+    def __init__(self, count=COUNT):
+        self.data, self.count, self.asked = examples(count), count, []
+
+    def rows(self, indices):
+        self.asked.append(indices)
+        return {name: rows[indices] for name, rows in self.data.items()}
+
+
 class Stateful(Again):
     """As grain's: an iterator that says where it is and can be set there."""
 

@@ -18,6 +18,7 @@ from tests.train.own_model import (
     COUNT,
     SIZE,
     Again,
+    Indexed,
     Model,
     Plain,
     Stateful,
@@ -63,6 +64,8 @@ OPTIONS = {
     "stream": {"data": Again(), "batch_size": None},
     "stateful stream": {"data": Stateful(), "batch_size": None},
     "stream with a state of its own": {"data": Stateful(dict), "batch_size": None},
+    "indexed": {"data": Indexed()},
+    "indexed, batches over the end of an epoch": {"data": Indexed(), "batch_size": 5},
     "epochs of another length": {"data": Again(), "batch_size": None, "steps_per_epoch": 4},
 }
 
