@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
+from jax.typing import ArrayLike, DTypeLike
 
 from jaxbackprop._precision import accumulator
 from jaxbackprop.graph import Port
@@ -51,18 +51,51 @@ class CarryFigures(NamedTuple):
     added: jax.Array
 
 
+class UnderflowFigures(NamedTuple):
+    """Norms of a gradient in 16 bits or fewer, both times the scale.
+
+    Attributes:
+        lost: of what it loses where it is not scaled.
+        whole: of the gradient.
+    """
+
+    lost: jax.Array
+    whole: jax.Array
+
+
 class BackwardFigures(NamedTuple):
     """What was measured in the backward pass; inside a loop every figure has an axis of steps.
 
     Attributes:
         gradient: by port, the norm or largest magnitude of the gradient that came to it.
+        underflow: where the pass was scaled, by port in a dtype of 16 bits or fewer.
         inner: the figures of programs inside nodes, those that a gradient came to.
         carries: in the body of a loop, by carry.
     """
 
     gradient: dict[PortKey, jax.Array]
+    underflow: dict[PortKey, UnderflowFigures]
     inner: dict[int, BackwardFigures]
     carries: dict[int, CarryFigures]
+
+
+class UpdateFigures(NamedTuple):
+    """What was measured of the optimizer's update of a parameter.
+
+    Attributes:
+        norm: of the update.
+        of: the norm of the parameter.
+        lost: of a parameter in 16 bits, the share of entries that have an update and stay as they were.
+    """
+
+    norm: jax.Array
+    of: jax.Array
+    lost: jax.Array | None
+
+    @property
+    def ratio(self) -> float | None:
+        """The norm of the update by that of the parameter; None where that is 0."""
+        return float(self.norm) / float(self.of) if float(self.of) > 0 else None
 
 
 def port_key(port: Port) -> PortKey:
@@ -118,3 +151,33 @@ def alive_units(activation: Activation, y: ArrayLike) -> dict[str, jax.Array]:
     if not activation.sure:
         found["examples"] = jnp.any(positive, activation.units)
     return found
+
+
+def is_narrow(dtype: DTypeLike) -> bool:
+    """Whether a dtype holds floating-point numbers in 16 bits or fewer."""
+    return jnp.issubdtype(dtype, jnp.floating) and jnp.dtype(dtype).itemsize < 4
+
+
+def least_number(dtype: DTypeLike) -> float:
+    """The distance of the least numbers of a narrow dtype; what is below half of it is 0.
+
+    A dtype with float32's range has float32's fate: compilers let numbers below the normal ones be 0.
+    """
+    limits = jnp.finfo(dtype)
+    tiny = float(limits.tiny)
+    return tiny if tiny <= float(jnp.finfo(jnp.float32).tiny) else float(limits.smallest_subnormal)
+
+
+def underflow(gradient: jax.Array, scale: jax.Array) -> UnderflowFigures:
+    """What a gradient in a narrow dtype would lose to underflow if it were not scaled.
+
+    Args:
+        gradient: times the scale.
+        scale: a power of 2, a float32 scalar.
+    """
+    wide, least = gradient.astype(jnp.float32), least_number(gradient.dtype)
+    tiny = float(jnp.finfo(gradient.dtype).tiny)
+    # Not by a cast there and back, which compilers leave out.
+    kept = jnp.zeros_like(wide) if least == tiny else jnp.round(wide / (least * scale)) * (least * scale)
+    lost = jnp.where(jnp.abs(wide) < tiny * scale, wide - kept, 0)
+    return UnderflowFigures(norm(lost), norm(wide))

@@ -11,7 +11,7 @@ from jaxbackprop.graph import Node, Source
 from jaxbackprop.graph.render import number_text
 
 # The most serious first: a later kind may be a consequence of an earlier one.
-KINDS = ("nonfinite", "detached", "dead", "saturated", "exploding", "vanishing", "update")
+KINDS = ("nonfinite", "detached", "dead", "saturated", "exploding", "vanishing", "underflow", "update")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -19,7 +19,7 @@ class Finding:
     """One thing that is wrong.
 
     Attributes:
-        kind: "nonfinite", "detached", "dead", "saturated", "exploding", "vanishing" or "update".
+        kind: "nonfinite", "detached", "dead", "saturated", "exploding", "vanishing", "underflow" or "update".
         node: where: a node of the graph, or of a program inside it.
         name: the node's; inside others after theirs: "scan/tanh".
         source: the line of the user's code.

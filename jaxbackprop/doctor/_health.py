@@ -11,8 +11,17 @@ import numpy as np
 
 from jaxbackprop.graph import Graph, Port, trace
 
-from . import _by_depth, _detached, _idle_units, _nonfinite, _recurrence, _updates, _weight_gain
-from ._figures import BackwardFigures, ForwardFigures, port_key
+from . import (
+    _by_depth,
+    _detached,
+    _idle_units,
+    _nonfinite,
+    _recurrence,
+    _underflow,
+    _updates,
+    _weight_gain,
+)
+from ._figures import BackwardFigures, ForwardFigures, UpdateFigures, port_key
 from ._findings import Finding, names_of, ranked
 from ._loops import loop_recurrences
 from ._measured_graph import measured_graphs
@@ -111,7 +120,7 @@ def examine(
     forward, backward, updates, value = jax.device_get(run(inputs, opt_state))
 
     measured = measured_graphs(plan, forward, backward)
-    nodes = node_healths(measured, _updates.update_ratios(updates, forward.size))
+    nodes = node_healths(measured, updates)
     sequences = [s for of in measured for s in (*loop_recurrences(of), *unrolled_recurrences(of))]
     findings: list[Finding] = []
     if not _is_finite(graph, forward, backward):
@@ -120,14 +129,20 @@ def examine(
     findings += _idle_units.dead(nodes) + _idle_units.saturated(measured, nodes)
     findings += _recurrence.over_time(sequences)
     findings += _weight_gain.too_large(measured) + _by_depth.by_depth(measured)
-    findings += _updates.too_large(nodes)
+    if not findings or findings[0].kind != "nonfinite":
+        findings += _underflow.underflow(graph, inputs, dys)
+    findings += _updates.too_large(nodes) + _updates.lost_entries(nodes)
     return Report(
         name=graph.name,
         graph=graph,
         findings=ranked(findings),
         nodes=tuple(nodes),
         sequences=tuple(sequences),
-        notes=(*_updates.lost(nodes), *_without_gradient(parameters, nodes)),
+        notes=(
+            *_updates.lost(nodes),
+            *(_updates.narrow_parameters(nodes) if optimizer is None else ()),
+            *_without_gradient(parameters, nodes),
+        ),
         value=None if value is None else float(value),
     )
 
@@ -139,17 +154,17 @@ def _compiled(
     optimizer: _updates.Optimizer | None,
     argument: Any,
 ) -> Callable[..., Any]:
-    """Both passes, compiled: figures forward, figures backward, norms of updates, and the loss."""
+    """Both passes, compiled: figures forward, figures backward, figures of updates, and the loss."""
     graph = plan.graph
 
     def run(inputs: Sequence[jax.Array], state: Any) -> Any:
         values, kept, forward = measured_forward(plan, inputs)
         _, gradients, backward = measured_backward(plan, values, kept, dys)
-        updates: dict[int, jax.Array] = {}
+        updates: dict[int, UpdateFigures] = {}
         if optimizer is not None:
             grads = {i: gradients[Port(i, 0)] for i in parameters if Port(i, 0) in gradients}
             weights = {i: values[i][0] for i in parameters}
-            updates = _updates.update_norms(optimizer, state, argument, parameters, grads, weights)
+            updates = _updates.update_figures(optimizer, state, argument, parameters, grads, weights)
         loss = values[graph.outputs[0].node][graph.outputs[0].output]
         return forward, backward, updates, loss if loss.shape == () else None
 

@@ -12,7 +12,7 @@ import numpy as np
 from jaxbackprop.graph import ComputationGraph, Node, Port
 
 from ._dependence import origin, uncopied
-from ._figures import BackwardFigures, ForwardFigures, port_key
+from ._figures import BackwardFigures, ForwardFigures, PortKey, UnderflowFigures, port_key
 from ._layers import Layer
 from ._measurement_plan import MeasurementPlan
 
@@ -55,6 +55,11 @@ class MeasuredGraph:
     def gradient(self, port: Port) -> np.ndarray | None:
         """Norm of the gradient of a result, a number a step."""
         return None if self.backward is None else _array(self.backward.gradient.get(port_key(port)))
+
+    @property
+    def underflow(self) -> Mapping[PortKey, UnderflowFigures]:
+        """What was measured of gradients in 16 bits; empty where no gradient came."""
+        return {} if self.backward is None else self.backward.underflow
 
     def total_value(self, node: int) -> float | None:
         """Norm of a node's result over all steps."""

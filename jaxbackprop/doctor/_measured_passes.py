@@ -25,10 +25,12 @@ from ._figures import (
     ForwardFigures,
     alive_units,
     is_float,
+    is_narrow,
     norm,
     port_key,
     saturated_share,
     size,
+    underflow,
 )
 from ._measurement_plan import InnerProgram, MeasurementPlan
 
@@ -55,14 +57,33 @@ def measured_forward(
 
 
 def measured_backward(
-    plan: MeasurementPlan, values: Sequence[Arrays], kept: Sequence[Any], dys: Gradients
+    plan: MeasurementPlan,
+    values: Sequence[Arrays],
+    kept: Sequence[Any],
+    dys: Gradients,
+    scale: jax.Array | None = None,
 ) -> tuple[dict[int, jax.Array], dict[Port, jax.Array], BackwardFigures]:
-    """The backward pass: the gradient of each input, by its number; of each port; and the figures."""
+    """The backward pass: the gradient of each input, by its number; of each port; and the figures.
+
+    Args:
+        plan: what is measured.
+        values: of the forward pass, by node.
+        kept: beside them.
+        dys: the gradients that it begins with.
+        scale: what they were multiplied by, to measure what underflows without it; None measures none.
+    """
     gradients: dict[Port, jax.Array] = {}
-    programs = {i: _MeasuredProgram(program) for i, program in plan.inner.items()}
+    programs = {i: _MeasuredProgram(program, scale) for i, program in plan.inner.items()}
     of_inputs = pull_back(plan.graph, values, kept, dys, gradients, programs)
     figures = BackwardFigures(
         gradient={port_key(port): size(plan, (gradients[port],)) for port in plan.ports if port in gradients},
+        underflow={}
+        if scale is None
+        else {
+            port_key(port): underflow(gradients[port], scale)
+            for port in plan.ports
+            if port in gradients and is_narrow(gradients[port].dtype)
+        },
         inner={i: p.backward_figures for i, p in programs.items() if p.backward_figures is not None},
         carries={},
     )
@@ -72,8 +93,8 @@ def measured_backward(
 class _MeasuredProgram:
     """Replaces the operation of a node with a program inside; holds the figures of the last pass."""
 
-    def __init__(self, program: InnerProgram) -> None:
-        self._program = program
+    def __init__(self, program: InnerProgram, scale: jax.Array | None = None) -> None:
+        self._program, self._scale = program, scale
         self.forward_figures: ForwardFigures | None = None
         self.backward_figures: BackwardFigures | None = None
 
@@ -91,9 +112,11 @@ class _MeasuredProgram:
         plan, scan = self._program.plan, self._program.scan
         if scan is None:
             values, beside = kept
-            of_inputs, _, self.backward_figures = measured_backward(plan, values, beside, dys)
+            of_inputs, _, self.backward_figures = measured_backward(plan, values, beside, dys, self._scale)
             return [of_inputs.get(i) for i in range(len(operands))]
-        downstream, self.backward_figures = _loop_backward(self._program, scan, operands, kept, dys)
+        downstream, self.backward_figures = _loop_backward(
+            self._program, scan, operands, kept, dys, self._scale
+        )
         return downstream
 
 
@@ -114,7 +137,12 @@ def _loop_forward(
 
 
 def _loop_backward(
-    program: InnerProgram, scan: ScanOperation, operands: Arrays, carries: Arrays, dys: Gradients
+    program: InnerProgram,
+    scan: ScanOperation,
+    operands: Arrays,
+    carries: Arrays,
+    dys: Gradients,
+    scale: jax.Array | None,
 ) -> tuple[list[jax.Array | None], BackwardFigures]:
     """One gradient an operand, and the figures of each step; `carries` are those before each step."""
     plan = program.plan
@@ -131,7 +159,7 @@ def _loop_backward(
         d_after, totals = carry
         before, now_along, d_now = now
         values, kept, _ = measured_forward(plan, [*shared, *before, *now_along])
-        of_inputs, gradients, figures = measured_backward(plan, values, kept, [*d_after, *d_now])
+        of_inputs, gradients, figures = measured_backward(plan, values, kept, [*d_after, *d_now], scale)
         d_shared, d_before, d_along = _parts(scan, [of_inputs.get(i) for i in range(len(operands))])
         d_before = [
             None if old is None else _or_zeros(new, old) for new, old in zip(d_before, d_after, strict=True)

@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxbackprop.graph import Node, Port, Source
 
+from ._figures import UpdateFigures
 from ._findings import path
 from ._measured_graph import MeasuredGraph, total
 from ._thresholds import threshold
@@ -38,6 +39,7 @@ class NodeHealth:
             examples to tell.
         units: the number of units; 0 where that does not apply.
         update_ratio: of a parameter: norm of the optimizer's update by that of the value.
+        update_lost: of a parameter in 16 bits: share of its updated entries that stay as they were.
         activation_norm_by_step: inside a loop, for each step in the order that they are run.
         gradient_norm_by_step: likewise.
     """
@@ -55,6 +57,7 @@ class NodeHealth:
     dead: float | None = None
     units: int = 0
     update_ratio: float | None = None
+    update_lost: float | None = None
     activation_norm_by_step: tuple[float, ...] | None = None
     gradient_norm_by_step: tuple[float, ...] | None = None
 
@@ -91,6 +94,7 @@ class NodeHealth:
             "input_size": self.input_size,
             "dead": self.dead,
             "update_ratio": self.update_ratio,
+            "update_lost": self.update_lost,
             "activation_norm_by_step": _listed(self.activation_norm_by_step),
             "gradient_norm_by_step": _listed(self.gradient_norm_by_step),
         }
@@ -105,15 +109,15 @@ def has_own_rule(node: Node) -> bool:
     return node.primitive in ("custom_vjp_call", "custom_jvp_call")
 
 
-def node_healths(measured: Sequence[MeasuredGraph], update_ratios: Mapping[int, float]) -> list[NodeHealth]:
+def node_healths(measured: Sequence[MeasuredGraph], updates: Mapping[int, UpdateFigures]) -> list[NodeHealth]:
     """What was measured, node by node.
 
     Args:
         measured: the whole graph and the programs inside it.
-        update_ratios: for parameters of the whole graph, by node: norm of the update by that of the value.
+        updates: of parameters of the whole graph, by node.
     """
     return [
-        _node_health(of, node, role, {} if of.inside else update_ratios)
+        _node_health(of, node, role, {} if of.inside else updates)
         for of in measured
         for node in of.graph.nodes
         if (role := _role(of, node)) is not None
@@ -135,9 +139,12 @@ def _role(of: MeasuredGraph, node: Node) -> Role | None:
     return "function" if node.primitive == "custom_vjp_call" else None
 
 
-def _node_health(of: MeasuredGraph, node: Node, role: Role, update_ratios: Mapping[int, float]) -> NodeHealth:
+def _node_health(
+    of: MeasuredGraph, node: Node, role: Role, updates: Mapping[int, UpdateFigures]
+) -> NodeHealth:
     activation = of.plan.activations.get(node.index)
     saturated = of.forward.saturated.get(node.index)
+    update = updates.get(node.index)
     dead, units = _dead(of, node)
     came = [g for k in range(len(node.outputs)) if (g := of.gradient(Port(node.index, k))) is not None]
     gradient = np.sqrt(sum(np.square(g) for g in came)) if came else None
@@ -154,7 +161,8 @@ def _node_health(of: MeasuredGraph, node: Node, role: Role, update_ratios: Mappi
         input_size=None if activation is None else of.root_mean_square(activation.operand),
         dead=dead,
         units=units,
-        update_ratio=update_ratios.get(node.index),
+        update_ratio=None if update is None else update.ratio,
+        update_lost=None if update is None or update.lost is None else float(update.lost),
         activation_norm_by_step=of.by_step(of.value(node.index)),
         gradient_norm_by_step=of.by_step(gradient),
     )

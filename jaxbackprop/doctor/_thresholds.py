@@ -106,10 +106,20 @@ THRESHOLDS: dict[str, Threshold] = {
         "steps asked for",
     ),
     "steps": Threshold(5, "a rate of growth is taken over so many steps at least"),
+    "underflow": Threshold(
+        0.1,
+        "float16 rounds by a two-thousandth at most; where a tenth of a gradient's norm is lost, many of its "
+        "entries are 0 or have hardly a digit",
+    ),
     "update": Threshold(
         1.0,
         "an update as large as the weight itself replaces what was learned; a thousandth is usual, a tenth "
         "happens in the first steps of Adam",
+    ),
+    "update lost, 16 bits": Threshold(
+        0.5,
+        "where most entries of a weight stay as they are, it hardly learns whatever its gradient is: "
+        "bfloat16 loses updates below a 512th of a weight, and usual ones are a thousandth",
     ),
     "update lost": Threshold(
         2.0**-24,

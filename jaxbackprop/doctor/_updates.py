@@ -8,12 +8,16 @@ from typing import Any, Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 
-from ._figures import norm
-from ._findings import Finding, number
+from ._figures import UpdateFigures, is_narrow, norm
+from ._findings import Finding, likewise, names_of, number, percent
 from ._node_health import NodeHealth
 from ._thresholds import threshold
 
 _USUAL_RATIO = 1e-3
+_MASTERS = (
+    "float32 master weights: parameters and optimizer in float32, and layers that cast them for the "
+    "computation (flax: dtype=jnp.bfloat16 and param_dtype=jnp.float32)"
+)
 
 
 @runtime_checkable
@@ -24,15 +28,15 @@ class Optimizer(Protocol):
     def update(self, updates: Any, state: Any, params: Any) -> tuple[Any, Any]: ...
 
 
-def update_norms(
+def update_figures(
     optimizer: Optimizer,
     state: Any,
     argument: Any,
     nodes: Sequence[int],
     gradients: Mapping[int, jax.Array],
     values: Mapping[int, jax.Array],
-) -> dict[int, jax.Array]:
-    """The norm of the optimizer's update of each parameter, by node.
+) -> dict[int, UpdateFigures]:
+    """What the optimizer's update does to each parameter, by node.
 
     Args:
         optimizer: an optax transformation.
@@ -53,7 +57,10 @@ def update_norms(
     with jax.numpy_dtype_promotion("standard"):
         state = optimizer.init(parameters) if state is None else state
         updates, _ = optimizer.update(grads, state, parameters)
-    return {i: norm(update) for i, update in zip(nodes, jax.tree.leaves(updates), strict=True)}
+    return {
+        i: UpdateFigures(norm(update), norm(values[i]), _lost_share(values[i], update))
+        for i, update in zip(nodes, jax.tree.leaves(updates), strict=True)
+    }
 
 
 def _is_number(leaf: Any) -> bool:
@@ -61,9 +68,18 @@ def _is_number(leaf: Any) -> bool:
     return dtype is None or not jnp.issubdtype(dtype, jax.dtypes.extended)
 
 
-def update_ratios(norms: Mapping[int, jax.Array], sizes: Mapping[int, jax.Array]) -> dict[int, float]:
-    """By node, the norm of the update by that of the parameter, where that is not 0."""
-    return {i: float(norms[i]) / float(sizes[i]) for i in norms if float(sizes[i]) > 0}
+def _lost_share(value: jax.Array, update: jax.Array) -> jax.Array | None:
+    """Of the entries that have an update, the share that it leaves as they were."""
+    if not is_narrow(value.dtype):
+        return None
+    limits = jnp.finfo(value.dtype)
+    before, change = value.astype(jnp.float32), update.astype(jnp.float32)
+    # Not by a cast there and back, which compilers leave out.
+    after = jax.lax.reduce_precision(before + change, limits.nexp, limits.nmant)
+    moved = change != 0
+    # Below the normal numbers it rounds to 0, which the dtype does not.
+    unmoved = moved & (after == before) & (jnp.abs(before) >= float(limits.tiny))
+    return jnp.sum(unmoved, dtype=jnp.float32) / jnp.maximum(jnp.sum(moved, dtype=jnp.float32), 1)
 
 
 def too_large(healths: Sequence[NodeHealth]) -> list[Finding]:
@@ -93,9 +109,47 @@ def too_large(healths: Sequence[NodeHealth]) -> list[Finding]:
     ]
 
 
+def lost_entries(healths: Sequence[NodeHealth]) -> list[Finding]:
+    """The parameter in 16 bits of whose update the largest share is lost to rounding, if that is too much."""
+    found = [(h.update_lost, h) for h in healths if h.update_lost is not None]
+    found = sorted(
+        (each for each in found if each[0] > threshold("update lost, 16 bits")), key=lambda f: -f[0]
+    )
+    if not found:
+        return []
+    share, worst = found[0]
+    message = (
+        f"{percent(share)} of its entries stay as they are though they have an update: {_loses(worst)}"
+    ) + likewise([h.name for _, h in found[1:]])
+    nodes = tuple(h.node for _, h in found)
+    unit = "share of entries whose update is lost"
+    return [
+        Finding("update", worst.node, worst.name, worst.source, share, unit, message, _MASTERS, nodes, nodes)
+    ]
+
+
+def narrow_parameters(healths: Sequence[NodeHealth]) -> list[str]:
+    """A note on parameters in 16 bits, whose small updates are lost; how many, only an optimizer tells."""
+    found = [h for h in healths if h.role == "parameter" and is_narrow(h.node.dtype)]
+    if not found:
+        return []
+    names = names_of([h.name for h in found], 4)
+    return [f"of the parameters {names}: {_loses(found[0])}; try {_MASTERS}"]
+
+
+def _loses(health: NodeHealth) -> str:
+    dtype = health.node.dtype
+    least = float(jnp.finfo(dtype).eps) / 4
+    return f"{dtype.name} loses an update below {number(least)} of the weight that it is added to"
+
+
 def lost(healths: Sequence[NodeHealth]) -> list[str]:
     """A note on updates that are lost to rounding."""
-    found = [(r, h) for r, h in _weight_ratios(healths) if 0 < r < threshold("update lost")]
+    found = [
+        (r, h)
+        for r, h in _weight_ratios(healths)
+        if 0 < r < threshold("update lost") and not is_narrow(h.node.dtype)
+    ]
     if not found:
         return []
     ratio, least = min(found, key=lambda each: each[0])

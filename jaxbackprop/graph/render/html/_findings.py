@@ -14,7 +14,7 @@ from ._narration import Step
 # Kinds that leave no gradient, or none that is finite. The others leave a gradient that trains badly.
 _GRAVE = ("nonfinite", "detached", "dead")
 # Kinds that show in the backward pass. The others show as soon as the node has a value.
-_SEEN_BACKWARD = ("exploding", "vanishing", "update")
+_SEEN_BACKWARD = ("exploding", "vanishing", "underflow", "update")
 _TEXT_LENGTH, _NAME_LENGTH = 600, 80
 _LISTED, _ALSO_AT_MOST = 3, 6
 

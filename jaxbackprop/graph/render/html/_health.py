@@ -14,7 +14,7 @@ class HealthFinding(Protocol):
     """One thing that is wrong with the gradient.
 
     Attributes:
-        kind: "nonfinite", "detached", "dead", "saturated", "exploding", "vanishing" or "update".
+        kind: "nonfinite", "detached", "dead", "saturated", "exploding", "vanishing", "underflow" or "update".
         name: of its node; inside others after theirs: "scan/tanh".
         source: the line of the user's code.
         message: what is wrong, in a sentence.
