@@ -16,7 +16,7 @@ _SETTINGS = (
     *("train", "dev", "columns", "scheme", "task", "vectors", "tune_vectors", "min_count", "word_dim"),
     *("window", "shape_dim", "affix_dim", "hidden", "activation", "init", "batch_norm", "dropout"),
     *("input_dropout", "l2", "optimizer", "momentum", "weight_decay", "clip_norm", "dtype"),
-    *("batch_size", "seed"),
+    *("batch_size", "mesh", "seed"),
 )
 _FEWEST = 20
 _EXAMPLES = (

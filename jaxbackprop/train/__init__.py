@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from ._entity_pairs import name_error as name_error
     from ._entity_pairs import pair_entities as pair_entities
     from ._fit import fit as fit
-    from ._loop import Epoch as Epoch
     from ._loop import Training as Training
     from ._machine import describe_machine as describe_machine
     from ._manifest import SEEDS as SEEDS
@@ -48,6 +47,7 @@ if TYPE_CHECKING:
     from ._optimizers import make_optimizer as make_optimizer
     from ._optimizers import make_row_optimizer as make_row_optimizer
     from ._outcome import read_outcome as read_outcome
+    from ._plan import Epoch as Epoch
     from ._plateau import Plateau as Plateau
     from ._plateau import make_plateau as make_plateau
     from ._position import warn_of_machine as warn_of_machine
@@ -107,13 +107,14 @@ __getattr__, __dir__, __all__ = attach(
         "_divergence": ("Diverged",),
         "_entity_pairs": ("Entity", "name_error", "pair_entities"),
         "_fit": ("fit",),
-        "_loop": ("Epoch", "Training"),
+        "_loop": ("Training",),
         "_machine": ("describe_machine",),
         "_manifest": ("SEEDS", "RunError", "read_run"),
         "_mesh": ("make_mesh", "parse_mesh"),
         "_metrics": ("Score", "Scores", "entities", "score"),
         "_optimizers": ("make_clipping", "make_optimizer", "make_row_optimizer"),
         "_outcome": ("read_outcome",),
+        "_plan": ("Epoch",),
         "_plateau": ("Plateau", "make_plateau"),
         "_position": ("warn_of_machine",),
         "_progress": ("Progress",),

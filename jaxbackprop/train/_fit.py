@@ -20,8 +20,9 @@ from jax.sharding import Mesh
 
 from ._batches import on_host
 from ._curves import draw_curves
-from ._loop import Plan, Training
+from ._loop import Training
 from ._mesh import make_mesh
+from ._plan import Plan
 from ._plateau import Plateau
 from ._position import fingerprint
 from ._rows import RowUpdates

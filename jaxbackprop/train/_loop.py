@@ -6,30 +6,25 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from flax import nnx
-from jax.sharding import Mesh
 
-from ._batches import Batches, BatchesBySteps
+from ._batches import Batch, BatchesBySteps
 from ._checkpoint import Checkpoints
 from ._divergence import Diverged, first_bad_step
-from ._figures import as_json, named_figures
+from ._figures import named_figures
 from ._machine import describe_machine
 from ._placement import place
-from ._plateau import Plateau
+from ._plan import Epoch, Plan
 from ._position import Position, refuse_other
-from ._rows import RowUpdates
 from ._run import INTERRUPTED, RunFolder
-from ._schedules import Schedule
 from ._selection import Selection
-from ._step import Loss, TrainState, init_state, make_step
+from ._step import TrainState, init_state, make_step
 from ._stop import Deferred
 from ._tree import sha256_of
 
@@ -37,73 +32,6 @@ Model = TypeVar("Model", bound=nnx.Module)
 _READ_EVERY = 100
 # A loss that is so many times the lowest before is said.
 _GROWN = 1000
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What an epoch came to.
-
-    Attributes:
-        epoch: the epoch, counted from 1.
-        step: updates made in all.
-        loss: mean loss of the epoch's batches.
-        lr: learning rate of the last update; None without a schedule.
-        metrics: means of the loss's auxiliary scalars, and what `evaluate` found, by name.
-        best: whether it is the best so far.
-    """
-
-    epoch: int
-    step: int
-    loss: float
-    lr: float | None
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    best: bool = False
-
-    def record(self) -> dict[str, Any]:
-        """The figures as a line of metrics.jsonl holds them; None is a metric that is nan or infinite."""
-        rate = {} if self.lr is None else {"lr": self.lr}
-        return {"epoch": self.epoch, "step": self.step, "loss": self.loss, **rate, **as_json(self.metrics)}
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How a model is to be trained; see `fit`, which makes one.
-
-    Attributes:
-        loss: (model, batch, key) -> scalar, or (scalar, auxiliary results).
-        optimizer: optax's transformation.
-        batches: where the batches come from.
-        epochs: passes over the data.
-        seed: of batches and of the loss's keys.
-        schedule: step -> learning rate, for the record.
-        plateau: what lowers the learning rate where epochs are no better, or None.
-        average: decay of the running average of the parameters, or 0.
-        trainable: an nnx filter of what is trained.
-        rows: the tables that are trained by rows, if any.
-        mesh: the devices that the work is split over, or None for one.
-        mask: the entry of a batch that tells examples from padding, or None.
-        evaluate: model -> figures by name, after each epoch.
-        on_steps: called with steps made, mean loss and learning rate.
-        on_epoch: called with each epoch.
-        warn: told, in one line, what is odd.
-    """
-
-    loss: Loss
-    optimizer: optax.GradientTransformation
-    batches: Batches
-    epochs: int
-    seed: int
-    schedule: Schedule | None
-    plateau: Plateau | None
-    average: float
-    trainable: nnx.filterlib.Filter
-    rows: RowUpdates | None
-    mesh: Mesh | None
-    mask: str | None
-    evaluate: Callable[[Any], Mapping[str, float]] | None
-    on_steps: Callable[[int, float, float | None], None] | None
-    on_epoch: Callable[[Epoch], None] | None
-    warn: Callable[[str], None]
 
 
 class Training(Generic[Model]):
@@ -236,7 +164,7 @@ class Training(Generic[Model]):
         with Deferred() if self._run is not None else nullcontext() as stop:
             scale = self._scale(at.step)
             while (batch := plan.batches.next()) is not None:
-                state = self._step(self._state, self._place.constants, *self._place.batch(batch), *scale)
+                state = self._make(self._state, batch, scale)
                 if state.aux:
                     self._aux.append(state.aux)
                 self._state = state._replace(aux={})
@@ -261,6 +189,12 @@ class Training(Generic[Model]):
                 self._save()
             if stop is not None and stop.signal is not None:
                 self._interrupt(stop)
+
+    def _make(self, state: TrainState, batch: Batch, scale: tuple[np.float32, ...]) -> TrainState:
+        """Makes one step."""
+        after = self._step(state, self._place.constants, *self._place.batch(batch), *scale)
+        self._place.pace(after)
+        return after
 
     def _interrupt(self, stop: Deferred) -> None:
         """Saves, says so, and lets the signal act."""
@@ -370,8 +304,7 @@ class Training(Generic[Model]):
             return self._place.put(found[0]["state"]._replace(aux={})), found[1]["step"]
 
         def advance(state: TrainState, step: int) -> TrainState:
-            batch = self._place.batch(batches.at(step))
-            return self._step(state, self._place.constants, *batch, *self._scale(step))._replace(aux={})
+            return self._make(state, batches.at(step), self._scale(step))._replace(aux={})
 
         culprit = first_bad_step(advance, *start(), bad)
         state, step = start()

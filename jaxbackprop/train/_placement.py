@@ -58,6 +58,10 @@ class Placement(Protocol):
         """A batch as a step takes it."""
         ...
 
+    def pace(self, state: Any) -> None:
+        """Waits for a step that has been begun, where the next must not begin before its end."""
+        ...
+
     def zero(self) -> jax.Array:
         """A float32 zero, to begin the sum of the losses again with."""
         ...
@@ -102,6 +106,9 @@ class OneDevice:
     def batch(self, batch: Batch) -> Batch:
         """See `Placement`."""
         return batch
+
+    def pace(self, state: Any) -> None:
+        """See `Placement`."""
 
     def zero(self) -> jax.Array:
         """See `Placement`."""
@@ -223,6 +230,13 @@ class OnMesh:
             every = np.arange(len(indices))
             placed = {**placed, self._mask: put(every < size, every)}
         return placed, None
+
+    def pace(self, state: Any) -> None:
+        """See `Placement`."""
+        # Devices that are threads of one CPU wait for each other within a step. With two steps under way they
+        # can take up all threads, each waiting for one that has none.
+        if jax.default_backend() == "cpu":
+            jax.block_until_ready(state)
 
     def zero(self) -> jax.Array:
         """See `Placement`."""

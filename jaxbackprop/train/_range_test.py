@@ -136,6 +136,7 @@ def range_test(
     while len(losses) < steps and not diverged:
         batch = placement.batch(batches.at(len(losses)))
         state = step(state, placement.constants, *batch)
+        placement.pace(state)
         value = float(state.loss_sum)
         if not math.isfinite(value):
             diverged = True

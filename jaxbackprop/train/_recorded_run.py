@@ -21,8 +21,9 @@ from ._checkpoint import save_parameters
 from ._config import Config
 from ._curves import draw_curves
 from ._divergence import Diverged
-from ._loop import Epoch, Training
+from ._loop import Training
 from ._metrics import Scores
+from ._plan import Epoch
 from ._progress import Progress
 from ._run import RunFolder
 from ._schedules import Schedule
