@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,22 @@ from jaxbackprop.data import batch_indices
 
 # What `make_step`'s step takes: data, and the rows of it that are the batch; None for all of them.
 Batch = tuple[Any, np.ndarray | None]
+
+
+class Part(NamedTuple):
+    """The rows of a batch that a process needs, where it makes no others.
+
+    Attributes:
+        rows: pytree of arrays.
+        start: which row of the batch the first of them is.
+        size: rows of the batch.
+    """
+
+    rows: Any
+    start: int
+    size: int
+
+
 # What comes after the last batch: None might be a batch.
 _END = object()
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import grain
 import jax
 import numpy as np
 
 from jaxbackprop.data import shuffled_indices
 
-from ._batches import Batch, IndexedSource, checked_batch_size, epoch_end, on_host
+from ._batches import Batch, IndexedSource, Part, checked_batch_size, epoch_end, on_host
+
+if TYPE_CHECKING:
+    import grain
 
 # Batches that are made ahead, and threads that make them: while one waits for the disk, another goes on.
 _AHEAD, _THREADS = 16, 2
@@ -26,7 +28,8 @@ class IndexedBatches:
         seed: of the order of the examples.
 
     Attributes:
-        part: which rows of each batch are made; those that this process needs of it.
+        batch_size: examples a batch.
+        part: which rows of each batch are made, where not all: those that this process needs.
 
     Raises:
         ValueError: fewer examples than a batch.
@@ -41,21 +44,23 @@ class IndexedBatches:
         seed: int,
     ) -> None:
         self.count = source.count
-        self._batch_size, self._seed = checked_batch_size(batch_size, self.count), seed
-        self.total: int | None = epoch_end(epochs, self.count, self._batch_size)
-        self.part = slice(None)
+        self.batch_size, self._seed = checked_batch_size(batch_size, self.count), seed
+        self.total: int | None = epoch_end(epochs, self.count, self.batch_size)
+        self.part: slice | None = None
         self._source = source
         self._at, self._epoch = 0, 1
         self._ahead: grain.DatasetIterator | None = None
 
     def next(self) -> Batch | None:
         """See `Batches`."""
-        if self._at == epoch_end(self._epoch, self.count, self._batch_size):
+        if self._at == epoch_end(self._epoch, self.count, self.batch_size):
             self._epoch += 1
             return None
         if self._ahead is None:
+            import grain
+
             options = grain.ReadOptions(num_threads=_THREADS, prefetch_buffer_size=_AHEAD)
-            steps = grain.MapDataset.range(self.total).map(lambda step: self.rows(int(step), self.part))
+            steps = grain.MapDataset.range(self.total).map(lambda step: self._made(int(step)))
             self._ahead = iter(steps.to_iter_dataset(options))
             self._ahead.set_state({"next_index": self._at})
         batch = next(self._ahead)
@@ -68,11 +73,16 @@ class IndexedBatches:
 
     def indices(self, step: int) -> np.ndarray:
         """See `BatchesBySteps`."""
-        return shuffled_indices(self._seed, step, count=self.count, batch_size=self._batch_size)
+        return shuffled_indices(self._seed, step, count=self.count, batch_size=self.batch_size)
 
     def at(self, step: int) -> Batch:
         """See `BatchesBySteps`."""
-        return self.rows(step, self.part), None
+        return self._made(step), None
+
+    def _made(self, step: int) -> Any:
+        if self.part is None:
+            return self.rows(step)
+        return Part(self.rows(step, self.part), self.part.start, self.batch_size)
 
     def position(self) -> Any:
         """See `Batches`."""

@@ -18,6 +18,7 @@ from ._batches import Batch, BatchesBySteps
 from ._checkpoint import Checkpoints
 from ._divergence import Diverged, first_bad_step
 from ._figures import named_figures
+from ._indexed import IndexedBatches
 from ._machine import describe_machine
 from ._placement import place
 from ._plan import Epoch, Plan
@@ -59,6 +60,8 @@ class Training(Generic[Model]):
         init = partial(init_state, optimizer=plan.optimizer, average=plan.average, rows=plan.rows)
         self._constants = constants
         self._place = place(plan.mesh, init, params, variables, constants, plan.rows, plan.mask, plan.warn)
+        if isinstance(plan.batches, IndexedBatches):
+            plan.batches.part = self._place.part(plan.batches.batch_size)
         self._step = make_step(
             graphdef,
             plan.loss,

@@ -13,7 +13,7 @@ from flax import nnx
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from ._batches import Batch
+from ._batches import Batch, Part
 from ._mesh import DATA, MODEL
 from ._rows import RowUpdates
 
@@ -56,6 +56,10 @@ class Placement(Protocol):
 
     def batch(self, batch: Batch) -> Batch:
         """A batch as a step takes it."""
+        ...
+
+    def part(self, size: int) -> slice | None:
+        """The rows of a batch of this size that this process needs; None needs all of them."""
         ...
 
     def pace(self, state: Any) -> None:
@@ -106,6 +110,10 @@ class OneDevice:
     def batch(self, batch: Batch) -> Batch:
         """See `Placement`."""
         return batch
+
+    def part(self, size: int) -> slice | None:
+        """See `Placement`."""
+        return None
 
     def pace(self, state: Any) -> None:
         """See `Placement`."""
@@ -191,6 +199,9 @@ class OnMesh:
     def batch(self, batch: Batch) -> Batch:
         """See `Placement`."""
         data, indices = batch
+        start, size = 0, None
+        if isinstance(data, Part):
+            data, start, size = data
         rows = {len(leaf) for leaf in jax.tree.leaves(data) if np.ndim(leaf)}
         if len(rows) > 1:
             found = ", ".join(map(str, sorted(rows)))
@@ -198,21 +209,15 @@ class OnMesh:
                 f"a batch of data has arrays of {found} rows: on a mesh every array has one row an example"
             )
         if indices is None:
-            indices = np.arange(rows.pop() if rows else 0)
-        size, parts = len(indices), self._mesh.shape[DATA]
-        spec = PartitionSpec(DATA)
-        padding = -size % parts
-        if padding and self._mask is None:
-            if size not in self._whole_sizes:
-                self._whole_sizes.add(size)
-                self._warn(
-                    f"a batch of {size} examples does not divide over {DATA}={parts}, so that every device "
-                    "computes all of it: let the number be a multiple, or the loss take a mask"
-                )
-            spec, padding = PartitionSpec(), 0
-        # What a batch is padded with is its first example again.
-        indices = np.concatenate([indices, np.repeat(indices[:1], padding)])
-        sharding, whole = NamedSharding(self._mesh, spec), NamedSharding(self._mesh, PartitionSpec())
+            there = rows.pop() if rows else 0
+            size = there if size is None else size
+            # Of a part only the rows that are in it are asked for.
+            indices = np.clip(np.arange(size) - start, 0, max(0, there - 1))
+        size = len(indices)
+        sharding, padding = self._split(size)
+        # What a batch is padded with is an example again.
+        indices = np.concatenate([indices, np.repeat(indices[-1:], padding)])
+        whole = NamedSharding(self._mesh, PartitionSpec())
 
         def put(leaf: Any, indices: np.ndarray = indices) -> jax.Array:
             if not np.ndim(leaf):
@@ -230,6 +235,28 @@ class OnMesh:
             every = np.arange(len(indices))
             placed = {**placed, self._mask: put(every < size, every)}
         return placed, None
+
+    def part(self, size: int) -> slice | None:
+        """See `Placement`."""
+        sharding, padding = self._split(size)
+        here = sharding.addressable_devices_indices_map((size + padding,)).values()
+        places = np.unique(np.concatenate([np.arange(size + padding)[at] for at in here if at is not None]))
+        # Where a process has none but padding, it is of the last example.
+        first, last = min(places[0], size - 1), min(places[-1], size - 1)
+        return None if (first, last) == (0, size - 1) else slice(int(first), int(last) + 1)
+
+    def _split(self, size: int) -> tuple[NamedSharding, int]:
+        """How a batch of this size lies on the mesh, and how many rows it is padded with."""
+        parts = self._mesh.shape[DATA]
+        if size % parts == 0 or self._mask is not None:
+            return NamedSharding(self._mesh, PartitionSpec(DATA)), -size % parts
+        if size not in self._whole_sizes:
+            self._whole_sizes.add(size)
+            self._warn(
+                f"a batch of {size} examples does not divide over {DATA}={parts}, so that every device "
+                "computes all of it: let the number be a multiple, or the loss take a mask"
+            )
+        return NamedSharding(self._mesh, PartitionSpec()), 0
 
     def pace(self, state: Any) -> None:
         """See `Placement`."""
