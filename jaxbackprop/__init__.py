@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from . import data as data
     from . import diagnose as diagnose
     from . import doctor as doctor
+    from . import finetune as finetune
     from . import graph as graph
     from . import layers as layers
     from . import lecture as lecture
@@ -33,6 +34,7 @@ __getattr__, __dir__, __all__ = attach(
         "data",
         "diagnose",
         "doctor",
+        "finetune",
         "graph",
         "layers",
         "lecture",

@@ -42,6 +42,7 @@ ROOMS = {
     "data": set(),
     "train": {"optim", "data"},
     "ner": {"train", "models", "layers", "data", "optim"},
+    "finetune": {"train", "models", "pretrained", "data", "ops"},
     "verify": {"check", "graph", "ops"},
     "bench": {
         "ner",

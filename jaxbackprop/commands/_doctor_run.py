@@ -13,8 +13,8 @@ from flax import nnx
 from jaxbackprop.data import DataError, Sentence, default_corpus, read_conll
 from jaxbackprop.doctor import Report, health
 from jaxbackprop.models import window_ner_loss
-from jaxbackprop.ner import as_batch, decayed, load_tagger, trainable
-from jaxbackprop.train import Config, make_momentum, make_optimizer, make_schedule
+from jaxbackprop.ner import as_batch, load_tagger, trainable
+from jaxbackprop.train import Config, kernels, make_momentum, make_optimizer, make_schedule
 
 # Enough for every unit to meet an example that it is for; the time is that of a training step of this size.
 _WINDOWS = 2048
@@ -62,7 +62,7 @@ def examine_run(
     steps_per_epoch = max(1.0, count / config.batch_size)
     momentum = make_momentum(config, steps_per_epoch)
     optimizer = make_optimizer(
-        config, make_schedule(config, steps_per_epoch), momentum=momentum, decayed=decayed
+        config, make_schedule(config, steps_per_epoch), momentum=momentum, decayed=kernels
     )
     return health(loss, params, batch, argnums=0, optimizer=optimizer)
 

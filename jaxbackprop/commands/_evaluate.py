@@ -16,10 +16,10 @@ _EPILOG = "With --errors - or --json - that is what standard output gets, and no
 
 def add_parser(commands: Commands) -> None:
     """Adds the command and its flags."""
-    text = "score a trained model on a file of tagged sentences"
+    text = "score a trained model on a file of tagged, or labelled, sentences"
     parser = add_command(commands, "evaluate", text, run, _EPILOG)
     parser.add_argument("run_folder", metavar="RUN", help="a run folder")
-    parser.add_argument("file", metavar="FILE", help="tagged sentences, CoNLL style")
+    parser.add_argument("file", metavar="FILE", help="tagged sentences, CoNLL style; or labelled ones")
     parser.add_argument(
         "--errors",
         metavar="FILE",
@@ -36,6 +36,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Prints the scores and the confusion table, and writes the files that were asked for."""
     refuse_files([("--errors", arguments.errors), ("--json", arguments.json)])
 
+    from jaxbackprop.train import kind_of_run
+
+    if kind_of_run(arguments.run_folder) == "finetune":
+        from ._classifier import evaluate_classifier
+
+        return evaluate_classifier(arguments)
     from jaxbackprop.ner import evaluate, load_tagger
 
     tagger = load_tagger(arguments.run_folder, warn)

@@ -17,7 +17,9 @@ from ._standard_input import waiting_lines
 
 def add_parser(commands: Commands) -> None:
     """Adds the command and its flags."""
-    parser = add_command(commands, "predict", "mark the entities or tags in text, one sentence a line", run)
+    parser = add_command(
+        commands, "predict", "mark the entities or tags in text, or label it, one sentence a line", run
+    )
     parser.add_argument("run_folder", metavar="RUN", help="a run folder")
     parser.add_argument("--text", help="the sentence (default: one a line from standard input)")
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
@@ -28,14 +30,20 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Answers each line of text with one."""
-    from jaxbackprop.ner import load_tagger, marked, split_at_spaces, tokenize
-    from jaxbackprop.train import entities
-
     if arguments.text is not None:
         if not arguments.text.strip():
             raise CannotRun("--text is empty")
         if not encodes(arguments.text):
             raise CannotRun("--text is not UTF-8")
+    from jaxbackprop.train import kind_of_run
+
+    if kind_of_run(arguments.run_folder) == "finetune":
+        from ._classifier import predict_labels
+
+        return predict_labels(arguments)
+    from jaxbackprop.ner import load_tagger, marked, split_at_spaces, tokenize
+    from jaxbackprop.train import entities
+
     tagger = load_tagger(arguments.run_folder, warn)
     cut = split_at_spaces if arguments.pretokenized else tokenize
     batches: Iterable[list[str]] = (

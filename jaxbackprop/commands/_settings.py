@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -12,7 +12,12 @@ from jaxbackprop.train import Config, flag, read_settings
 
 
 def add_settings(
-    parser: argparse._ActionsContainer, names: Collection[str] | None = None, *, defaults: bool = True
+    parser: argparse._ActionsContainer,
+    names: Collection[str] | None = None,
+    *,
+    defaults: bool = True,
+    of: type = Config,
+    shown: Mapping[str, Any] | None = None,
 ) -> None:
     """Adds the flags.
 
@@ -21,8 +26,10 @@ def add_settings(
         names: of the settings; None for all of them.
         defaults: whether those that no flag says are at their defaults; otherwise, and where all are added,
             they are not there, which is what `given` and `config_of` read.
+        of: whose settings.
+        shown: defaults that help tells in place of its own.
     """
-    for setting in fields(Config):
+    for setting in fields(of):
         if names is not None and setting.name not in names:
             continue
         default = setting.default if defaults and names is not None else argparse.SUPPRESS
@@ -42,8 +49,9 @@ def add_settings(
             )
             group.add_argument(off, dest=setting.name, action="store_false", default=default)
             continue
-        if setting.default is not None:
-            text += f" (default: {setting.default})"
+        told = setting.default if shown is None else shown.get(setting.name, setting.default)
+        if told is not None:
+            text = f"{text.partition(' (default:')[0]} (default: {told})"
         parser.add_argument(
             flag(setting.name),
             type=meta["kind"],
@@ -54,9 +62,10 @@ def add_settings(
         )
 
 
-def given(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The settings that the flags say; those that no flag says are not there."""
-    names = (setting.name for setting in fields(Config))
+def given(arguments: argparse.Namespace, names: Collection[str] | None = None) -> dict[str, Any]:
+    """The settings that the flags say, of these names or all; those that no flag says are not there."""
+    if names is None:
+        names = [setting.name for setting in fields(Config)]
     return {name: getattr(arguments, name) for name in names if hasattr(arguments, name)}
 
 

@@ -10,6 +10,8 @@ from ._encoder import UNKNOWN as UNKNOWN
 from ._encoder import Encoder as Encoder
 from ._errors import DataError as DataError
 from ._errors import MissingExtra as MissingExtra
+from ._labelled_text import Labelled as Labelled
+from ._labelled_text import read_labelled as read_labelled
 from ._sentence import Sentence as Sentence
 from ._shards import is_pattern as is_pattern
 from ._shuffle import shuffled_indices as shuffled_indices

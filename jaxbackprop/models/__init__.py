@@ -5,6 +5,7 @@ from jaxbackprop.pretrained import BertConfig as BertConfig
 from ._bert import Bert as Bert
 from ._bert import BertClassifier as BertClassifier
 from ._bert import BertTagger as BertTagger
+from ._bert import class_logits as class_logits
 from ._bert import load_bert as load_bert
 from ._decode import greedy as greedy
 from ._decode import transitions as transitions

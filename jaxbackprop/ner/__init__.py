@@ -4,7 +4,6 @@ from jaxbackprop.train import Reporting as Reporting
 
 from ._build import as_batch as as_batch
 from ._build import build_model as build_model
-from ._build import decayed as decayed
 from ._build import tag_sentences as tag_sentences
 from ._build import trainable as trainable
 from ._errors import TaggingError as TaggingError

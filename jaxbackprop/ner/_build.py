@@ -75,13 +75,6 @@ def trainable(config: Config) -> nnx.filterlib.Filter:
     return nnx.All(nnx.Param, nnx.Not(nnx.PathContains("words")))
 
 
-def decayed(params: Any) -> Any:
-    """Which parameters weight decay acts on: those that L2 penalises, the weights of the linear layers."""
-    return jax.tree_util.tree_map_with_path(
-        lambda path, _: any(getattr(entry, "key", None) == "kernel" for entry in path), params
-    )
-
-
 def as_batch(windows: Windows) -> dict[str, np.ndarray]:
     """Windows by the names under which the model reads them."""
     return {

@@ -26,6 +26,7 @@ from jaxbackprop.train import (
     first_batch,
     fit,
     growing_rate,
+    kernels,
     make_clipping,
     make_momentum,
     make_optimizer,
@@ -38,7 +39,7 @@ from jaxbackprop.train import (
     score_tags,
 )
 
-from ._build import decayed, tag_sentences, trainable
+from ._build import tag_sentences, trainable
 from ._tagger import Tagger
 from ._training_text import training_text
 
@@ -69,7 +70,7 @@ def make_updates(
         )
     momentum = make_momentum(config, steps_per_epoch)
     # Beside rows it clips what has been clipped with them, which changes nothing.
-    optimizer = make_optimizer(config, schedule, momentum=momentum, decayed=decayed)
+    optimizer = make_optimizer(config, schedule, momentum=momentum, decayed=kernels)
     return optimizer, by_rows
 
 

@@ -167,6 +167,8 @@ def load_tagger(run: str | os.PathLike[str], warn: Callable[[str], None]) -> Tag
 
 def _check_record(folder: Path, record: dict[str, Any]) -> None:
     vectors = record.get("vectors")
+    if (kind := record.get("kind", "train")) != "train":
+        raise RunError(f"{folder} is a run of jaxbackprop {kind}, and no tagger")
     if record.get("format") != 1:
         raise RunError(f"the configuration of {folder} has format {record.get('format')!r}, expected 1")
     if not isinstance(record.get("settings"), dict):

@@ -17,4 +17,5 @@ from ._tokenizer import BertTokenizer as BertTokenizer
 from ._tokenizer import Encoded as Encoded
 from ._tokenizer import EncodedWords as EncodedWords
 from ._tokenizer import load_tokenizer as load_tokenizer
+from ._tokenizer import tokenizer_from_text as tokenizer_from_text
 from ._tokenizer_files import has_tokenizer as has_tokenizer

@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxbackprop.data import DataError
 
-from ._tokenizer_files import TOKENIZER, VOCABULARY, read_tokenizer
+from ._tokenizer_files import TOKENIZER, VOCABULARY, read_text, read_tokenizer
 
 NO_WORD = -1
 
@@ -76,6 +76,12 @@ class BertTokenizer:
         self._around = tokenizer.num_special_tokens_to_add(is_pair=False)
         if self._around < 1:
             raise DataError(f"{name} puts no [CLS] before a sentence")
+
+    def to_text(self) -> str:
+        """The tokenizer as JSON, which `tokenizer_from_text` reads."""
+        self._tokenizer.no_truncation()
+        text: str = self._tokenizer.to_str()
+        return text
 
     def encode(
         self,
@@ -175,3 +181,17 @@ def load_tokenizer(folder: str | os.PathLike[str]) -> BertTokenizer:
     tokenizer = read_tokenizer(path)
     name = TOKENIZER if (path / TOKENIZER).is_file() else VOCABULARY
     return BertTokenizer(tokenizer, str(path / name))
+
+
+def tokenizer_from_text(text: str, name: str) -> BertTokenizer:
+    """The tokenizer that `BertTokenizer.to_text` wrote, with the same care as that of a folder.
+
+    Args:
+        text: JSON.
+        name: what errors call it.
+
+    Raises:
+        DataError: it is not what it should be.
+        MissingExtra: tokenizers is not installed.
+    """
+    return BertTokenizer(read_text(text, name), name)

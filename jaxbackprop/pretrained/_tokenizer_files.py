@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -35,32 +36,45 @@ def read_tokenizer(folder: Path) -> Any:
         DataError: there is none, or it is not what it should be.
         MissingExtra: tokenizers is not installed.
     """
-    try:
-        import tokenizers  # noqa: F401
-    except ModuleNotFoundError:
-        raise MissingExtra("tokenizers", "cutting text into pieces", "bert") from None
+    _need_library()
     if (folder / TOKENIZER).is_file():
-        return _from_json(folder / TOKENIZER)
+        return _from_json(folder / TOKENIZER, str(folder / TOKENIZER))
     if (folder / VOCABULARY).is_file():
         return _from_vocabulary(folder)
     raise DataError(f"{folder} holds no tokenizer: expected {TOKENIZER} or {VOCABULARY}")
 
 
-def _from_json(path: Path) -> Any:
+def read_text(text: str, name: str) -> Any:
+    """As `read_tokenizer`, of the text of a tokenizer.json; errors call it by the name."""
+    _need_library()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / TOKENIZER
+        path.write_text(text, encoding="utf-8")
+        return _from_json(path, name)
+
+
+def _need_library() -> None:
+    try:
+        import tokenizers  # noqa: F401
+    except ModuleNotFoundError:
+        raise MissingExtra("tokenizers", "cutting text into pieces", "bert") from None
+
+
+def _from_json(path: Path, name: str) -> Any:
     from tokenizers import Tokenizer
 
     read_bounded(path, _MOST_BYTES)
-    _try_elsewhere(path)
+    _try_elsewhere(path, name)
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:
-        raise DataError(f"{path}: expected a tokenizer, got: {' '.join(str(error).split())[:200]}") from None
+        raise DataError(f"{name}: expected a tokenizer, got: {' '.join(str(error).split())[:200]}") from None
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer
 
 
-def _try_elsewhere(path: Path) -> None:
+def _try_elsewhere(path: Path, name: str) -> None:
     """Loads the file in another process first, which may die of it."""
     try:
         tried = subprocess.run(
@@ -72,14 +86,14 @@ def _try_elsewhere(path: Path) -> None:
             timeout=_LONGEST_WAIT,
         )
     except subprocess.TimeoutExpired:
-        raise DataError(f"{path}: expected a tokenizer, got a file that takes too long to load") from None
+        raise DataError(f"{name}: expected a tokenizer, got a file that takes too long to load") from None
     if tried.returncode == 0:
         return
     if tried.returncode < 0:
         why = "takes too much memory or time, or makes the library crash"
-        raise DataError(f"{path}: expected a tokenizer, got a file that {why}")
+        raise DataError(f"{name}: expected a tokenizer, got a file that {why}")
     said = tried.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
-    raise DataError(f"{path}: expected a tokenizer, got: {said[-1]}")
+    raise DataError(f"{name}: expected a tokenizer, got: {said[-1]}")
 
 
 def _from_vocabulary(folder: Path) -> Any:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ._machine import describe_machine as describe_machine
     from ._manifest import SEEDS as SEEDS
     from ._manifest import RunError as RunError
+    from ._manifest import kind_of_run as kind_of_run
     from ._manifest import read_run as read_run
     from ._mesh import make_mesh as make_mesh
     from ._mesh import parse_mesh as parse_mesh
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from ._metrics import Scores as Scores
     from ._metrics import entities as entities
     from ._metrics import score as score
+    from ._optimizers import kernels as kernels
     from ._optimizers import make_clipping as make_clipping
     from ._optimizers import make_optimizer as make_optimizer
     from ._optimizers import make_row_optimizer as make_row_optimizer
@@ -109,10 +111,10 @@ __getattr__, __dir__, __all__ = attach(
         "_fit": ("fit",),
         "_loop": ("Training",),
         "_machine": ("describe_machine",),
-        "_manifest": ("SEEDS", "RunError", "read_run"),
+        "_manifest": ("SEEDS", "RunError", "kind_of_run", "read_run"),
         "_mesh": ("make_mesh", "parse_mesh"),
         "_metrics": ("Score", "Scores", "entities", "score"),
-        "_optimizers": ("make_clipping", "make_optimizer", "make_row_optimizer"),
+        "_optimizers": ("kernels", "make_clipping", "make_optimizer", "make_row_optimizer"),
         "_outcome": ("read_outcome",),
         "_plan": ("Epoch",),
         "_plateau": ("Plateau", "make_plateau"),

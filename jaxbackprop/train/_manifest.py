@@ -52,6 +52,14 @@ def read_run(run: str | os.PathLike[str], *, begun: bool = False) -> tuple[dict[
     return read_json(folder / "config.json"), read_json(folder / "vocabulary.json")
 
 
+def kind_of_run(run: str | os.PathLike[str]) -> str:
+    """What was trained in a run folder: a classifier of sentences, ``finetune``, or a tagger, ``train``."""
+    try:
+        return str(read_json(Path(run) / "config.json").get("kind", "train"))
+    except RunError:  # which whoever reads the run will meet again
+        return "train"
+
+
 def checksums(folder: Path, names: tuple[str, ...] = _GUARDED) -> dict[str, str]:
     """The sha256 of the named files, and of all files in the named folders, by path with forward slashes."""
     return {name: _sha256(folder / name) for name in _files(folder, names)}

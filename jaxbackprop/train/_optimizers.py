@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import optax
 
 from jaxbackprop.optim import rows
@@ -81,6 +82,13 @@ def make_row_optimizer(config: Config, schedule: Schedule) -> optax.GradientTran
 def make_clipping(config: Config) -> optax.GradientTransformation | None:
     """Clipping by the norm of all gradients that it is given, arrays and rows; None without ``clip_norm``."""
     return None if config.clip_norm is None else rows.clip_by_global_norm(config.clip_norm)
+
+
+def kernels(params: Any) -> Any:
+    """Which parameters are weights of linear layers, on which weight decay acts: a tree of booleans."""
+    return jax.tree_util.tree_map_with_path(
+        lambda path, _: any(getattr(entry, "key", None) == "kernel" for entry in path), params
+    )
 
 
 def _named(config: Config, rate: Schedule | float, momentum: Schedule | None) -> optax.GradientTransformation:

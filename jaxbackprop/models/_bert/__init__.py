@@ -4,3 +4,4 @@ from ._encoder import Bert as Bert
 from ._heads import BertClassifier as BertClassifier
 from ._heads import BertTagger as BertTagger
 from ._load import load_bert as load_bert
+from ._scores import class_logits as class_logits

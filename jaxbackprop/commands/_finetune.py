@@ -1,0 +1,71 @@
+"""`jaxbackprop finetune`."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import fields
+
+from jaxbackprop._errors import CannotRun
+from jaxbackprop.finetune import DEFAULTS, SHARED, FinetuneConfig, Settings
+from jaxbackprop.train import encodes, refuse_missing_tensorboard
+
+from ._options import Commands, add_command
+from ._output import make_console, warn
+from ._settings import add_settings, given
+
+
+def add_parser(commands: Commands) -> None:
+    """Adds the command and its flags."""
+    text = "fine-tune a BERT as a classifier of sentences, or of pairs of them"
+    parser = add_command(commands, "finetune", text, run)
+    parser.add_argument(
+        "--out", metavar="DIR", help="the run folder to make; it must not exist (default: runs/<time>)"
+    )
+    parser.add_argument(
+        "--resume", metavar="RUN", help="go on with a run that was stopped, to the bits it would have come to"
+    )
+    parser.add_argument(
+        "--tensorboard",
+        action="store_true",
+        help="also write each epoch's figures to DIR/tensorboard (pip install 'jaxbackprop[tensorboard]')",
+    )
+    parser.add_argument(
+        "--no-compilation-cache",
+        action="store_true",
+        help="compile everything anew; see jaxbackprop train --help",
+    )
+    add_settings(parser, defaults=False, of=FinetuneConfig)
+    add_settings(
+        parser.add_argument_group("training, as in jaxbackprop train"), SHARED, defaults=False, shown=DEFAULTS
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Fine-tunes, and keeps the run folder."""
+    own = given(arguments, [one.name for one in fields(FinetuneConfig)])
+    shared = given(arguments, SHARED)
+    if arguments.resume is None:
+        try:
+            settings = Settings.of(own, shared)
+        except ValueError as error:
+            raise CannotRun(str(error)) from None
+    elif arguments.out is not None:
+        raise CannotRun("--out cannot be combined with --resume")
+    if arguments.tensorboard:
+        refuse_missing_tensorboard()
+    if arguments.out is not None and not encodes(arguments.out):
+        raise CannotRun("--out is not UTF-8")
+
+    from jaxbackprop.finetune import finetune, resume_finetune
+    from jaxbackprop.train import Reporting, use_compilation_cache
+
+    if not arguments.no_compilation_cache:
+        use_compilation_cache(warn)
+    from ._train_explained import first_bad_node
+
+    reporting = Reporting(make_console(), warn, first_bad_node, arguments.tensorboard)
+    if arguments.resume is None:
+        finetune(settings, arguments.out, reporting)
+    else:
+        resume_finetune(arguments.resume, own, shared, reporting)
+    return 0

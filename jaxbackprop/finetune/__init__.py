@@ -1,0 +1,33 @@
+"""A pretrained BERT made into a classifier of sentences: files -> model -> run folder, and back to labels.
+
+Names load on first use, so that the command line reads the settings without importing jax.
+"""
+
+from typing import TYPE_CHECKING
+
+from jaxbackprop._lazy import attach
+
+if TYPE_CHECKING:
+    from ._classifier import Classifier as Classifier
+    from ._classifier import Prediction as Prediction
+    from ._classifier import load_classifier as load_classifier
+    from ._config import DEFAULTS as DEFAULTS
+    from ._config import SHARED as SHARED
+    from ._config import FinetuneConfig as FinetuneConfig
+    from ._config import Settings as Settings
+    from ._fit import classifier_loss as classifier_loss
+    from ._run import finetune as finetune
+    from ._run import resume_finetune as resume_finetune
+    from ._updates import make_updates as make_updates
+    from ._updates import trainable as trainable
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    names={
+        "_classifier": ("Classifier", "Prediction", "load_classifier"),
+        "_config": ("DEFAULTS", "SHARED", "FinetuneConfig", "Settings"),
+        "_fit": ("classifier_loss",),
+        "_run": ("finetune", "resume_finetune"),
+        "_updates": ("make_updates", "trainable"),
+    },
+)

@@ -1,0 +1,198 @@
+"""Fine-tuning from files to a run folder, stopped and gone on with, and what reads it."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from jaxbackprop.commands import main
+from jaxbackprop.data import read_labelled
+from jaxbackprop.finetune import Settings, finetune, load_classifier, resume_finetune
+from jaxbackprop.models import load_bert
+from jaxbackprop.train import Progress, Reporting, RunError, read_outcome
+from tests.models.bert.folders import CONFIG, write_folder
+
+pytest.importorskip("safetensors")
+pytest.importorskip("tokenizers")
+
+
+# So few units that dropout would drown what they say.
+STEADY = CONFIG | {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+
+
+def rows(count, seed):
+    draw = np.random.default_rng(seed)
+    lines = ["id\tdocument\tlabel"]
+    for n in range(count):
+        good = int(draw.integers(2))
+        word = draw.choice([["나쁘다", "bad"], ["좋다", "good"]][good])
+        lines.append(
+            f"{n}\t{draw.choice(['영화', 'the movie'])} {word} {draw.choice(['!', '.', 'a b'])}\t{good}"
+        )
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A model, data, and a run on them."""
+    folder = tmp_path_factory.mktemp("finetune")
+    write_folder(folder / "bert", config=STEADY)
+    (folder / "data.tsv").write_text(rows(80, 0), encoding="utf-8")
+    (folder / "test.tsv").write_text(rows(30, 1), encoding="utf-8")
+    finetune(settings(folder), folder / "run", quiet())
+    return folder
+
+
+SHARED = {"epochs": 5, "batch_size": 8, "lr": 1e-2}
+
+
+def settings(folder, shared=SHARED, **own):
+    files = {"model": str(folder / "bert"), "data": str(folder / "data.tsv")}
+    return Settings.of(files | {"max_length": 12, "dropout": 0.1} | own, shared)
+
+
+def quiet(**told):
+    return Reporting(Console(file=io.StringIO(), width=200), **told)
+
+
+def results(run):
+    return json.loads((run / "results.json").read_text())
+
+
+def test_it_learns_and_the_folder_holds_all_that_a_prediction_needs(made):
+    found = results(made / "run")
+    assert found["test"]["count"] == 8
+    classifier = load_classifier(made / "run", pytest.fail)
+    labelled = read_labelled(made / "test.tsv")
+    scores, predicted = classifier.evaluate(labelled)
+    assert scores.accuracy >= 0.8
+    (alone,) = classifier.predict([labelled[0].sentence])
+    assert alone.label == predicted[0].label
+    np.testing.assert_allclose(alone.probabilities, predicted[0].probabilities, rtol=1e-4)
+    assert alone.probabilities.sum() == pytest.approx(1)
+    outcome = read_outcome(made / "run")
+    assert (outcome.status, outcome.test, len(outcome.epochs)) == ("finished", found["test"]["accuracy"], 5)
+    for name in ("config.json", "metrics.jsonl", "status.json", "curves.png", "manifest.json"):
+        assert (made / "run" / name).is_file()
+
+
+def test_a_run_that_was_stopped_comes_to_the_same_bits(made, tmp_path, monkeypatch):
+    def show(self, record, figures):
+        if record.epoch == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Progress, "epoch", show)
+    with pytest.raises(KeyboardInterrupt, match="jaxbackprop finetune --resume"):
+        finetune(settings(made), tmp_path / "run", quiet())
+    monkeypatch.undo()
+    begun = load_classifier(tmp_path / "run", pytest.fail)
+    assert set(begun.labels) == {"0", "1"}
+    with pytest.raises(RunError, match="--lr is 0.5, but it began with 0.01"):
+        resume_finetune(tmp_path / "run", {}, {"lr": 0.5}, quiet())
+    with pytest.raises(RunError, match="--freeze is 'bert', but it began with None"):
+        resume_finetune(tmp_path / "run", {"freeze": "bert"}, {}, quiet())
+    resume_finetune(tmp_path / "run", {"data": str(made / "data.tsv")}, {"keep": 1}, quiet(warn=pytest.fail))
+    assert results(tmp_path / "run")["parameters_sha256"] == results(made / "run")["parameters_sha256"]
+    assert resume_finetune(tmp_path / "run", {}, {}, quiet()) == tmp_path / "run"
+
+
+def test_other_data_or_another_model_is_not_gone_on_with(made, tmp_path):
+    write_folder(tmp_path / "bert", config=STEADY)
+    (tmp_path / "data.tsv").write_text(rows(60, 3), encoding="utf-8")
+    finetune(settings(tmp_path, {**SHARED, "epochs": 1}), tmp_path / "run", quiet())
+    (tmp_path / "run" / "status.json").write_text('{"status": "interrupted"}')
+    (tmp_path / "data.tsv").write_text(rows(61, 3), encoding="utf-8")
+    with pytest.raises(RunError, match="the train sentences are not those it began with"):
+        resume_finetune(tmp_path / "run", {}, {}, quiet())
+
+
+def test_what_is_frozen_stays_and_the_rest_moves(made, tmp_path):
+    chosen = settings(made, {**SHARED, "epochs": 1}, freeze="embeddings,layers:0", unfreeze_gradually=True)
+    finetune(chosen, tmp_path / "run", quiet())
+    before, after = load_bert(made / "bert"), load_classifier(tmp_path / "run", pytest.fail).model.bert
+    for same, get in (
+        (True, lambda bert: bert.words.embedding),
+        (True, lambda bert: bert.layers[0].up.kernel),
+        # Its turn would come with the second epoch.
+        (True, lambda bert: bert.layers[1].up.kernel),
+        (False, lambda bert: bert.pooler.kernel),
+    ):
+        assert np.array_equal(get(before)[...], get(after)[...]) == same
+
+
+@pytest.fixture
+def cli(capsys):
+    def run(*arguments):
+        status = main(list(map(str, arguments)))
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return run
+
+
+def test_the_commands(made, tmp_path, cli):
+    flags = ("--model", made / "bert", "--data", made / "data.tsv", "--max-length", 12, "--dtype", "bfloat16")
+    shared = ("--epochs", 1, "--batch-size", 16, "--lr", "2e-3", "--examples", 40, "--no-compilation-cache")
+    status, stdout, _ = cli(
+        "finetune", *flags, *shared, "--test", made / "test.tsv", "--out", tmp_path / "run"
+    )
+    assert status == 0
+    assert "data.tsv: 40 / 8 / 30 sentences, 2 labels" in stdout
+    status, stdout, _ = cli("evaluate", made / "run", made / "test.tsv")
+    assert status == 0
+    assert "accuracy" in stdout
+    status, stdout, _ = cli("evaluate", made / "run", made / "test.tsv", "--json", "-")
+    assert json.loads(stdout)["scores"]["accuracy"] >= 0.8
+    status, stdout, _ = cli("predict", made / "run", "--text", "영화 좋다")
+    label, share, text = stdout.removesuffix("\n").split("\t")
+    assert (label in "01", 0.5 <= float(share) <= 1, text) == (True, True, "영화 좋다")
+    _, stdout, _ = cli("predict", made / "run", "--text", "영화 나쁘다", "--json")
+    found = json.loads(stdout)
+    assert found["label"] == max(found["probabilities"], key=found["probabilities"].get)
+
+
+def test_pairs_of_sentences(made, tmp_path, cli):
+    lines = ["sentence1\tsentence2\tlabel"] + [f"{a}\t{b}\t{int(a == b)}" for a in "ab" for b in "ab"] * 5
+    (tmp_path / "pairs.tsv").write_text("\n".join(lines))
+    chosen = settings(made, {**SHARED, "epochs": 1}, data=str(tmp_path / "pairs.tsv"))
+    finetune(chosen, tmp_path / "run", quiet())
+    status, stdout, _ = cli("predict", tmp_path / "run", "--text", "a\tb")
+    assert status == 0
+    assert stdout[:2] in ("0\t", "1\t")
+    assert cli("evaluate", tmp_path / "run", tmp_path / "pairs.tsv")[0] == 0
+    for arguments, said in (
+        (("predict", tmp_path / "run", "--text", "a"), "sentences come in pairs"),
+        (("evaluate", tmp_path / "run", made / "test.tsv"), "pairs of sentences do not go with single ones"),
+    ):
+        status, _, stderr = cli(*arguments)
+        assert (status, stderr.count("\n")) == (2, 1)
+        assert said in stderr
+
+
+def test_what_is_wrong_is_said_in_a_line_and_leaves_no_folder(made, tmp_path, cli):
+    flags = ("finetune", "--no-compilation-cache", "--out", tmp_path / "run", "--data", made / "data.tsv")
+    for more, said in (
+        (
+            ("--model", made / "bert", "--max-length", 12, "--freeze", "layers:2"),
+            "--freeze layers:2: the model's layers are 0 to 1",
+        ),
+        (("--model", made / "bert"), "--max-length is 64, but the model reads 16 pieces"),
+        (("--model", made / "none"), "cannot read"),
+        (("--model", made / "bert", "--layerwise-decay", "0"), "--layerwise-decay must be above 0"),
+        (("--model", made / "bert", "--columns", "sentence=1"), "columns must name sentence and label"),
+    ):
+        status, _, stderr = cli(*flags, *more)
+        assert (status, stderr.count("\n")) == (2, 1), stderr
+        assert said in stderr
+        assert not (tmp_path / "run").exists()
+
+
+def test_runs_of_one_kind_are_no_runs_of_the_other(made, tmp_path, cli, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    status, _, stderr = cli("doctor", made / "run")
+    assert status == 2
+    assert "is a run of jaxbackprop finetune, and no tagger" in stderr
+    status, _, stderr = cli("finetune", "--data", made / "data.tsv", "--no-compilation-cache")
+    assert "run jaxbackprop assets bert-mini" in stderr
