@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jaxbackprop import ops
-from jaxbackprop.models import BertClassifier, class_logits
+from jaxbackprop.models import MASK, BertClassifier, class_logits
 from jaxbackprop.pretrained import BertTokenizer
 from jaxbackprop.train import (
     Diverged,
@@ -35,9 +35,20 @@ from ._updates import make_updates, trainable
 def classifier_loss(
     model: BertClassifier, batch: Mapping[str, jax.Array], key: jax.Array | None
 ) -> jax.Array:
-    """Mean cross-entropy of the labels, in float32 whatever the model computes in."""
+    """Mean cross-entropy of the labels, in float32 whatever the model computes in.
+
+    Args:
+        model: the classifier.
+        batch: the model's input and ``labels``; where there is a ``mask``, it is False for rows that fill the
+            batch up and do not count.
+        key: of the dropouts; None drops nothing.
+    """
     logits = model(batch["input_ids"], batch["token_type_ids"], batch["attention_mask"], key=key)
-    return jnp.mean(ops.softmax_cross_entropy(logits.astype(jnp.float32), batch["labels"]))
+    losses = ops.softmax_cross_entropy(logits.astype(jnp.float32), batch["labels"])
+    if MASK not in batch:
+        return jnp.mean(losses)
+    counted = jnp.where(batch[MASK], losses, jnp.zeros((), losses.dtype))
+    return jnp.sum(counted) / jnp.sum(batch[MASK], dtype=losses.dtype)
 
 
 class ClassifierTraining:
@@ -105,6 +116,7 @@ class ClassifierTraining:
             average=config.average,
             trainable=trainable(settings, layers),
             mesh=self._mesh,
+            mask=MASK,
             evaluate=self._evaluate,
             monitor=self.monitor,
             patience=config.patience,
