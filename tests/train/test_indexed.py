@@ -56,8 +56,9 @@ def test_a_position_is_the_step(tmp_path):
 def test_a_process_makes_the_rows_that_it_needs():
     made = batches()
     made.part = slice(2, 5)
-    batch, _ = made.next()
+    (batch, start, size), _ = made.next()
     np.testing.assert_array_equal(batch["x"], batches().next()[0]["x"][2:5])
+    assert (start, size) == (2, made.batch_size)
     assert {len(indices) for indices in made._source.asked} == {3}
     np.testing.assert_array_equal(made.rows(0)["x"], batches().next()[0]["x"])
 

@@ -17,6 +17,7 @@ from jax.sharding import AxisType, PartitionSpec
 from jaxbackprop import layers
 from jaxbackprop.optim import rows
 from jaxbackprop.train import Diverged, RowUpdates, RunError, fit, growing_rate, range_test
+from jaxbackprop.train._batches import Part
 from jaxbackprop.train._mesh import make_mesh, parse_mesh
 from tests.parts import a_part
 from tests.train import own_model
@@ -302,6 +303,16 @@ def test_the_range_test_on_a_mesh(data):
         for mesh in (None, {"data": 4, "model": 2})
     )
     np.testing.assert_allclose(one.losses, other.losses, rtol=1e-5)
+
+
+def test_a_part_of_a_batch_lies_where_it_does_in_the_whole(data):
+    """As with several processes, each of which makes the rows of its own devices."""
+    training = own_model.train(mesh={"data": 4})
+    whole = {"x": np.arange(8.0)}
+    placed, _ = training._place.batch((whole, None))
+    part, _ = training._place.batch((Part({"x": np.arange(2.0, 8.0)}, 2, 8), None))
+    assert part["x"].shape == (8,)
+    np.testing.assert_array_equal(part["x"][2:], placed["x"][2:])
 
 
 @given(st.integers(1, 2**20), st.integers(1, 2**20))
