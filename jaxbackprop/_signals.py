@@ -21,7 +21,13 @@ ASKING = {
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal has asked the process to end. An argument, where there is one, says how to go on."""
+    """A signal has asked the process to end. An argument, where there is one, says how to go on.
+
+    Attributes:
+        number: of the signal.
+    """
+
+    number: int = signal.SIGINT
 
 
 def run_stoppable(run: Callable[[], int]) -> int:
@@ -40,7 +46,9 @@ def run_stoppable(run: Callable[[], int]) -> int:
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
         received.append(number)
-        raise Stopped
+        stopped = Stopped()
+        stopped.number = number
+        raise stopped
 
     hook = sys.unraisablehook
 

@@ -13,9 +13,10 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from jaxbackprop._errors import CannotRun, first_line
+from jaxbackprop._errors import CannotRun
 from jaxbackprop._signals import run_stoppable
 from jaxbackprop._version import __version__
+from jaxbackprop.train import exit_joined
 
 from . import (
     _assets,
@@ -34,6 +35,7 @@ from . import (
     _train,
     _verify,
 )
+from ._devices import refuse_missing_device
 
 # In the order in which help lists them.
 _COMMANDS = (
@@ -67,7 +69,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         anything), 2 for any error, 128 and the number of the signal that ended it (130 for Ctrl-C), 141 when
         the reader of standard output has gone.
     """
-    return run_stoppable(lambda: _main(argv))
+    status = run_stoppable(lambda: _main(argv))
+    exit_joined(status)
+    return status
 
 
 def _main(argv: Sequence[str] | None) -> int:
@@ -80,7 +84,9 @@ def _main(argv: Sequence[str] | None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         arguments = _parser().parse_args(argv)
-        _refuse_missing_device()
+        # Those that train may have to join other processes before they ask jax for anything.
+        if not hasattr(arguments, "coordinator"):
+            refuse_missing_device()
         status: int = arguments.run(arguments)
         sys.stdout.flush()
         return status
@@ -94,23 +100,6 @@ def _main(argv: Sequence[str] | None) -> int:
     except OSError as error:
         said = error.strerror or str(error)
         return _fail(said if error.filename is None else f"{error.filename}: {said}")
-
-
-def _refuse_missing_device() -> None:
-    """Looks whether jax has the device that it is told to use.
-
-    Raises:
-        CannotRun: it has not. Its own error need not say so, and comes where something else is blamed.
-    """
-    platforms = os.environ.get("JAX_PLATFORMS")
-    if platforms and platforms != "cpu":
-        import jax
-
-        try:
-            jax.devices()
-        except Exception as error:
-            reason = f": {first_line(error)}" if str(error) else ""
-            raise CannotRun(f"JAX_PLATFORMS={platforms}, but jax finds no such device{reason}") from None
 
 
 class _Parser(argparse.ArgumentParser):

@@ -28,14 +28,16 @@ from jaxbackprop.train import (
     Reporting,
     RunFolder,
     carry_out,
+    current_hosts,
     describe_machine,
+    flag,
     make_mesh,
     parse_mesh,
 )
 
 from ._build import build_model
 from ._fit import AtStart, TaggerTraining
-from ._record import describe_corpus, describe_settings, describe_vectors, summary
+from ._record import FILES, describe_corpus, describe_settings, describe_vectors, summary
 from ._training_text import training_text
 
 
@@ -88,6 +90,19 @@ class Prepared:
     def files(self, started: datetime) -> dict[str, Any]:
         """What a run's folder holds from the start, so that it can be gone on with, wherever it is killed."""
         return {CONFIG: self.record(started), "vocabulary.json": self.encoder.to_dict()}
+
+    def agree(self) -> None:
+        """Looks whether all processes that train together have the same data, settings and versions.
+
+        Raises:
+            HostsError: they have not.
+        """
+        settings = {flag(name): value for name, value in self.config.to_dict().items() if name not in FILES}
+        sums = describe_corpus(self.corpus) | {"name": None}
+        vectors = None if self.vectors is None else self.vectors.sha256
+        data = {"the data": sums, "the word vectors": vectors}
+        versions = {f"version of {package}": value for package, value in self.machine["versions"].items()}
+        current_hosts().agree({**versions, "platform": self.machine["platform"], **settings, **data})
 
     def begin(self, folder: RunFolder, at_start: AtStart | None) -> None:
         """Trains in a new folder, and writes what the run comes to."""

@@ -12,6 +12,7 @@ from jaxbackprop.train import (
     Reporting,
     RunError,
     RunFolder,
+    current_hosts,
     flag,
     has_events,
     read_run,
@@ -59,9 +60,10 @@ def train(
         Diverged: the loss became infinite or nan.
     """
     started = datetime.now().astimezone()
-    if out is not None:
+    if out is not None and current_hosts().leads:
         refuse_taken(out)
     prepared = Prepared(config, reporting)
+    prepared.agree()
     with take(out, started, prepared.files(started)) as folder:
         prepared.begin(folder, at_start)
     return folder.path
@@ -69,21 +71,27 @@ def train(
 
 def take(out: str | os.PathLike[str] | None, started: datetime, files: dict[str, Any]) -> RunFolder:
     """A new folder that holds these files; None takes one in ``runs/`` that is named by the time."""
-    return RunFolder.take_dated("runs", started, files) if out is None else RunFolder.take(out, files)
+    return RunFolder.of_all(
+        lambda: RunFolder.take_dated("runs", started, files) if out is None else RunFolder.take(out, files)
+    )
 
 
 def resume_run(run: str | os.PathLike[str], given: dict[str, Any], reporting: Reporting) -> Path:
     """Goes on with one run; see `resume`."""
-    folder = RunFolder.resume(run)
+    folder = RunFolder.of_all(lambda: RunFolder.resume(run))
     try:
-        record, vocabulary = read_run(folder.path, begun=True)
+        found = None
+        if folder.writes:
+            found = *read_run(folder.path, begun=True), folder.finished, has_events(folder.path)
+        record, vocabulary, finished, events = current_hosts().share("run", found)
         config = as_before(folder.path, record, given)
-        if folder.finished:
+        if finished:
             reporting.console.print(f"run {folder.path} is finished", soft_wrap=True)
             return folder.path
-        if has_events(folder.path):
+        if events and folder.writes:
             refuse_missing_tensorboard()
         prepared = Prepared(config, reporting)
+        prepared.agree()
         warn_of_machine(record, prepared.machine, reporting.warn)
         _refuse_other_data(folder.path, record, prepared.record(None))
         if prepared.encoder.to_dict() != vocabulary:

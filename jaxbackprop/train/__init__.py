@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from ._entity_pairs import name_error as name_error
     from ._entity_pairs import pair_entities as pair_entities
     from ._fit import fit as fit
+    from ._hosts import Hosts as Hosts
+    from ._hosts import current_hosts as current_hosts
+    from ._join import joined as joined
     from ._loop import Training as Training
     from ._machine import describe_machine as describe_machine
     from ._manifest import SEEDS as SEEDS
@@ -94,6 +97,7 @@ if TYPE_CHECKING:
     from ._tensorboard import EventFile as EventFile
     from ._tensorboard import has_events as has_events
     from ._tensorboard import refuse_missing_tensorboard as refuse_missing_tensorboard
+    from ._watch import exit_joined as exit_joined
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
@@ -109,6 +113,8 @@ __getattr__, __dir__, __all__ = attach(
         "_divergence": ("Diverged",),
         "_entity_pairs": ("Entity", "name_error", "pair_entities"),
         "_fit": ("fit",),
+        "_hosts": ("Hosts", "current_hosts"),
+        "_join": ("joined",),
         "_loop": ("Training",),
         "_machine": ("describe_machine",),
         "_manifest": ("SEEDS", "RunError", "kind_of_run", "read_run"),
@@ -141,5 +147,6 @@ __getattr__, __dir__, __all__ = attach(
         "_step": ("TrainState", "init_state", "make_step"),
         "_tag_scores": ("TagScores", "score_tags"),
         "_tensorboard": ("EventFile", "has_events", "refuse_missing_tensorboard"),
+        "_watch": ("exit_joined",),
     },
 )

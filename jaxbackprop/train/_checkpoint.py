@@ -25,7 +25,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
 
+from ._hosts import Hosts, current_hosts
 from ._manifest import CHECKPOINT, CHECKPOINTS, MANIFEST, RunError, check_sums, checksums, read_json
 from ._tree import by_name, describe_difference, like, merged, nested
 
@@ -46,6 +48,8 @@ class Checkpoints:
     A checkpoint is one folder, ``checkpoints/<step>``, which appears when it is whole. It is written while
     training goes on; an error of the disk comes with the next call.
 
+    Where several processes train together, process 0 writes and reads it; what it reads, all get.
+
     Args:
         run: the run folder.
         keep: how many to keep, at least 1.
@@ -53,6 +57,7 @@ class Checkpoints:
     """
 
     def __init__(self, run: Path, keep: int, warn: Callable[[str], None]) -> None:
+        self._hosts = current_hosts()
         self._folder, self._keep, self._warn = run.absolute() / CHECKPOINTS, keep, warn
         self._shown = run / CHECKPOINTS
         _share_heaps()
@@ -70,6 +75,8 @@ class Checkpoints:
         Raises:
             RunError: the disk refuses this checkpoint or refused the last.
         """
+        if not self._hosts.leads:
+            return
         self.wait()
         target = self._folder / f"{step:010d}"
         if target.exists():
@@ -81,13 +88,15 @@ class Checkpoints:
                 for left in self._folder.glob("*.orbax-checkpoint-tmp*"):
                     shutil.rmtree(left)
                 options = ocp.AsyncOptions(post_finalization_callback=self._seal)
+                here = _this_process()
                 # A file an array: one data base for all of them leaks some KiB a save.
                 parts = {
-                    _ARRAYS: ocp.PyTreeCheckpointHandler(use_ocdbt=False),
-                    _POSITION: ocp.JsonCheckpointHandler(),
+                    _ARRAYS: ocp.PyTreeCheckpointHandler(use_ocdbt=False, **here),
+                    _POSITION: ocp.JsonCheckpointHandler(**here),
                 }
-                handler = ocp.CompositeCheckpointHandler(**parts)
-                self._writer = ocp.AsyncCheckpointer(handler, async_options=options)
+                together = ocp.CompositeOptions(**here)
+                handler = ocp.CompositeCheckpointHandler(composite_options=together, **parts)
+                self._writer = ocp.AsyncCheckpointer(handler, async_options=options, **here)
             # The next step writes over the arrays, and on a CPU orbax might read them where they are.
             tree = nested(jax.tree.map(_copied, arrays))
             _refuse_full_disk(self._folder, sum(leaf.nbytes for leaf in jax.tree.leaves(tree)))
@@ -108,6 +117,10 @@ class Checkpoints:
             self._writer.wait_until_finished()
             for old in self._names()[: -self._keep]:
                 shutil.rmtree(self._folder / old)
+
+    def complete(self, why: str, status: int) -> None:
+        """As :meth:`wait`, where this process is about to be ended; see `Watch`."""
+        self.wait()
 
     def close(self) -> None:
         """As :meth:`wait`, and lets go of what writes."""
@@ -135,6 +148,15 @@ class Checkpoints:
         Raises:
             RunError: the checkpoint holds other arrays than those expected, or none is whole.
         """
+        found = self._newest(expected) if self._hosts.leads else None
+        if self._hosts.count > 1:
+            found = _broadcast(self._hosts, found, expected)
+        if found is None or expected is None:
+            return found
+        return like(found[0], expected), found[1]
+
+    def _newest(self, expected: Any) -> tuple[Any, dict[str, Any]] | None:
+        """As `newest`, but the arrays are nested dicts of NumPy arrays."""
         damaged: dict[str, str] = {}
         for name in reversed(self._names()):
             try:
@@ -201,7 +223,8 @@ def save_parameters(folder: Path, parameters: Arrays) -> None:
     """
     ocp = _orbax()
     try:
-        with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
+        here = _this_process()
+        with ocp.Checkpointer(ocp.StandardCheckpointHandler(**here), **here) as checkpointer:
             tree = jax.tree.map(np.asarray, parameters)
             checkpointer.save(folder.absolute() / CHECKPOINT, args=ocp.args.StandardSave(tree), force=True)
     except Exception as error:
@@ -221,8 +244,8 @@ def load_parameters(folder: Path, expected: Arrays) -> Arrays:
     Raises:
         RunError: the checkpoint is unreadable, or holds other parameters than those expected.
     """
-    restored: Arrays = _restore(folder.absolute() / CHECKPOINT, folder / CHECKPOINT, expected)
-    return restored
+    restored = _restore(folder.absolute() / CHECKPOINT, folder / CHECKPOINT, expected)
+    return dict(like(restored, expected))
 
 
 def load_newest(folder: Path, expected: Arrays, warn: Callable[[str], None]) -> Arrays:
@@ -249,9 +272,11 @@ def load_newest(folder: Path, expected: Arrays, warn: Callable[[str], None]) -> 
 
 
 def _restore(path: Path, shown: Path, expected: Any) -> Any:
+    """Nested dicts of NumPy arrays, after they have been compared with those expected, if any are."""
     ocp = _orbax()
     try:
-        with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
+        here = _this_process()
+        with ocp.Checkpointer(ocp.StandardCheckpointHandler(**here), **here) as checkpointer:
             stored = checkpointer.metadata(path).item_metadata.tree
             if expected is not None:
                 # orbax restores an array of another shape than asked for without a word.
@@ -266,7 +291,26 @@ def _restore(path: Path, shown: Path, expected: Any) -> Any:
         raise
     except Exception as error:
         raise RunError(f"{shown} is not a readable checkpoint: {_reason(error)}") from None
-    return restored if expected is None else like(restored, expected)
+    return restored
+
+
+def _broadcast(
+    hosts: Hosts, found: tuple[Any, dict[str, Any]] | None, expected: Any
+) -> tuple[Any, dict[str, Any]] | None:
+    """What process 0 has found, in all processes; their folders need not be the same."""
+    position = hosts.share("position", None if found is None else found[1])
+    if position is None:
+        return None
+    shapes = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), nested(expected))
+    return multihost_utils.broadcast_one_to_all(shapes if found is None else found[0]), position
+
+
+def _this_process() -> dict[str, Any]:
+    """Keeps orbax, in this process alone, from waiting for others that train with it."""
+    ocp = _orbax()
+    index = current_hosts().index
+    options = ocp.options.MultiprocessingOptions(primary_host=index, active_processes={index})
+    return {"multiprocessing_options": options} if current_hosts().count > 1 else {}
 
 
 def _refuse_difference(shown: Path, stored: Any, expected: Any) -> None:

@@ -20,6 +20,7 @@ from jax.sharding import Mesh
 
 from ._batches import on_host
 from ._curves import draw_curves
+from ._hosts import current_hosts
 from ._loop import Training
 from ._mesh import make_mesh
 from ._plan import Plan
@@ -159,8 +160,8 @@ def fit(
         folder = run
     else:
         path = Path(run)
-        taken = not (resume and (path / STATUS).exists())
-        folder = RunFolder.take(path) if taken else RunFolder.resume(path)
+        taken = current_hosts().share("taken", not (resume and (path / STATUS).exists()))
+        folder = RunFolder.of_all(lambda: RunFolder.take(path) if taken else RunFolder.resume(path))
         contexts.append(folder)
         at_end = partial(_write_results, folder, monitor)
     told = on_steps
@@ -220,7 +221,7 @@ def fit(
         # What has not begun leaves neither a lock nor a new folder behind.
         if folder is not None and folder is not run:
             folder.release()
-            if taken:
+            if taken and folder.writes:
                 shutil.rmtree(folder.path, ignore_errors=True)
         raise
     return training
@@ -258,4 +259,5 @@ def _write_results(folder: RunFolder, monitor: str | None, training: Training[An
         "steps_per_second": training.steps_per_second,
     }
     folder.write_json("results.json", results)
-    draw_curves(folder.path / "curves.png", training.records, monitor=monitor)
+    if folder.writes:
+        draw_curves(folder.path / "curves.png", training.records, monitor=monitor)

@@ -14,10 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from ._agreed_stop import AgreedStop
 from ._batches import Batch, BatchesBySteps
 from ._checkpoint import Checkpoints
 from ._divergence import Diverged, first_bad_step
 from ._figures import named_figures
+from ._hosts import current_hosts
 from ._indexed import IndexedBatches
 from ._machine import describe_machine
 from ._placement import place
@@ -72,6 +74,8 @@ class Training(Generic[Model]):
             placement=self._place,
         )
         self._checkpoints = None if run is None else Checkpoints(run.path, keep, plan.warn)
+        self._hosts = current_hosts()
+        self._agreed: AgreedStop | None = None
         # Looked at once: it asks the versions of packages of the disk.
         self._machine = {} if run is None else describe_machine(plan.mesh)
         self._at = Position(settings=dict(settings))
@@ -147,6 +151,11 @@ class Training(Generic[Model]):
                 stack.enter_context(context)
             if self._checkpoints is not None:
                 stack.enter_context(closing(self._checkpoints))
+            if self._hosts.count > 1:
+                stack.enter_context(self._hosts.explained())
+                self._agreed = self._hosts.agreed_stop(self._at.step)
+                if self._checkpoints is not None:
+                    self._hosts.on_end(tidy=self._checkpoints.complete)
             while self._at.epoch <= self._plan.epochs and not self._selection.exhausted:
                 if not self._at.ended:
                     self._steps()
@@ -164,9 +173,11 @@ class Training(Generic[Model]):
         """Makes the steps that the epoch still lacks."""
         at, plan = self._at, self._plan
         began = None
-        with Deferred() if self._run is not None else nullcontext() as stop:
+        with Deferred(self._agreed) if self._run is not None else nullcontext() as stop:
             scale = self._scale(at.step)
             while (batch := plan.batches.next()) is not None:
+                if began is None and self._hosts.count > 1:
+                    self._meet(batch, scale)
                 state = self._make(self._state, batch, scale)
                 if state.aux:
                     self._aux.append(state.aux)
@@ -180,7 +191,7 @@ class Training(Generic[Model]):
                     self._read()
                 if self._save_every is not None and at.step % self._save_every == 0:
                     self._save()
-                if stop is not None and stop.signal is not None:
+                if stop is not None and stop.due(at.step):
                     self._interrupt(stop)
             if at.step != at.read:
                 self._read()
@@ -190,8 +201,13 @@ class Training(Generic[Model]):
             at.ended = True
             if self._save_every is None or at.epoch == plan.epochs:
                 self._save()
-            if stop is not None and stop.signal is not None:
+            if stop is not None and stop.due(at.step):
                 self._interrupt(stop)
+
+    def _meet(self, batch: Batch, scale: tuple[np.float32, ...]) -> None:
+        """Waits for the other processes, which may compile, evaluate or save longer than collectives wait."""
+        self._step.lower(self._state, self._place.constants, *self._place.batch(batch), *scale).compile()
+        self._hosts.meet("steps")
 
     def _make(self, state: TrainState, batch: Batch, scale: tuple[np.float32, ...]) -> TrainState:
         """Makes one step."""
@@ -206,6 +222,7 @@ class Training(Generic[Model]):
         self._save()
         self._checkpoints.wait()
         self._run.say(INTERRUPTED, epoch=self._at.epoch, step=self._at.step)
+        self._hosts.part()
         stop.act()
 
     def _read(self) -> None:

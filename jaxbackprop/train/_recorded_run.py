@@ -21,6 +21,7 @@ from ._checkpoint import save_parameters
 from ._config import Config
 from ._curves import draw_curves
 from ._divergence import Diverged
+from ._hosts import current_hosts
 from ._loop import Training
 from ._metrics import Scores
 from ._plan import Epoch
@@ -118,6 +119,7 @@ def carry_out(
         Diverged: the loss became infinite or nan; it says on which sentences.
     """
     console = reporting.console
+    current_hosts().on_end(hint=go_on_with(folder.path, command))
 
     def on_steps(made: int, mean: float, rate: float | None) -> None:
         progress.steps(made, mean, rate)
@@ -141,13 +143,16 @@ def carry_out(
             f"stopped after epoch {len(training.records)} of {config.epochs}:"
             f" {_shown(job.monitor)} has not grown for {config.patience} epoch{'s' * (config.patience != 1)}"
         )
-    save_parameters(folder.path, nnx.to_pure_dict(nnx.state(training.best_model)))
+    best = training.best_model
+    if folder.writes:
+        save_parameters(folder.path, nnx.to_pure_dict(nnx.state(best)))
     folder.seal()
     results = _results(training, job, console)
     results["seconds"] = time.perf_counter() - began
     folder.write_json("results.json", results)
     rates = job.learning_rate(training.records)
-    draw_curves(folder.path / "curves.png", training.records, rates, monitor=job.monitor)
+    if folder.writes:
+        draw_curves(folder.path / "curves.png", training.records, rates, monitor=job.monitor)
     console.print()
     console.print(f"run {folder.path} took {time.perf_counter() - began:.1f} s", soft_wrap=True)
 
@@ -188,7 +193,7 @@ def rates_made(
 def _events(
     folder: RunFolder, training: Training[Any], reporting: Reporting
 ) -> EventFile | AbstractContextManager[None]:
-    if reporting.tensorboard or has_events(folder.path):
+    if folder.writes and (reporting.tensorboard or has_events(folder.path)):
         return EventFile(folder.path, training.records)
     return nullcontext()
 

@@ -9,7 +9,7 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +18,7 @@ from typing import Any
 from jaxbackprop._errors import CannotRun, first_line
 from jaxbackprop._output import replace_whole
 
+from ._hosts import current_hosts
 from ._manifest import MANIFEST, RunError, checksums, read_json
 
 try:
@@ -38,14 +39,29 @@ class RunFolder:
     ``status.json`` then says how the run ended: ``finished``, ``interrupted``, or ``failed`` and why. A
     process that is killed leaves ``running``, which :meth:`resume` knows to be untrue.
 
+    Where several processes train together, process 0 holds it, and in the others nothing is written.
+
     Attributes:
         path: the folder.
+        writes: whether this process is the one that writes.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, writes: bool = True) -> None:
+        self.path, self.writes = path, writes
         self._status: dict[str, Any] = {}
-        self._lock = _lock(path)
+        self._lock = _lock(path) if writes else None
+
+    @classmethod
+    def of_all(cls, make: Callable[[], RunFolder]) -> RunFolder:
+        """The folder that process 0 makes or finds, for all processes that train together.
+
+        Args:
+            make: called in process 0 alone; its errors end the others, too.
+        """
+        hosts = current_hosts()
+        folder = make() if hosts.leads else None
+        path = hosts.share("run folder", None if folder is None else os.fsdecode(folder.path))
+        return cls(Path(path), writes=False) if folder is None else folder
 
     @classmethod
     def take(cls, out: str | os.PathLike[str], files: Mapping[str, Any] | None = None) -> RunFolder:
@@ -100,7 +116,12 @@ class RunFolder:
     def __enter__(self) -> RunFolder:
         self._status = {"status": RUNNING, "pid": os.getpid(), "host": platform.node(), "started": _now()}
         self.say()
+        current_hosts().on_end(tidy=self._ended)
         return self
+
+    def _ended(self, why: str, status: int) -> None:
+        """Says how a run ends that another process's end has ended."""
+        self.say(FAILED if status == 2 else INTERRUPTED, why=why)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -145,6 +166,8 @@ class RunFolder:
         Raises:
             RunError: the disk refuses.
         """
+        if not self.writes:
+            return
         path = self.path / name
         try:
             replace_whole(path, lambda beside: beside.write_text(text, encoding="utf-8"))
@@ -161,6 +184,8 @@ class RunFolder:
         Raises:
             RunError: the disk refuses; half a line may be there, which a resumed run takes away.
         """
+        if not self.writes:
+            return
         try:
             with (self.path / METRICS).open("a", encoding="utf-8") as file:
                 file.write(_line(record))
@@ -173,7 +198,8 @@ class RunFolder:
         Raises:
             RunError: the disk refuses.
         """
-        self.write_json(MANIFEST, {"sha256": checksums(self.path)})
+        if self.writes:
+            self.write_json(MANIFEST, {"sha256": checksums(self.path)})
 
 
 def is_held(run: Path) -> bool:

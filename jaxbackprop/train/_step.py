@@ -57,6 +57,10 @@ class Step(Protocol):
         """Makes one update."""
         ...
 
+    def lower(self, *arguments: Any) -> jax.stages.Lowered:
+        """The update on its way to be compiled, for these arguments; it is then compiled once."""
+        ...
+
 
 def init_state(
     params: nnx.State,

@@ -10,6 +10,8 @@ from typing import Any
 
 from jaxbackprop._signals import ASKING
 
+from ._agreed_stop import AgreedStop
+
 
 class Deferred:
     """While it is entered, a first signal that asks the process to end is only noted; a second acts at once.
@@ -19,12 +21,16 @@ class Deferred:
     A signal that the process ignores (under nohup, say) stays ignored. Outside the main thread, where no
     handler can be set, signals are left as they are.
 
+    Args:
+        agreed: by which several processes that train together stop at the same step; None for one alone.
+        seconds: see above.
+
     Attributes:
         signal: the signal that has come, or None.
     """
 
-    def __init__(self, seconds: float = 20.0) -> None:
-        self._seconds = seconds
+    def __init__(self, agreed: AgreedStop | None = None, seconds: float = 20.0) -> None:
+        self._agreed, self._seconds = agreed, seconds
         self._timer: threading.Timer | None = None
         self.signal: int | None = None
         self._before: dict[int, Any] = {}
@@ -42,6 +48,15 @@ class Deferred:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._restore()
+
+    def due(self, step: int) -> bool:
+        """Whether to stop after so many steps."""
+        if self._agreed is None:
+            return self.signal is not None
+        if not self._agreed.due(step, self.signal):
+            return False
+        self.signal = self._agreed.signal
+        return True
 
     def act(self) -> None:
         """Lets the signal that was noted do what it would have done."""

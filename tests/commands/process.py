@@ -6,13 +6,14 @@ import subprocess
 import sys
 
 
-def start(*arguments, cwd=None, prelude="", **options):
+def start(*arguments, cwd=None, prelude="", variables=None, **options):
     """Starts the command; `prelude` is Python that runs before it, in the same process."""
     program = f"{prelude}\nimport sys\nfrom jaxbackprop.commands import main\nsys.exit(main())"
     # Users have neither; unbuffered output would hide that an answer is not flushed.
     environment = {
         name: value for name, value in os.environ.items() if name not in ("XLA_FLAGS", "PYTHONUNBUFFERED")
     }
+    environment |= variables or {}
     streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
     command = [sys.executable, "-c", program, *map(str, arguments)]
     return subprocess.Popen(command, cwd=cwd, env=environment, text=True, **streams)
