@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ._resume import resume as resume
     from ._soak import Soak as Soak
     from ._soak import soak as soak
+    from ._stream import Streaming as Streaming
+    from ._stream import stream as stream
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
@@ -33,5 +35,6 @@ __getattr__, __dir__, __all__ = attach(
         "_report": ("CannotBench",),
         "_resume": ("Kills", "resume"),
         "_soak": ("Soak", "soak"),
+        "_stream": ("Streaming", "stream"),
     },
 )

@@ -15,7 +15,7 @@ from ._settings import add_settings, config_of
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from jaxbackprop.bench import Kills, Soak
+    from jaxbackprop.bench import Kills, Soak, Streaming
 
 # Those that write rows and growth curves.
 _WITH_ROWS = {
@@ -35,7 +35,7 @@ def add_parser(commands: Commands) -> None:
     _add_files(parser)
     parser.set_defaults(what=None, json=None, plot=None)
     measurements = parser.add_subparsers(
-        title="measurements (without one: all but the last four)", metavar="WHAT", dest="what"
+        title="measurements (without one: all but the last five)", metavar="WHAT", dest="what"
     )
     for name, text in _WITH_ROWS.items():
         _add_files(add_command(measurements, name, text, run))
@@ -44,6 +44,7 @@ def add_parser(commands: Commands) -> None:
     _add_graph(measurements)
     _add_resume(measurements)
     _add_soak(measurements)
+    _add_stream(measurements)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -156,7 +157,29 @@ def _run_soak(arguments: argparse.Namespace) -> int:
     return _told(bench.soak(arguments.steps, console.print), arguments.json, console)
 
 
-def _told(found: Kills | Soak, json_path: str | None, console: Console) -> int:
+def _add_stream(measurements: Commands) -> None:
+    text = "a corpus in shards, streamed: speed beside data in memory, and the memory that it takes"
+    parser = add_command(measurements, "stream", text, _run_stream)
+    parser.add_argument(
+        "--tokens", type=int, default=10_000_000, help="words; also a tenth of them (default: %(default)s)"
+    )
+    parser.add_argument("--rounds", type=int, default=15, help="turns of 200 steps each (default: 15)")
+    add_json(parser, "the figures", argparse.SUPPRESS)
+
+
+def _run_stream(arguments: argparse.Namespace) -> int:
+    _refuse_files(arguments, "plot")
+    if arguments.json is not None:
+        refuse_unwritable(arguments.json)
+
+    from jaxbackprop import bench
+
+    console = make_console()
+    found = bench.stream(arguments.tokens, arguments.rounds, console.print)
+    return _told(found, arguments.json, console)
+
+
+def _told(found: Kills | Soak | Streaming, json_path: str | None, console: Console) -> int:
     """Prints what was found; the exit status is 1 where a promise is not kept."""
     for line in found.lines():
         console.print(line, soft_wrap=True)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxbackprop.data import shuffled_indices
-from jaxbackprop.train import Diverged, RunError
+from jaxbackprop.train import Diverged, RunError, _indexed
 from jaxbackprop.train._indexed import IndexedBatches
 from tests.train.own_model import COUNT, Indexed, assert_same, train
 
@@ -59,19 +59,42 @@ def test_a_process_makes_the_rows_that_it_needs():
     (batch, start, size), _ = made.next()
     np.testing.assert_array_equal(batch["x"], batches().next()[0]["x"][2:5])
     assert (start, size) == (2, made.batch_size)
-    assert {len(indices) for indices in made._source.asked} == {3}
+    expected = [shuffled_indices(1, step, count=COUNT, batch_size=7)[2:5] for step in range(made._steps)]
+    np.testing.assert_array_equal(made._source.asked[1], np.concatenate(expected))
     np.testing.assert_array_equal(made.rows(0)["x"], batches().next()[0]["x"])
 
 
-def test_nothing_is_made_twice_and_little_ahead():
+@pytest.mark.parametrize(("kept", "steps"), [(1, 1), (300, 3), (1 << 30, 64)])
+def test_small_batches_are_made_together_and_few_ahead(monkeypatch, kept, steps):
+    """A batch of 5 has 80 bytes."""
+    monkeypatch.setattr(_indexed, "_BYTES", kept)
     source = Indexed()
-    made = IndexedBatches(source, batch_size=1, epochs=100, seed=0)
-    for _ in range(20):
-        made.next()
-    asked = [indices.tolist() for indices in source.asked]
-    assert 20 <= len(asked) <= 20 + 17
-    expected = [shuffled_indices(0, step, count=COUNT, batch_size=1).tolist() for step in range(len(asked))]
-    assert sorted(asked) == sorted(expected)
+    made = IndexedBatches(source, batch_size=5, epochs=100, seed=0)
+    for step in range(8):
+        np.testing.assert_array_equal(made.next()[0]["x"], made.at(step)[0]["x"])
+    asked = [len(indices) for indices in source.asked if len(indices) != 5 or steps == 1]
+    assert made._steps == steps
+    if steps > 1:
+        assert set(asked) == {5 * steps}
+        assert -(-8 // steps) <= len(asked) <= -(-8 // steps) + _indexed._AHEAD
+    else:
+        # Each was asked for again by `at`, and the first before all to see how large it is.
+        assert 17 <= len(asked) <= 17 + _indexed._AHEAD
+
+
+@pytest.mark.parametrize("stop", [1, 3, 6, 7, 8])
+def test_a_run_goes_on_within_batches_that_were_made_together(monkeypatch, stop):
+    monkeypatch.setattr(_indexed, "_BYTES", 350)
+    first, again = batches(), batches()
+    for _ in range(stop):
+        first.next()
+    again.restore(first.position())
+    for _ in range(5):
+        one, other = first.next(), again.next()
+        assert (one is None) == (other is None)
+        if one is not None:
+            np.testing.assert_array_equal(one[0]["x"], other[0]["x"])
+    assert first._steps == 3
 
 
 def test_what_a_source_raises_is_raised():
