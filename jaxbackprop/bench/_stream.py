@@ -20,7 +20,8 @@ from ._machine import BackgroundLoad, disturbs
 from ._report import CannotBench
 from ._stream_run import TURN
 
-_SHARDS, _TYPES, _SENTENCE = 10, 50_000, 20
+# So few different words that a million have nearly all of them: both tables are of one size.
+_SHARDS, _TYPES, _SENTENCE = 10, 20_000, 20
 _CHUNK = 1_000_000
 _PROGRAM = "from jaxbackprop.bench._stream_run import main; main()"
 # What is asked for: memory beyond the tables, speed beside that of data in memory, growth over ten times.
@@ -35,7 +36,8 @@ class Streaming:
         words: of both corpora.
         tokenized_per_second: words.
         tokenizing_bytes: the most anonymous memory beyond the start of the process, on both.
-        in_memory: steps a second on the smaller corpus, not streamed, of each turn.
+        in_memory: steps a second on the smaller corpus, not streamed, of each turn; on the larger one they
+            would be no more.
         streamed: steps a second on both, of each turn.
         tables: bytes of the word table with all that goes with its rows, on both.
         anonymous: the most anonymous memory in bytes, on both.

@@ -28,6 +28,8 @@ def quick(monkeypatch):
         (["columns"], "invalid choice: 'columns'"),
         (["--json", "x.json", "ner"], "bench ner takes no --json"),
         (["--plot", "x.png", "graph"], "bench graph takes no --plot"),
+        (["stream", "--tokens", "10"], "--tokens must be at least 100,000, not 10"),
+        (["stream", "--json", "no/where/rows.json"], "--json no/where/rows.json: its folder does not exist"),
     ],
 )
 def test_bad_requests_are_one_line_before_anything_runs(
