@@ -123,4 +123,6 @@ def _read(config: Config, console: Console) -> Corpus | StreamedCorpus:
     how: dict[str, Any] = {"columns": config.columns, "scheme": config.scheme, "task": config.task}
     if not is_pattern(config.train):
         return read_corpus(*files, **how)
-    return stream_corpus(*files, **how, say=partial(console.print, soft_wrap=True))
+    hosts = current_hosts()
+    say = partial(console.print, soft_wrap=True)
+    return stream_corpus(*files, **how, say=say, index=hosts.index, count=hosts.count)

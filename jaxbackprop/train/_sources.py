@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ._batches import ArrayBatches, Batches, BatchesBySteps, IndexedSource, StreamBatches
+from ._indexed import IndexedBatches
 
 
 def make_batches(
@@ -31,9 +32,6 @@ def make_batches(
     if isinstance(data, IndexedSource):
         if steps_per_epoch is not None:
             raise ValueError("steps_per_epoch is given, but data has a count: an epoch is all of it")
-        # grain takes most of a second to import.
-        from ._indexed import IndexedBatches
-
         return IndexedBatches(data, batch_size=batch_size, epochs=epochs, seed=seed)
     if jax.tree_util.all_leaves([data]) and not hasattr(data, "shape") and isinstance(data, Iterable):
         if batch_size is not None:
