@@ -19,8 +19,10 @@ from ._report import CannotBench, refuse_bad_paths, summary, table_of
 from ._torch import torch_device, torch_gemm
 
 # Those with peers in torch.
-_BESIDE_TORCH = {"rows", "head", "rnn"}
+_BESIDE_TORCH = {"rows", "head", "rnn", "bert"}
 NAMES = ("rows", "head", "rnn", "ops", "check", "train", "startup")
+# Those that take minutes, and run where they are asked for.
+ALONE = ("bert",)
 # Of the labelled rules of the corpus where all benchmarks run: the whole takes half an hour by itself.
 _SOME_RULES = 24
 _PATIENCE_SECONDS, _LESS = 60.0, 10.0
@@ -36,7 +38,7 @@ def run(
     """Runs benchmarks, shows a table each and writes the files.
 
     Args:
-        names: which, of `NAMES`.
+        names: which, of `NAMES` and `ALONE`.
         json_path: file for the rows, written whole or not at all.
         plot_path: file for the growth curves; its suffix says which format. Benchmarks without curves are
             shown by their ratios.
@@ -49,8 +51,8 @@ def run(
         CannotBench: an unknown name, or a bad suffix.
         OSError: a file cannot be written.
     """
-    if unknown := [name for name in names if name not in NAMES]:
-        raise CannotBench(f"no benchmark {unknown[0]!r}; the benchmarks are {', '.join(NAMES)}")
+    if unknown := [name for name in names if name not in (*NAMES, *ALONE)]:
+        raise CannotBench(f"no benchmark {unknown[0]!r}; the benchmarks are {', '.join((*NAMES, *ALONE))}")
     refuse_bad_paths(json_path, plot_path)
     say = printing_once(console)
     machine = describe_machine()

@@ -40,6 +40,7 @@ def add_parser(commands: Commands) -> None:
     for name, text in _WITH_ROWS.items():
         _add_files(add_command(measurements, name, text, run))
     _add_check(measurements)
+    _add_bert(measurements)
     _add_ner(measurements)
     _add_graph(measurements)
     _add_resume(measurements)
@@ -99,6 +100,11 @@ def _run_check(arguments: argparse.Namespace) -> int:
         console=make_console(),
     )
     return 0
+
+
+def _add_bert(measurements: Commands) -> None:
+    text = "a training step of a BERT of 6 × 384 beside plain flax, and torch with transformers"
+    _add_files(add_command(measurements, "bert", text, run))
 
 
 def _add_graph(measurements: Commands) -> None:
