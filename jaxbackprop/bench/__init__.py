@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ._measure import Peer as Peer
     from ._measure import side_by_side as side_by_side
     from ._measure import waiting as waiting
+    from ._mesh import Scaling as Scaling
+    from ._mesh import mesh as mesh
     from ._ner import ner as ner
     from ._report import CannotBench as CannotBench
     from ._resume import Kills as Kills
@@ -31,6 +33,7 @@ __getattr__, __dir__, __all__ = attach(
         "_command": ("NAMES", "run"),
         "_graph": ("graph",),
         "_measure": ("Peer", "side_by_side", "waiting"),
+        "_mesh": ("Scaling", "mesh"),
         "_ner": ("ner",),
         "_report": ("CannotBench",),
         "_resume": ("Kills", "resume"),

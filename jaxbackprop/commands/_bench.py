@@ -15,7 +15,7 @@ from ._settings import add_settings, config_of
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from jaxbackprop.bench import Kills, Soak, Streaming
+    from jaxbackprop.bench import Kills, Scaling, Soak, Streaming
 
 # Those that write rows and growth curves.
 _WITH_ROWS = {
@@ -46,6 +46,7 @@ def add_parser(commands: Commands) -> None:
     _add_resume(measurements)
     _add_soak(measurements)
     _add_stream(measurements)
+    _add_mesh(measurements)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -185,7 +186,24 @@ def _run_stream(arguments: argparse.Namespace) -> int:
     return _told(found, arguments.json, console)
 
 
-def _told(found: Kills | Soak | Streaming, json_path: str | None, console: Console) -> int:
+def _add_mesh(measurements: Commands) -> None:
+    text = "a training step on 1 to 8 forced devices, what they tell each other, and how it would scale"
+    parser = add_command(measurements, "mesh", text, _run_mesh)
+    add_json(parser, "the figures", argparse.SUPPRESS)
+
+
+def _run_mesh(arguments: argparse.Namespace) -> int:
+    _refuse_files(arguments, "plot")
+    if arguments.json is not None:
+        refuse_unwritable(arguments.json)
+
+    from jaxbackprop import bench
+
+    console = make_console()
+    return _told(bench.mesh(console.print), arguments.json, console)
+
+
+def _told(found: Kills | Scaling | Soak | Streaming, json_path: str | None, console: Console) -> int:
     """Prints what was found; the exit status is 1 where a promise is not kept."""
     for line in found.lines():
         console.print(line, soft_wrap=True)

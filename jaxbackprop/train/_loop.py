@@ -123,6 +123,20 @@ class Training(Generic[Model]):
         """Updates a second in this process, without compilation and evaluation; None after one step."""
         return self._timed / self._seconds if self._seconds else None
 
+    def compiled(self) -> jax.stages.Compiled:
+        """The program of a step: what it costs (cost_analysis, memory_analysis), and says (as_text).
+
+        Raises:
+            TypeError: the batches are a stream, of which none is there to compile for.
+        """
+        batches = self._plan.batches
+        if not isinstance(batches, BatchesBySteps):
+            raise TypeError("a stream of batches has none to compile for before it is asked for one")
+        batch = self._place.batch(batches.at(0))
+        arguments = self._state, self._place.constants, *batch, *self._scale(0)
+        # A wrapper, as what a Step says is that it can be called.
+        return jax.jit(self._step, donate_argnums=0).lower(*arguments).compile()
+
     def restore(self) -> None:
         """Goes on from the newest checkpoint of the run that is whole, if there is one.
 

@@ -1,6 +1,5 @@
 """A run on a mesh of devices: the parameters of one device, in a program that moves little."""
 
-import itertools
 import json
 import re
 
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 from jax.sharding import AxisType, PartitionSpec
 
 from jaxbackprop import layers
+from jaxbackprop.bench._collectives import collectives
 from jaxbackprop.optim import rows
 from jaxbackprop.train import Diverged, RowUpdates, RunError, fit, growing_rate, range_test
 from jaxbackprop.train._batches import Part
@@ -123,24 +123,6 @@ def test_large_parameters_and_their_optimizer_state_are_split(data):
     assert all(leaf.sharding == table.sharding for leaf in moments)
 
 
-def collectives(text):
-    """What the devices tell each other in a compiled program: kind -> the shapes."""
-    found: dict[str, list[list[str]]] = {}
-    for line in text.splitlines():
-        kind = re.search(
-            r" (all-reduce|all-gather|all-to-all|reduce-scatter|collective-permute)(-start)?\(", line
-        )
-        if kind:
-            shapes = re.findall(r"\w+\[[\d,]*\]", line[: kind.start()])
-            found.setdefault(kind[1], []).append(shapes)
-    return found
-
-
-def program(training):
-    batch = training._place.batch(training._plan.batches.next())
-    return training._step.lower(training._state, training._place.constants, *batch).compile().as_text()
-
-
 @pytest.mark.parametrize("mesh", [{"data": 4}, {"data": 2, "model": 4}])
 def test_a_step_adds_up_gradients_once_and_never_moves_the_table(data, mesh):
     training = fit(
@@ -153,17 +135,19 @@ def test_a_step_adds_up_gradients_once_and_never_moves_the_table(data, mesh):
         batch_size=8,
         epochs=1,
     )
-    text = program(training)
+    text = training.compiled().as_text()
     found = collectives(text)
-    over = [shapes for shapes in found["all-reduce"] if "f32[8,12]" in shapes or "f32[12,8]" in shapes]
+    over = [one for one in found if one.kind == "all-reduce" and {"f32[8,12]", "f32[12,8]"} & set(one.shapes)]
     assert len(over) == 1
+    assert over[0].devices == mesh["data"]
     # With it go the other gradients of parameters that are whole on every device, and those of the rows read.
-    assert {"f32[8]", "f32[24,4]"} <= set(over[0])
+    assert {"f32[8]", "f32[24,4]"} <= set(over[0].shapes)
     # A table, or what is left of it on a device, is in no message; its padded rows are 1004.
-    moved = set(itertools.chain(*itertools.chain(*found.values())))
+    moved = {shape for one in found for shape in one.shapes}
     assert not any(re.search(r"\[(1003|1004|251),4\]", shape) for shape in moved)
     # The ids are all that is gathered.
-    assert set(itertools.chain(*found.get("all-gather", []))) <= {"s32[8,3]", "s32[8]"}
+    gathered = {shape for one in found if one.kind == "all-gather" for shape in one.shapes}
+    assert gathered <= {"s32[8,3]", "s32[8]"}
     assert not re.search(r"infeed|outfeed|host|callback|send\(|recv\(", re.sub(r"metadata=.*", "", text))
 
 
