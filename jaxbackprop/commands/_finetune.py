@@ -7,7 +7,7 @@ from dataclasses import fields
 
 from jaxbackprop._errors import CannotRun
 from jaxbackprop.finetune import DEFAULTS, SHARED, FinetuneConfig, Settings
-from jaxbackprop.train import encodes, refuse_missing_tensorboard
+from jaxbackprop.train import encodes, refuse_missing_tensorboard, seeds_of
 
 from ._options import Commands, add_command
 from ._output import make_console, warn
@@ -23,6 +23,12 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument(
         "--resume", metavar="RUN", help="go on with a run that was stopped, to the bits it would have come to"
+    )
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        metavar="N",
+        help="one run after another with N seeds from --seed on, side by side in DIR, and their mean scores",
     )
     parser.add_argument(
         "--tensorboard",
@@ -49,14 +55,18 @@ def run(arguments: argparse.Namespace) -> int:
             settings = Settings.of(own, shared)
         except ValueError as error:
             raise CannotRun(str(error)) from None
-    elif arguments.out is not None:
-        raise CannotRun("--out cannot be combined with --resume")
+        if arguments.seeds is not None:
+            seeds_of(settings.training, arguments.seeds)
+    else:
+        for other in ("out", "seeds"):
+            if getattr(arguments, other) is not None:
+                raise CannotRun(f"--{other} cannot be combined with --resume")
     if arguments.tensorboard:
         refuse_missing_tensorboard()
     if arguments.out is not None and not encodes(arguments.out):
         raise CannotRun("--out is not UTF-8")
 
-    from jaxbackprop.finetune import finetune, resume_finetune
+    from jaxbackprop.finetune import finetune, finetune_seeds, resume_finetune
     from jaxbackprop.train import Reporting, use_compilation_cache
 
     if not arguments.no_compilation_cache:
@@ -64,7 +74,9 @@ def run(arguments: argparse.Namespace) -> int:
     from ._train_explained import first_bad_node
 
     reporting = Reporting(make_console(), warn, first_bad_node, arguments.tensorboard)
-    if arguments.resume is None:
+    if arguments.resume is None and arguments.seeds is not None:
+        finetune_seeds(settings, arguments.seeds, arguments.out, reporting)
+    elif arguments.resume is None:
         finetune(settings, arguments.out, reporting)
     else:
         resume_finetune(arguments.resume, own, shared, reporting)

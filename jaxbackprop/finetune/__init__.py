@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from ._config import Settings as Settings
     from ._fit import classifier_loss as classifier_loss
     from ._run import finetune as finetune
-    from ._run import resume_finetune as resume_finetune
+    from ._seeds import finetune_seeds as finetune_seeds
+    from ._seeds import resume_finetune as resume_finetune
     from ._updates import make_updates as make_updates
     from ._updates import trainable as trainable
 
@@ -27,7 +28,8 @@ __getattr__, __dir__, __all__ = attach(
         "_classifier": ("Classifier", "Prediction", "load_classifier"),
         "_config": ("DEFAULTS", "SHARED", "FinetuneConfig", "Settings"),
         "_fit": ("classifier_loss",),
-        "_run": ("finetune", "resume_finetune"),
+        "_run": ("finetune",),
+        "_seeds": ("finetune_seeds", "resume_finetune"),
         "_updates": ("make_updates", "trainable"),
     },
 )

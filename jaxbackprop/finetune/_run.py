@@ -139,39 +139,26 @@ def finetune(settings: Settings, out: str | os.PathLike[str] | None, reporting: 
     if out is not None:
         refuse_taken(out)
     prepared = Prepared(settings, reporting)
-    files = prepared.files(started)
-    with (
-        RunFolder.take_dated("runs", started, files) if out is None else RunFolder.take(out, files) as folder
-    ):
+    with take(out, started, prepared.files(started)) as folder:
         prepared.run(folder, resume=False)
     return folder.path
 
 
-def resume_finetune(
+def take(out: str | os.PathLike[str] | None, started: datetime, files: dict[str, Any]) -> RunFolder:
+    """A new folder that holds these files; None takes one in ``runs/`` that is named by the time."""
+    return RunFolder.take_dated("runs", started, files) if out is None else RunFolder.take(out, files)
+
+
+def resume_run(
     run: str | os.PathLike[str], own: Mapping[str, Any], shared: Mapping[str, Any], reporting: Reporting
 ) -> Path:
-    """Goes on with a run that was stopped, to the bits it would have come to.
-
-    Args:
-        run: its folder.
-        own: settings of `FinetuneConfig` that are to be as they were.
-        shared: settings of training, likewise; how often to save may change.
-        reporting: where progress, scores and warnings go.
-
-    Returns:
-        The folder; one that is finished is left as it is.
-
-    Raises:
-        RunError: the folder is no such run or is damaged; or settings, data or model are not those that the
-            run began with.
-        DataError, MissingExtra, CannotRun, Diverged: see `finetune`.
-    """
+    """Goes on with one run; see `resume_finetune`."""
     folder = RunFolder.resume(run)
     try:
         record, vocabulary = read_run(folder.path, begun=True)
         if kind_of_run(folder.path) != COMMAND:
             raise RunError(f"{folder.path} is no run of jaxbackprop finetune")
-        settings = _as_before(folder.path, settings_of(folder.path, record), own, shared)
+        settings = as_before(folder.path, settings_of(folder.path, record), own, shared)
         if folder.finished:
             reporting.console.print(f"run {folder.path} is finished", soft_wrap=True)
             return folder.path
@@ -194,7 +181,12 @@ def resume_finetune(
     return folder.path
 
 
-def _as_before(folder: Path, before: Settings, own: Mapping[str, Any], shared: Mapping[str, Any]) -> Settings:
+def as_before(folder: Path, before: Settings, own: Mapping[str, Any], shared: Mapping[str, Any]) -> Settings:
+    """The settings of a run that goes on, but for those that may change.
+
+    Raises:
+        RunError: others are given that may not change.
+    """
     were = {**before.own.to_dict(), **before.shared()}
     for name, value in {**own, **shared}.items():
         same = name in _FILES and value is not None and _located(value) == were[name]

@@ -4,34 +4,29 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from jaxbackprop._output import print_whole
 from jaxbackprop.train import (
     SEEDS,
     Config,
-    Diverged,
     Reporting,
-    RunError,
     RunFolder,
     SeedRuns,
-    go_on_with,
+    announce_seed,
+    each_seed,
     has_events,
     read_seeds,
     refuse_taken,
-    seed_table,
     seeds_of,
-    summary,
 )
 
 from ._fit import AtStart
 from ._prepared import Prepared
 from ._record import describe_settings
-from ._train import FREE, as_before, resume_run, take
+from ._train import FREE, as_before, refuse_kind, resume_run, take
 
 
 def train_seeds(
@@ -67,7 +62,7 @@ def train_seeds(
     if out is not None:
         refuse_taken(out)
     # Before there is a folder: where data or settings are not what they should be, none is left.
-    _announce(reporting, seeds, config.seed)
+    announce_seed(reporting, seeds, config.seed)
     first = Prepared(config, reporting)
     settings = describe_settings(config)
     with take(out, started, {SEEDS: {"format": 1, "seeds": seeds, "settings": settings}}) as folder:
@@ -77,10 +72,10 @@ def train_seeds(
             if seed == config.seed:
                 _begin(first, runs.folder(seed), at_start)
                 return
-            _announce(reporting, seeds, seed)
+            announce_seed(reporting, seeds, seed)
             _begin(Prepared(replace(config, seed=seed), reporting), runs.folder(seed))
 
-        _each(folder, runs, one, reporting)
+        each_seed(folder, runs, one, reporting)
     return folder.path
 
 
@@ -89,6 +84,7 @@ def resume_seeds(out: str | os.PathLike[str], given: dict[str, Any], reporting: 
     folder = RunFolder.resume(out)
     try:
         runs = read_seeds(folder.path)
+        refuse_kind(folder.path, "train" if runs.own is None else "finetune")
         config = as_before(folder.path, {"settings": runs.settings}, given)
         if folder.finished:
             reporting.console.print(f"run {folder.path} is finished", soft_wrap=True)
@@ -100,7 +96,7 @@ def resume_seeds(out: str | os.PathLike[str], given: dict[str, Any], reporting: 
 
         def one(seed: int) -> None:
             path = runs.folder(seed)
-            _announce(reporting, runs.seeds, seed)
+            announce_seed(reporting, runs.seeds, seed)
             if runs.has_begun(seed):
                 resume_run(path, free, reporting)
                 reporting.console.print()
@@ -110,41 +106,13 @@ def resume_seeds(out: str | os.PathLike[str], given: dict[str, Any], reporting: 
             _begin(Prepared(replace(config, seed=seed), reporting), path)
 
         with folder:
-            _each(folder, runs, one, reporting)
+            each_seed(folder, runs, one, reporting)
     finally:
         folder.release()
     return folder.path
-
-
-def _announce(reporting: Reporting, seeds: Sequence[int], seed: int) -> None:
-    reporting.console.print(f"seed {seed}, {seeds.index(seed) + 1} of {len(seeds)}")
 
 
 def _begin(prepared: Prepared, path: Path, at_start: AtStart | None = None) -> None:
     with RunFolder.take(path, prepared.files(datetime.now().astimezone())) as folder:
         prepared.begin(folder, at_start)
     prepared.reporting.console.print()
-
-
-def _each(folder: RunFolder, runs: SeedRuns, one: Callable[[int], None], reporting: Reporting) -> None:
-    """Makes the run of each seed, and says what they come to together."""
-    console, diverged = reporting.console, {}
-    try:
-        for seed in runs.seeds:
-            folder.say(seed=seed)
-            try:
-                one(seed)
-            except Diverged as error:
-                diverged[seed] = error
-                reporting.warn(f"seed {seed}: {error}")
-    except KeyboardInterrupt as error:
-        error.args = (go_on_with(folder.path),)
-        raise
-    found = summary(runs.outcomes())
-    folder.write_json("summary.json", found)
-    print_whole(console, seed_table(found, ruled=console.is_terminal), highlight=True)
-    console.print()
-    console.print(f"runs in {folder.path}", soft_wrap=True)
-    if diverged:
-        named = ("seed " if len(diverged) == 1 else "seeds ") + ", ".join(map(str, diverged))
-        raise RunError(f"{len(diverged)} of {len(runs.seeds)} runs in {folder.path} failed: {named}")

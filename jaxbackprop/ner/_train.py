@@ -84,6 +84,7 @@ def resume_run(run: str | os.PathLike[str], given: dict[str, Any], reporting: Re
         if folder.writes:
             found = *read_run(folder.path, begun=True), folder.finished, has_events(folder.path)
         record, vocabulary, finished, events = current_hosts().share("run", found)
+        refuse_kind(folder.path, record.get("kind", "train"))
         config = as_before(folder.path, record, given)
         if finished:
             reporting.console.print(f"run {folder.path} is finished", soft_wrap=True)
@@ -101,6 +102,16 @@ def resume_run(run: str | os.PathLike[str], given: dict[str, Any], reporting: Re
     finally:
         folder.release()
     return folder.path
+
+
+def refuse_kind(folder: Path, kind: str) -> None:
+    """Looks at what was trained in a folder.
+
+    Raises:
+        RunError: it is no tagger.
+    """
+    if kind != "train":
+        raise RunError(f"{folder} is a run of jaxbackprop {kind}, which goes on with it")
 
 
 def as_before(folder: Path, record: dict[str, Any], given: dict[str, Any]) -> Config:

@@ -30,11 +30,13 @@ class SeedRuns:
         path: the folder of them all.
         settings: as seeds.json holds them; their seed is the first one.
         seeds: in the order of training.
+        own: settings of `jaxbackprop finetune` beside those; None for runs of `train`.
     """
 
     path: Path
     settings: dict[str, Any]
     seeds: tuple[int, ...]
+    own: dict[str, Any] | None = None
 
     def folder(self, seed: int) -> Path:
         """The run folder of a seed."""
@@ -85,7 +87,7 @@ def read_seeds(path: str | os.PathLike[str]) -> SeedRuns:
     whole = isinstance(seeds, list) and all(type(seed) is int for seed in seeds)
     if not (whole and seeds and isinstance(settings, dict)):
         raise RunError(f"{Path(path) / SEEDS} lists no seeds and settings")
-    return SeedRuns(Path(path), settings, tuple(seeds))
+    return SeedRuns(Path(path), settings, tuple(seeds), record.get("finetune"))
 
 
 def mean_and_deviation(values: Iterable[float | None]) -> tuple[float | None, float | None]:

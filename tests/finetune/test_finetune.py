@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from rich.console import Console
 
 from jaxbackprop.commands import main
 from jaxbackprop.data import read_labelled
-from jaxbackprop.finetune import Settings, finetune, load_classifier, resume_finetune
+from jaxbackprop.finetune import Settings, finetune, finetune_seeds, load_classifier, resume_finetune
 from jaxbackprop.models import load_bert
 from jaxbackprop.train import Progress, Reporting, RunError, read_outcome
 from tests.models.bert.folders import CONFIG, write_folder
@@ -96,6 +97,21 @@ def test_a_run_that_was_stopped_comes_to_the_same_bits(made, tmp_path, monkeypat
     resume_finetune(tmp_path / "run", {"data": str(made / "data.tsv")}, {"keep": 1}, quiet(warn=pytest.fail))
     assert results(tmp_path / "run")["parameters_sha256"] == results(made / "run")["parameters_sha256"]
     assert resume_finetune(tmp_path / "run", {}, {}, quiet()) == tmp_path / "run"
+
+
+def test_several_seeds_and_the_one_that_is_missing(made, tmp_path):
+    shared = {**SHARED, "epochs": 1}
+    finetune_seeds(settings(made, shared), 2, tmp_path / "runs", quiet())
+    found = json.loads((tmp_path / "runs" / "summary.json").read_text())
+    assert [row["seed"] for row in found["seeds"]] == [0, 1]
+    assert found["mean"]["dev"] is not None
+    shutil.rmtree(tmp_path / "runs" / "seed-1")
+    (tmp_path / "runs" / "status.json").write_text('{"status": "interrupted"}')
+    with pytest.raises(RunError, match="--epochs is 2, but it began with 1"):
+        resume_finetune(tmp_path / "runs", {}, {"epochs": 2}, quiet())
+    resume_finetune(tmp_path / "runs", {}, {}, quiet(warn=pytest.fail))
+    again = json.loads((tmp_path / "runs" / "summary.json").read_text())
+    assert [again[name] for name in ("mean", "deviation")] == [found[name] for name in ("mean", "deviation")]
 
 
 def test_other_data_or_another_model_is_not_gone_on_with(made, tmp_path):
@@ -194,5 +210,8 @@ def test_runs_of_one_kind_are_no_runs_of_the_other(made, tmp_path, cli, monkeypa
     status, _, stderr = cli("doctor", made / "run")
     assert status == 2
     assert "is a run of jaxbackprop finetune, and no tagger" in stderr
+    (made / "run" / "status.json").write_text('{"status": "interrupted"}')
+    status, _, stderr = cli("train", "--resume", made / "run", "--no-compilation-cache")
+    assert "is a run of jaxbackprop finetune, which goes on with it" in stderr
     status, _, stderr = cli("finetune", "--data", made / "data.tsv", "--no-compilation-cache")
     assert "run jaxbackprop assets bert-mini" in stderr
