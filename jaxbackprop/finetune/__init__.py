@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ._config import SHARED as SHARED
     from ._config import FinetuneConfig as FinetuneConfig
     from ._config import Settings as Settings
+    from ._dataset import BertDataset as BertDataset
     from ._fit import classifier_loss as classifier_loss
     from ._run import finetune as finetune
     from ._seeds import finetune_seeds as finetune_seeds
@@ -27,6 +28,7 @@ __getattr__, __dir__, __all__ = attach(
     names={
         "_classifier": ("Classifier", "Prediction", "load_classifier"),
         "_config": ("DEFAULTS", "SHARED", "FinetuneConfig", "Settings"),
+        "_dataset": ("BertDataset",),
         "_fit": ("classifier_loss",),
         "_run": ("finetune",),
         "_seeds": ("finetune_seeds", "resume_finetune"),

@@ -15,11 +15,10 @@ from jaxbackprop.pretrained import BertTokenizer
 from jaxbackprop.train import Config
 
 from ._config import Settings
+from ._dataset import BertDataset
 from ._texts import locate
 
 MINI = "bert-mini"
-# Sequences are padded to a multiple of this, so that few programs are compiled.
-_STEPS = 8
 
 
 def pretrained(settings: Settings, warn: Callable[[str], None]) -> Bert:
@@ -56,15 +55,12 @@ def abstract_classifier(config: BertConfig, settings: Settings, labels: int) -> 
 def encode(
     tokenizer: BertTokenizer, rows: Sequence[Labelled], labels: Sequence[str], max_length: int
 ) -> dict[str, np.ndarray]:
-    """Sentences by the names under which the model reads them, and ``labels``: -1 where training has none."""
-    pairs = [row.pair or "" for row in rows] if rows and rows[0].pair is not None else None
-    found = tokenizer.encode([row.sentence for row in rows], pairs, max_length=max_length)
-    steps = found.input_ids.shape[1]
-    fill = min(max_length, -(-steps // _STEPS) * _STEPS) - steps
-    arrays = {name: np.pad(ids, ((0, 0), (0, fill))) for name, ids in found._asdict().items()}
-    arrays["input_ids"][:, steps:] = tokenizer.pad_id
-    numbers = {label: number for number, label in enumerate(labels)}
-    return arrays | {"labels": np.array([numbers.get(row.label, -1) for row in rows], np.int32)}
+    """Rows by the names under which the model reads them; see `BertDataset`."""
+    at = {name: place for place, name in enumerate(Labelled._fields)}
+    pair = at["pair"] if rows and rows[0].pair is not None else None
+    return BertDataset(
+        rows, at["sentence"], at["label"], tokenizer, max_length, pair=pair, labels=labels
+    ).arrays
 
 
 def _dtype(config: Config) -> jnp.dtype | None:
