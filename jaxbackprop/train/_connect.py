@@ -41,6 +41,8 @@ def connect(
     # Its signals are ours to handle; and that a process dies is for `Watch` to see, which can say which.
     jax.config.update("jax_enable_preemption_service", False)
     jax.config.update("jax_enable_recoverability", True)
+    # Its warning of proxies is said where they may be the reason.
+    jax.config.update("jax_check_proxy_envs", False)
     lost = _Lost()
     began = time.monotonic()
     with _told_of_loss(lost):
@@ -73,7 +75,9 @@ def _not_joined(error: Exception, coordinator: str | None, count: int | None, at
             " same --num-processes"
         )
     every = "the" if count is None else f"the {count}"
-    return HostsError(f"not all of {every} processes have come to {where} in time (--join-timeout)")
+    proxies = ", ".join(sorted(name for name in os.environ if "_proxy" in name.lower()))
+    hint = f"; {proxies} may be in the way" if proxies else ""
+    return HostsError(f"not all of {every} processes have come to {where} in time (--join-timeout){hint}")
 
 
 def _await_coordinator(host: str, port: int, timeout: int) -> int:

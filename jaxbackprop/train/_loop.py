@@ -316,6 +316,8 @@ class Training(Generic[Model]):
         at.selection, at.batches = self._selection.position(), self._plan.batches.position()
         at.plateau = None if self._plan.plateau is None else self._plan.plateau.position()
         self._checkpoints.save(at.step, self._arrays(), at.to_dict())
+        # The others' collectives wait only so long for process 0.
+        self._hosts.meet("saved")
 
     def _diverged(self, loss: float, bad: int) -> Diverged:
         """The error for a loss that was no number in step `bad`, counted from 0.

@@ -8,7 +8,7 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
-from jaxbackprop._signals import ASKING
+from jaxbackprop._signals import ASKING, Stopped
 
 from ._agreed_stop import AgreedStop
 
@@ -63,6 +63,9 @@ class Deferred:
         self._restore()
         if self.signal is not None:
             signal.raise_signal(self.signal)
+            if self._agreed is not None:
+                # It came to another process, and this one ignores it.
+                raise Stopped
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         again, self.signal = self.signal is not None, number

@@ -159,7 +159,7 @@ class Watch:
             self._client.key_value_set(_HEARD.format(self._index), "")
         except Exception:
             return  # as above
-        self.end(left["said"], left["status"])
+        self.end(left["said"], left["status"], {left["process"]})
 
 
 def note_joined(status: int) -> None:
