@@ -134,8 +134,7 @@ class Training(Generic[Model]):
             raise TypeError("a stream of batches has none to compile for before it is asked for one")
         batch = self._place.batch(batches.at(0))
         arguments = self._state, self._place.constants, *batch, *self._scale(0)
-        # A wrapper, as what a Step says is that it can be called.
-        return jax.jit(self._step, donate_argnums=0).lower(*arguments).compile()
+        return self._step.lower(*arguments).compile()
 
     def restore(self) -> None:
         """Goes on from the newest checkpoint of the run that is whole, if there is one.

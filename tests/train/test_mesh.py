@@ -148,7 +148,9 @@ def test_a_step_adds_up_gradients_once_and_never_moves_the_table(data, mesh):
     # The ids are all that is gathered.
     gathered = {shape for one in found if one.kind == "all-gather" for shape in one.shapes}
     assert gathered <= {"s32[8,3]", "s32[8]"}
-    assert not re.search(r"infeed|outfeed|host|callback|send\(|recv\(", re.sub(r"metadata=.*", "", text))
+    # What is computed, without the files it was written in, whose names may be any.
+    computed = "\n".join(line for line in re.sub(r"metadata=.*", "", text).splitlines() if " = " in line)
+    assert not re.search(r"infeed|outfeed|host|callback|send\(|recv\(", computed)
 
 
 @pytest.mark.parametrize("mesh", [None, {"data": 4, "model": 2}], ids=str)
