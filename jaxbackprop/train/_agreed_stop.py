@@ -8,6 +8,9 @@ from typing import Any
 
 from ._watch import DAY
 
+# Milliseconds that a training's end may wait.
+_MOMENT = 300
+
 
 class AgreedStop:
     """What the processes agree by: each says how far it is bound to go, and all go as far as the first.
@@ -30,9 +33,10 @@ class AgreedStop:
         self._client, self._name, self._index, self._count = client, name, index, count
         self._lock = threading.Lock()
         self._bound, self._last = step + 1, 0
-        self._told = False
+        self._told = self._closed = False
         self.signal: int | None = None
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
     def due(self, step: int, signal: int | None) -> bool:
         """Whether to stop after a step; if not, this process is bound to make one more.
@@ -51,14 +55,30 @@ class AgreedStop:
             self._bound = step + 1
             return False
 
+    def close(self) -> None:
+        """Listens no longer. A thread that is in C++ when Python ends would abort the process."""
+        self._closed = True
+        self._listener.join(10)
+
     def _listen(self) -> None:
-        # The end of the service, which comes with that of the process, ends the wait.
+        # The end of the service, too, ends the wait.
         with suppress(Exception):
-            signal = self._wait("signal")
+            signal = self._await_signal()
+            if signal is None:
+                return
             with self._lock:
                 self._client.key_value_set(f"{self._name}/{self._index}", str(self._bound))
                 self._last = max(self._wait(str(index)) for index in range(self._count))
                 self.signal = signal
 
-    def _wait(self, key: str) -> int:
-        return int(self._client.blocking_key_value_get(f"{self._name}/{key}", DAY))
+    def _await_signal(self) -> int | None:
+        while not self._closed:
+            try:
+                return self._wait("signal", _MOMENT)
+            except Exception as error:
+                if "DEADLINE_EXCEEDED" not in str(error):
+                    raise
+        return None
+
+    def _wait(self, key: str, milliseconds: int = DAY) -> int:
+        return int(self._client.blocking_key_value_get(f"{self._name}/{key}", milliseconds))

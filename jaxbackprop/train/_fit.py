@@ -117,7 +117,9 @@ def fit(
         mode: whether the largest (``max``) or smallest (``min``) is the best.
         patience: stop after so many epochs without a better one.
         run: a folder for checkpoints, metrics.jsonl, status.json, curves.png and results.json, which is made;
-            or one that has been taken already, whose status and results are then the caller's to write.
+            or one that has been taken already, whose status and results are then the caller's to write. Of
+            several processes (jax.distributed.initialize) the first alone writes and reads it, and a signal
+            to any one stops all after the same step.
         resume: whether to go on where `run` stands, if it has begun. A run that has finished is evaluated
             once more.
         save_every: steps between checkpoints; None makes one an epoch. A signal that asks the process to end
@@ -166,7 +168,7 @@ def fit(
         at_end = partial(_write_results, folder, monitor)
     told = on_steps
     on_epoch = None
-    if progress:
+    if progress and current_hosts().leads:
         from rich.console import Console
 
         from ._progress import Progress

@@ -166,7 +166,7 @@ class Training(Generic[Model]):
                 stack.enter_context(closing(self._checkpoints))
             if self._hosts.count > 1:
                 stack.enter_context(self._hosts.explained())
-                self._agreed = self._hosts.agreed_stop(self._at.step)
+                self._agreed = stack.enter_context(closing(self._hosts.agreed_stop(self._at.step)))
                 if self._checkpoints is not None:
                     self._hosts.on_end(tidy=self._checkpoints.complete)
             while self._at.epoch <= self._plan.epochs and not self._selection.exhausted:

@@ -31,7 +31,7 @@ class Service:
 
     def blocking_key_value_get(self, key, milliseconds):
         with self._changed:
-            if not self._changed.wait_for(lambda: key in self._values, _SECONDS):
+            if not self._changed.wait_for(lambda: key in self._values, min(_SECONDS, milliseconds / 1000)):
                 raise RuntimeError(f"DEADLINE_EXCEEDED: {key}")
             return self._values[key]
 
@@ -95,11 +95,19 @@ def test_all_stop_at_the_same_step_however_far_ahead_one_is(paces, signalled, at
                 moved.notify_all()
             signal = 15 if index == signalled % count and steps[index] >= at else None
             if stop.due(steps[index], signal):
+                stop.close()
                 return steps[index], stop.signal
 
     (end,) = set(in_each(count, work))
     assert end[0] >= at
     assert end[1] == 15
+
+
+def test_where_no_signal_comes_the_end_of_the_training_is_that_of_the_listening():
+    stop = AgreedStop(Service(1), "stop", 0, 1, step=0)
+    assert not stop.due(1, None)
+    stop.close()
+    assert not stop._listener.is_alive()
 
 
 @pytest.mark.parametrize(
