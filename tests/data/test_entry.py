@@ -79,12 +79,13 @@ def test_the_first_of_two_processes_is_taken(tmp_path):
 
     def write(folder):
         # The other comes to its end meanwhile.
-        make_entry(tmp_path, "a", "1", writes([1], made))
-        return writes([1], made)(folder)
+        made.append(make_entry(tmp_path, "a", "1", writes([1])).path.stat().st_ino)
+        return writes([1])(folder)
 
-    assert numbers(make_entry(tmp_path, "a", "1", write)) == [1]
-    assert len(made) == 2
-    assert len(list(tmp_path.iterdir())) == 1
+    entry = make_entry(tmp_path, "a", "1", write)
+    assert numbers(entry) == [1]
+    assert entry.path.stat().st_ino == made[0]
+    assert list(tmp_path.iterdir()) == [entry.path]
 
 
 def test_what_fails_leaves_nothing_and_what_was_killed_is_taken_away_later(tmp_path):

@@ -175,6 +175,14 @@ BAD = {
         {"0.conll": "a\tB-x\n", "1.conll": "a\tO\n\nb\n"},
         r"1\.conll:3: expected a word and a tag",
     ),
+    "a bad line behind the first block": (
+        {"0.conll": "a\tB-x\n", "1.conll": "a\tO\n\n" * 30 + "b\n"},
+        r"1\.conll:61: expected a word and a tag",
+    ),
+    "a bad tag behind the first block": (
+        {"0.conll": "a\tB-x\n", "1.conll": "a\tO\n\n" * 30 + "a\tX-y\n\na\tX-y"},
+        r"1\.conll:61: .*got 'X-y'",
+    ),
     "no sentence": ({"0.conll": "a\tB-x\n", "1.conll": "\n"}, r"1\.conll: expected sentences"),
     "a bad tag": ({"0.conll": "a\tB-x\n", "1.conll": "a\tO\n\nb\tX-y\n"}, r"1\.conll:3: .*got 'X-y'"),
     "other columns": (
