@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from . import optim as optim
     from . import pretrained as pretrained
     from . import train as train
+    from . import transfer as transfer
     from . import verify as verify
 
 __getattr__, __dir__, __all__ = attach(
@@ -44,6 +45,7 @@ __getattr__, __dir__, __all__ = attach(
         "optim",
         "pretrained",
         "train",
+        "transfer",
         "verify",
     ),
 )

@@ -41,7 +41,7 @@ ROOMS = {
     "optim": {"ops"},
     "data": set(),
     "train": {"optim", "data"},
-    "ner": {"train", "models", "layers", "data", "optim"},
+    "ner": {"train", "models", "layers", "data", "optim", "ops"},
     "finetune": {"train", "models", "pretrained", "data", "ops"},
     "verify": {"check", "graph", "ops"},
     "bench": {
@@ -59,6 +59,7 @@ ROOMS = {
         "ops",
     },
     "lecture": {"bench", "ner", "train", "models", "graph", "data", "ops"},
+    "transfer": {"lecture", "ner", "train", "models", "data"},
     "_pytest_plugin": {"check"},
     "__main__": {"commands"},
 }

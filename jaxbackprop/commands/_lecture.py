@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from jaxbackprop._output import refuse_files, write_json, write_text
 
+from ._bar import JobBar
 from ._options import Commands, add_command, add_json
 from ._output import make_console, warn
 
@@ -57,33 +58,22 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _show(claims: Sequence[Claim], effort: Effort, *, again: bool, console: Console) -> list[Result]:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
     from jaxbackprop.lecture import measure, summary
 
     results: list[Result] = []
     began = time.perf_counter()
-    bar = Progress(
-        MofNCompleteColumn(),
-        BarColumn(bar_width=20),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}"),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    with bar:
-        task = bar.add_task("", total=len(claims))
+    with JobBar(console) as bar:
+        bar.begin(len(claims))
 
         def say(claim: Claim, part: str) -> None:
-            bar.update(task, description=claim.name + (part and f": {part}"))
+            bar.show(claim.name + (part and f": {part}"))
 
         for result in measure(claims, effort, again=again, say=say, warn=warn):
             if not results or results[-1].claim.unit != result.claim.unit:
                 _print_unit(result.claim.unit, console)
             _print(result, console)
             results.append(result)
-            bar.advance(task)
+            bar.done()
     kept = sum(result.seconds is None and result.figures is not None for result in results)
     console.print()
     console.print(summary(results))

@@ -19,6 +19,7 @@ from jaxbackprop._version import __version__
 from jaxbackprop.train import exit_joined
 
 from . import (
+    _advise,
     _assets,
     _bench,
     _check,
@@ -30,6 +31,7 @@ from . import (
     _graph,
     _lecture,
     _lr_find,
+    _pitfall,
     _predict,
     _schedules,
     _train,
@@ -47,6 +49,7 @@ _COMMANDS = (
     _assets,
     _schedules,
     _lr_find,
+    _advise,
     _train,
     _finetune,
     _compare,
@@ -54,6 +57,7 @@ _COMMANDS = (
     _predict,
     _bench,
     _lecture,
+    _pitfall,
 )
 _ERROR, _BROKEN_PIPE = 2, 141
 

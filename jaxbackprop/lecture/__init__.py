@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ._run import Result as Result
     from ._run import figures as figures
     from ._run import measure as measure
+    from ._statistics import Difference as Difference
+    from ._statistics import paired as paired
     from ._table import CLAIMS as CLAIMS
     from ._table import UNITS as UNITS
 
@@ -29,6 +31,7 @@ __getattr__, __dir__, __all__ = attach(
         "_claim": ("FULL", "QUICK", "Claim", "Effort", "Outcome", "Verdict"),
         "_report": ("summary", "to_dict", "to_markdown"),
         "_run": ("Result", "figures", "measure"),
+        "_statistics": ("Difference", "paired"),
         "_table": ("CLAIMS", "UNITS"),
     },
 )

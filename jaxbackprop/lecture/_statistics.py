@@ -33,20 +33,24 @@ class Difference:
         return f"{self.mean:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
 
 
-def paired(first: Sequence[float], second: Sequence[float], comparisons: int = 1) -> Difference:
+def paired(
+    first: Sequence[float], second: Sequence[float], comparisons: int = 1, *, shared: float = 0.0
+) -> Difference:
     """The mean of first - second with Student's interval.
 
     Args:
         first: a figure a seed, at least two.
         second: of the same seeds.
         comparisons: how many such intervals one verdict rests on; all of them hold at once with 95%.
+        shared: tested over training examples in cross-validation, whose runs share most of the latter; the
+            interval is then the wider one of Nadeau and Bengio (2003). 0 for independent runs.
 
     Returns:
         The difference.
     """
     differences = np.subtract(first, second)
     count = len(differences)
-    error = float(np.std(differences, ddof=1)) / np.sqrt(count)
+    error = float(np.std(differences, ddof=1)) * np.sqrt(1 / count + shared)
     # Bonferroni: each of the intervals may miss in its share of the 5%.
     quantile = float(stats.t.ppf(1 - (1 - _CONFIDENCE) / (2 * comparisons), count - 1))
     mean = float(np.mean(differences))

@@ -10,6 +10,9 @@ from ._errors import TaggingError as TaggingError
 from ._evaluation import Evaluation as Evaluation
 from ._evaluation import evaluate as evaluate
 from ._fit import make_updates as make_updates
+from ._in_memory import InMemoryRun as InMemoryRun
+from ._in_memory import compiled_settings as compiled_settings
+from ._in_memory import train_in_memory as train_in_memory
 from ._lr_find import find_learning_rates as find_learning_rates
 from ._resume import resume as resume
 from ._seeds import train_seeds as train_seeds
