@@ -21,6 +21,8 @@ _MOST_PIECES = 1 << 20
 _LONGEST_WAIT = 20  # seconds, of which the process may compute one
 _SPECIAL = ("[UNK]", "[CLS]", "[SEP]", "[PAD]")
 _HANGUL = re.compile("[\uac00-\ud7a3]")
+# Each thread of the libraries would set memory of its own aside, on machines with many cores too much.
+_ONE_THREAD = {"RAYON_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "RUST_BACKTRACE": "0"}
 _TRIAL = Path(__file__).with_name("_tokenizer_trial.py")
 
 
@@ -79,7 +81,7 @@ def _try_elsewhere(path: Path, name: str) -> None:
     try:
         tried = subprocess.run(
             [sys.executable, "-P", str(_TRIAL), str(path)],
-            env=os.environ | {"RAYON_NUM_THREADS": "1", "RUST_BACKTRACE": "0"},
+            env=os.environ | _ONE_THREAD,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -6,6 +6,9 @@ A file can make the library panic, or take memory and time without end; this pro
 import resource
 import sys
 
+# The library would import it when memory has become scarce, and then wait for more.
+import numpy  # noqa: F401
+
 _BYTES, _SECONDS = 150 << 20, 1
 
 
