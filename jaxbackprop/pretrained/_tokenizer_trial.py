@@ -3,7 +3,7 @@
 A file can make the library panic, or take memory and time without end; this process then ends, and no other.
 """
 
-import resource
+import contextlib
 import sys
 
 # The library would import it when memory has become scarce, and then wait for more.
@@ -14,10 +14,7 @@ _BYTES, _SECONDS = 150 << 20, 1
 
 def main(path: str) -> int:
     """0 where the file works; the reason it does not is the last line on standard error."""
-    # Memory that is written to; the address space as such costs nothing.
-    resource.setrlimit(resource.RLIMIT_DATA, (_BYTES, _BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS + 1))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _limit()
     from tokenizers import Tokenizer
 
     try:
@@ -31,6 +28,22 @@ def main(path: str) -> int:
         print(" ".join(str(error).split())[:200], file=sys.stderr)
         return 1
     return 0
+
+
+def _limit() -> None:
+    """Bounds memory and time, where the system can."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    for what, soft, hard in (
+        # Memory that is written to; the address space as such costs nothing.
+        (resource.RLIMIT_DATA, _BYTES, _BYTES),
+        (resource.RLIMIT_CPU, _SECONDS, _SECONDS + 1),
+        (resource.RLIMIT_CORE, 0, 0),
+    ):
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(what, (soft, hard))
 
 
 if __name__ == "__main__":

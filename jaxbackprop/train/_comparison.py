@@ -66,13 +66,13 @@ def read_compared(run: str | os.PathLike[str]) -> Compared:
         return _several(path)
     outcome = read_outcome(path)
     figures = {name: outcome.to_dict()[name] for name in ("best_epoch", *_DEVIATING)}
-    settings = outcome.config.to_dict()
+    settings, own = outcome.config.to_dict(), _own(outcome.record.get("finetune"))
     return Compared(
         path,
         _standing(outcome),
         outcome.score,
-        settings,
-        frozenset(said(settings)),
+        settings | own,
+        frozenset(said(settings)) | own.keys(),
         (outcome,),
         None,
         figures,
@@ -86,7 +86,7 @@ def differing(runs: Sequence[Compared]) -> dict[str, list[Any]]:
     Those that differ only because others do, such as the learning rates of two optimizers, are left out.
     """
     names = frozenset[str]().union(*(run.said for run in runs))
-    values = {name: [run.settings[name] for run in runs] for name in runs[0].settings if name in names}
+    values = {name: [run.settings.get(name) for run in runs] for name in runs[0].settings if name in names}
     return {name: each for name, each in values.items() if any(value != each[0] for value in each)}
 
 
@@ -110,6 +110,7 @@ def _several(path: Path) -> Compared:
         settings = Config.from_dict(runs.settings)
     except (TypeError, ValueError) as error:
         raise RunError(f"the configuration of {path} is not usable: {error}") from None
+    own = _own(runs.own)
     finished = [outcome.to_dict() for outcome in outcomes if outcome.status == FINISHED]
     over = {name: mean_and_deviation(row[name] for row in finished) for name in _DEVIATING}
     status, _ = read_standing(path)
@@ -124,13 +125,18 @@ def _several(path: Path) -> Compared:
         path,
         f"{status}, {seeds_done}",
         score_of(settings),
-        settings.to_dict() | {"seed": seeds},
-        frozenset(said(settings.to_dict())) | {"seed"},
+        settings.to_dict() | own | {"seed": seeds},
+        frozenset(said(settings.to_dict())) | own.keys() | {"seed"},
         outcomes,
         len(runs.seeds),
         {"best_epoch": None, **{name: mean for name, (mean, _) in over.items()}},
         {name: deviation for name, (_, deviation) in over.items()},
     )
+
+
+def _own(settings: Any) -> dict[str, Any]:
+    """What `jaxbackprop finetune` sets beside the settings of training."""
+    return dict(settings) if isinstance(settings, dict) else {}
 
 
 def _standing(outcome: Outcome) -> str:

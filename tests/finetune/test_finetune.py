@@ -1,5 +1,6 @@
 """Fine-tuning from files to a run folder, stopped and gone on with, and what reads it."""
 
+import hashlib
 import io
 import json
 import shutil
@@ -203,6 +204,21 @@ def test_what_is_wrong_is_said_in_a_line_and_leaves_no_folder(made, tmp_path, cl
         assert (status, stderr.count("\n")) == (2, 1), stderr
         assert said in stderr
         assert not (tmp_path / "run").exists()
+
+
+def test_runs_are_compared_by_their_own_settings_too(made, tmp_path, cli):
+    record = json.loads((made / "run" / "config.json").read_text())
+    shutil.copytree(made / "run", tmp_path / "run")
+    record["finetune"]["freeze"] = "embeddings"
+    text = json.dumps(record)
+    (tmp_path / "run" / "config.json").write_text(text)
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    manifest["sha256"]["config.json"] = hashlib.sha256(text.encode()).hexdigest()
+    (tmp_path / "run" / "manifest.json").write_text(json.dumps(manifest))
+    status, stdout, _ = cli("compare", made / "run", tmp_path / "run")
+    assert status == 0
+    assert "--freeze" in stdout
+    assert "--model" not in stdout
 
 
 def test_runs_of_one_kind_are_no_runs_of_the_other(made, tmp_path, cli, monkeypatch):
