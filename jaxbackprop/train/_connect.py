@@ -24,9 +24,7 @@ def connect(
     Raises:
         HostsError: they have not come together in time, or the coordinator's address is no good.
     """
-    # What XLA logs of a process that has died is said here in one line. jax itself makes it 1.
-    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") in (None, "1"):
-        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    quiet_xla()
     import jax
     from jax._src.distributed import global_state
 
@@ -64,6 +62,13 @@ def connect(
     hosts = Hosts(global_state.client, index, count, lost.watch)
     set_current(hosts)
     return hosts, lost.watch
+
+
+def quiet_xla() -> None:
+    """Keeps XLA from logging of others what is said here in one line; it looks when jax is loaded."""
+    # 1 is what jax makes it.
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") in (None, "1"):
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 
 def _not_joined(error: Exception, coordinator: str | None, count: int | None, at_once: bool) -> HostsError:

@@ -7,15 +7,18 @@ import os
 import re
 import warnings
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 from jaxbackprop._errors import CannotRun
 from jaxbackprop._signals import ASKING, Stopped
 
-from ._connect import connect
+from ._connect import connect, quiet_xla
 from ._hosts import ALONE, Hosts, interruptible, set_current
 from ._watch import HostsError, note_joined
 
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]/]+):(\d{1,5})")
+# What only processes have that Slurm or Open MPI has started.
+_STARTED_BY = ("SLURM_STEP_NODELIST", "OMPI_MCA_orte_hnp_uri")
 _FLAGS = ("--coordinator", "--num-processes", "--process-id")
 
 
@@ -91,6 +94,8 @@ def cluster_size() -> int:
     # A shell in an allocation of many tasks is one task alone, which jax does not look at.
     if os.environ.get("SLURM_STEP_NUM_TASKS") == "1":
         return 1
+    if any(name in os.environ for name in _STARTED_BY) or find_spec("libtpu") is not None:
+        quiet_xla()
     try:
         from jax._src.clusters import ClusterEnv
 

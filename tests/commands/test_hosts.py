@@ -1,13 +1,14 @@
 """`jaxbackprop train` in several processes on this host: they train as one, stop as one, and end as one."""
 
 import json
+import os
 import shutil
 import signal
 import time
 
 import pytest
 
-from tests.commands.process import assert_one_line_error, command
+from tests.commands.process import assert_one_line_error, command, start
 from tests.commands.together import (
     await_epoch,
     differences,
@@ -113,6 +114,24 @@ def test_several_processes_train_to_the_parameters_of_one(
     made, again, difference = differences(alone, run)
     assert made == again
     assert difference < ROUNDING
+
+
+@pytest.mark.exhaustive
+def test_under_slurm_no_flags_are_needed(alone, training, tmp_path):
+    def task(index):
+        names = {"NTASKS": 2, "PROCID": index, "LOCALID": index, "JOB_ID": os.getpid()}
+        slurm = {f"SLURM_{name}": str(value) for name, value in names.items()}
+        variables = {"JAX_PLATFORMS": "cpu", "SLURM_STEP_NODELIST": "localhost", **slurm}
+        return start("train", *training, "--epochs", 6, "--out", tmp_path / "run", variables=variables)
+
+    processes = [task(0), task(1)]
+    try:
+        said = ends(processes)
+    finally:
+        for process in processes:
+            process.kill()
+    assert [(code, error) for code, _, error in said] == [(0, ""), (0, "")]
+    assert differences(alone, tmp_path / "run")[2] < ROUNDING
 
 
 @pytest.mark.exhaustive

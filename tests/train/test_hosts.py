@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jaxbackprop.train._agreed_stop import AgreedStop
 from jaxbackprop.train._hosts import ALONE, Hosts
 from jaxbackprop.train._join import cluster_size, joined
-from jaxbackprop.train._watch import HostsError
+from jaxbackprop.train._watch import HostsError, Watch
 
 _SECONDS = 20
 
@@ -153,3 +153,32 @@ def test_open_mpi_says_how_many(monkeypatch):
     monkeypatch.setenv("OMPI_MCA_orte_hnp_uri", "1531576320.0;tcp://10.96.0.1:34911")
     monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "4")
     assert cluster_size() == 4
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            ValueError("UNKNOWN: Gloo ReduceScatter failed: [buffer.cc:72] Read timeout [::1]:38624\nat"),
+            "were not there in time: on CPUs, gloo waits 30 s .*Read timeout .::1.:38624.$",
+        ),
+        (
+            RuntimeError("UNKNOWN: Gloo all-reduce failed: Connection closed by peer [::1]:2475"),
+            "have lost touch: UNKNOWN: Gloo all-reduce failed: Connection closed by peer",
+        ),
+    ],
+)
+def test_a_collective_that_fails_while_all_live_is_explained(error, message, monkeypatch):
+    monkeypatch.setattr("jaxbackprop.train._watch.time.sleep", lambda seconds: None)
+    with pytest.raises(HostsError, match=message), quiet_watch().explained():
+        raise error
+
+
+def test_other_errors_are_left_as_they_are():
+    with pytest.raises(ValueError, match="shapes differ"), quiet_watch().explained():
+        raise ValueError("shapes differ")
+
+
+def quiet_watch():
+    """A watch over nobody, whose threads have ended."""
+    return Watch(None, 0, 2)
