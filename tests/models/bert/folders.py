@@ -78,7 +78,9 @@ def write_folder(folder, arrays=None, config=CONFIG, pieces=PIECES):
     """Writes a folder and returns it."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    (folder / "model.safetensors").write_bytes(safetensors(tensors() if arrays is None else arrays))
+    (folder / "model.safetensors").write_bytes(
+        safetensors(tensors(config=config) if arrays is None else arrays)
+    )
     if pieces is not None:
         (folder / "vocab.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
     return folder

@@ -1,5 +1,7 @@
 """The encoder and its heads, beside the same model in plain flax under jax.grad."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -33,6 +35,17 @@ def batch():
     ids, types = draw.integers(0, 30, (3, 7), np.int32), draw.integers(0, 2, (3, 7), np.int32)
     mask = (np.arange(7) < np.array([[7], [4], [1]])).astype(np.int32)
     return ids, types, mask
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _compiled(state, graphdef, inputs):
+    return nnx.merge(graphdef, state)(*inputs)
+
+
+def compiled(model, *inputs):
+    """What the model gives, by one program, which is sooner there than one an operator."""
+    graphdef, state = nnx.split(model)
+    return _compiled(state, graphdef, inputs)
 
 
 def loss(model, ids, types, mask, key=None):
@@ -106,12 +119,12 @@ def test_padding_changes_nothing(bert, batch):
     ids, types, mask = batch
     longer = [np.pad(array, ((0, 0), (0, 2))) for array in batch]
     longer[0][longer[2] == 0] = 17
-    sequence, pooled = bert(ids, types, mask)
-    padded, padded_pooled = bert(*longer)
+    sequence, pooled = compiled(bert, ids, types, mask)
+    padded, padded_pooled = compiled(bert, *longer)
     words = mask.astype(bool)
     np.testing.assert_allclose(padded[:, :7][words], sequence[words], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(padded_pooled, pooled, rtol=1e-5, atol=1e-6)
-    alone, alone_pooled = bert(ids[1:2, :4], types[1:2, :4])
+    alone, alone_pooled = compiled(bert, ids[1:2, :4], types[1:2, :4])
     np.testing.assert_allclose(sequence[1, :4], alone[0], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(pooled[1], alone_pooled[0], rtol=1e-5, atol=1e-6)
 
