@@ -29,11 +29,13 @@ class Measured:
         mesh: its axes, as `--mesh` says them; None is one device without a mesh.
         rates: steps a second, one a turn.
         moved: bytes a step that each device gets of the others, by kind of operation, at most: all branches.
+        apart: how far the parameter that is furthest from that of one device is after all steps.
     """
 
     mesh: str | None
     rates: tuple[float, ...]
     moved: Mapping[str, int]
+    apart: float
 
     @property
     def rate(self) -> float:
@@ -48,12 +50,14 @@ class Scaling:
     Attributes:
         cores: that the devices share.
         words: a batch.
+        steps: made on each mesh.
         measured: meshes, the first of which is one device without a mesh.
         cost: of a step.
     """
 
     cores: int
     words: int
+    steps: int
     measured: tuple[Measured, ...]
     cost: StepCost
 
@@ -68,14 +72,16 @@ class Scaling:
         said = [
             f"a step of the window classifier on {self.words:,} words, table of 100,000 words by rows",
             f"the devices are threads that share {self.cores} cores: what is seen is overhead, no speed",
+            f"apart: the parameter that is furthest from one device's after {self.steps} steps",
             "",
-            f"{'mesh':<18}{'steps/s':>9}{'spread':>16}{'time':>8}  bytes a step from other devices",
+            f"{'mesh':<16}{'steps/s':>8}{'spread':>14}{'time':>8}{'apart':>9}  bytes a step from the others",
         ]
         for one in self.measured:
             spread = f"{min(one.rates):.0f} to {max(one.rates):.0f}"
             told = ", ".join(f"{kind} {size:,}" for kind, size in one.moved.items()) or "none"
             said.append(
-                f"{one.mesh or 'one device':<18}{one.rate:>9.0f}{spread:>16}{alone / one.rate:>7.2f}x  {told}"
+                f"{one.mesh or 'one device':<16}{one.rate:>8.0f}{spread:>14}{alone / one.rate:>7.2f}x"
+                f"{one.apart:>9.1e}  {told}"
             )
         for machine in MACHINES:
             said += ["", *self._projected(machine)]
@@ -129,7 +135,9 @@ def mesh(say: Callable[[str], None]) -> Scaling:
 
 
 def _read(found: Mapping[str, Any]) -> Scaling:
-    measured = [Measured(one["mesh"], tuple(one["rates"]), one["moved"]) for one in found["measured"]]
+    measured = [
+        Measured(one["mesh"], tuple(one["rates"]), one["moved"], one["apart"]) for one in found["measured"]
+    ]
     small, large = found["programs"]
     words = large["words"] - small["words"]
     moved = {}
@@ -137,7 +145,7 @@ def _read(found: Mapping[str, Any]) -> Scaling:
         a_word = (large["moved"][kind] - small["moved"][kind]) / words
         moved[kind] = small["moved"][kind] - a_word * small["words"], a_word
     cost = StepCost(found["operations"], found["fixed_memory"], found["word_memory"], moved)
-    return Scaling(found["cores"], found["words"], tuple(measured), cost)
+    return Scaling(found["cores"], found["words"], found["steps"], tuple(measured), cost)
 
 
 def _line(one: Projected) -> str:

@@ -39,14 +39,21 @@ def main() -> None:
             began = time.perf_counter()
             next(training)
             rates[mesh].append(_STEPS / (time.perf_counter() - began))
+    parameters = {mesh: _parameters(training) for mesh, training in trainings.items()}
     model = _model()
     dense = sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, nnx.Param)))
     dense -= model.words.embedding[...].size
     found = {
         "cores": describe_machine()["threads"],
         "words": words,
+        "steps": _STEPS * (_TURNS + 1),
         "measured": [
-            {"mesh": mesh, "rates": rates[mesh], "moved": _moved(training)}
+            {
+                "mesh": mesh,
+                "rates": rates[mesh],
+                "moved": _moved(training),
+                "apart": float(np.abs(parameters[mesh] - parameters[None]).max()),
+            }
             for mesh, training in trainings.items()
         ],
         "programs": [
@@ -74,6 +81,11 @@ def _training(mesh: str | None, data: Mapping[str, np.ndarray], words: int) -> T
         batch_size=words,
         epochs=_TURNS + 1,
     )
+
+
+def _parameters(training: Training[WindowNER]) -> np.ndarray:
+    leaves = jax.tree.leaves(nnx.state(training.best_model, nnx.Param))
+    return np.concatenate([np.asarray(leaf).ravel() for leaf in leaves])
 
 
 def _moved(training: Training[WindowNER]) -> dict[str, int]:

@@ -106,6 +106,8 @@ def test_it_measures_meshes_in_a_process_of_its_own(monkeypatch):
         "data=4,model=2",
     ]
     assert found.measured[0].moved == {}
+    assert found.measured[0].apart == 0
+    assert all(0 < one.apart < 1e-3 for one in found.measured[2:])
     assert found.measured[2].moved["all-reduce"] > 100_000
     assert len(json.loads(json.dumps(found.to_dict()))["projected"]) == 2
     text = "\n".join(found.lines())
