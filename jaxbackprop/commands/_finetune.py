@@ -9,8 +9,8 @@ from jaxbackprop._errors import CannotRun
 from jaxbackprop.finetune import DEFAULTS, SHARED, FinetuneConfig, Settings
 from jaxbackprop.train import encodes, refuse_missing_tensorboard, seeds_of
 
+from ._hosts import add_hosts, joined_hosts
 from ._options import Commands, add_command
-from ._output import make_console, warn
 from ._settings import add_settings, given
 
 
@@ -40,6 +40,7 @@ def add_parser(commands: Commands) -> None:
         action="store_true",
         help="compile everything anew; see jaxbackprop train --help",
     )
+    add_hosts(parser)
     add_settings(parser, defaults=False, of=FinetuneConfig)
     add_settings(
         parser.add_argument_group("training, as in jaxbackprop train"), SHARED, defaults=False, shown=DEFAULTS
@@ -66,18 +67,13 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.out is not None and not encodes(arguments.out):
         raise CannotRun("--out is not UTF-8")
 
-    from jaxbackprop.finetune import finetune, finetune_seeds, resume_finetune
-    from jaxbackprop.train import Reporting, use_compilation_cache
+    with joined_hosts(arguments) as (_, reporting):
+        from jaxbackprop.finetune import finetune, finetune_seeds, resume_finetune
 
-    if not arguments.no_compilation_cache:
-        use_compilation_cache(warn)
-    from ._train_explained import first_bad_node
-
-    reporting = Reporting(make_console(), warn, first_bad_node, arguments.tensorboard)
-    if arguments.resume is None and arguments.seeds is not None:
-        finetune_seeds(settings, arguments.seeds, arguments.out, reporting)
-    elif arguments.resume is None:
-        finetune(settings, arguments.out, reporting)
-    else:
-        resume_finetune(arguments.resume, own, shared, reporting)
+        if arguments.resume is not None:
+            resume_finetune(arguments.resume, own, shared, reporting)
+        elif arguments.seeds is not None:
+            finetune_seeds(settings, arguments.seeds, arguments.out, reporting)
+        else:
+            finetune(settings, arguments.out, reporting)
     return 0

@@ -7,10 +7,13 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from jaxbackprop._errors import CannotRun
+
 from ._devices import refuse_missing_device
+from ._output import make_console, warn
 
 if TYPE_CHECKING:
-    from jaxbackprop.train import Hosts
+    from jaxbackprop.train import Hosts, Reporting
 
 
 def add_hosts(parser: argparse.ArgumentParser) -> None:
@@ -40,8 +43,18 @@ def add_hosts(parser: argparse.ArgumentParser) -> None:
 
 
 @contextlib.contextmanager
-def joined_hosts(arguments: argparse.Namespace) -> Iterator[Hosts]:
-    """Joins the processes that the flags of `add_hosts` name; see `jaxbackprop.train.joined`."""
+def joined_hosts(arguments: argparse.Namespace) -> Iterator[tuple[Hosts, Reporting]]:
+    """Joins the processes that the flags of `add_hosts` name; see `jaxbackprop.train.joined`.
+
+    Args:
+        arguments: with these flags, and --resume, --seeds, --tensorboard and --no-compilation-cache.
+
+    Yields:
+        The processes, and how this one reports: but for process 0, to nobody.
+
+    Raises:
+        CannotRun: several are to train with several seeds.
+    """
     from jaxbackprop.train import joined
 
     with joined(
@@ -51,8 +64,22 @@ def joined_hosts(arguments: argparse.Namespace) -> Iterator[Hosts]:
         timeout=arguments.join_timeout,
     ) as hosts:
         refuse_missing_device()
-        yield hosts
+        # Before they wait for one another in places that the others do not come to.
+        hosts.agree({"the command": arguments.command, "--resume": arguments.resume is not None})
+        if arguments.seeds is not None and hosts.count > 1:
+            raise CannotRun("--seeds is for one process alone: start several with a --seed each instead")
+
+        from jaxbackprop.train import Reporting, use_compilation_cache
+
+        from ._train_explained import first_bad_node
+
+        say = warn if hosts.leads else _say_nothing
+        if not arguments.no_compilation_cache:
+            use_compilation_cache(say)
+        console = make_console()
+        console.quiet = not hosts.leads
+        yield hosts, Reporting(console, say, first_bad_node, arguments.tensorboard)
 
 
-def no_warning(message: str) -> None:
-    """Says nothing: process 0 does."""
+def _say_nothing(message: str) -> None:
+    """Where process 0 says it."""

@@ -7,9 +7,8 @@ import argparse
 from jaxbackprop._errors import CannotRun
 from jaxbackprop.train import encodes, refuse_missing_tensorboard, seeds_of
 
-from ._hosts import add_hosts, joined_hosts, no_warning
+from ._hosts import add_hosts, joined_hosts
 from ._options import Commands, add_command
-from ._output import make_console, warn
 from ._settings import add_settings, config_of, given
 
 
@@ -66,27 +65,14 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.out is not None and not encodes(arguments.out):
         raise CannotRun("--out is not UTF-8")
 
-    with joined_hosts(arguments) as hosts:
-        # Before they wait for one another in places that the others do not come to.
-        hosts.agree({"--resume": arguments.resume is not None})
-        if arguments.seeds is not None and hosts.count > 1:
-            raise CannotRun("--seeds is for one process alone: start several with a --seed each instead")
+    with joined_hosts(arguments) as (hosts, reporting):
+        from jaxbackprop.ner import resume, train, train_seeds
 
-        from jaxbackprop.ner import Reporting, resume, train, train_seeds
-        from jaxbackprop.train import use_compilation_cache
-
-        from ._train_explained import first_bad_node
-
-        say = warn if hosts.leads else no_warning
-        if not arguments.no_compilation_cache:
-            use_compilation_cache(say)
-        console = make_console()
-        console.quiet = not hosts.leads
-        reporting, at_start = Reporting(console, say, first_bad_node, arguments.tensorboard), None
+        at_start = None
         if arguments.graph is not None and hosts.leads:
             from ._train_loss_page import page_of_loss
 
-            at_start = page_of_loss(arguments.graph, console)
+            at_start = page_of_loss(arguments.graph, reporting.console)
         if arguments.resume is not None:
             resume(arguments.resume, given(arguments), reporting)
         elif arguments.seeds is not None:

@@ -17,17 +17,16 @@ from jaxbackprop.train import (
     Reporting,
     RunError,
     RunFolder,
+    agree_on,
     carry_out,
     describe_machine,
     encodes,
     flag,
-    has_events,
-    kind_of_run,
     make_mesh,
     parse_mesh,
-    read_run,
-    refuse_missing_tensorboard,
+    read_begun,
     refuse_taken,
+    take_run,
     warn_of_machine,
 )
 
@@ -96,6 +95,16 @@ class Prepared:
         """What a run's folder holds from the start."""
         return {CONFIG: self.record(started), "vocabulary.json": self.vocabulary()}
 
+    def agree(self) -> None:
+        """Looks whether all processes that train together have the same data, model, settings and versions.
+
+        Raises:
+            HostsError: they have not.
+        """
+        own = {name: value for name, value in self.settings.own.to_dict().items() if name not in _FILES}
+        data = {"the data": self.texts.describe(), "the model": self.sha256}
+        agree_on(self.machine, own | self.settings.shared(), data)
+
     def run(self, folder: RunFolder, *, resume: bool) -> None:
         """Trains, and writes what the run comes to."""
         carry_out(
@@ -139,32 +148,27 @@ def finetune(settings: Settings, out: str | os.PathLike[str] | None, reporting: 
     if out is not None:
         refuse_taken(out)
     prepared = Prepared(settings, reporting)
-    with take(out, started, prepared.files(started)) as folder:
+    prepared.agree()
+    with take_run(out, started, prepared.files(started)) as folder:
         prepared.run(folder, resume=False)
     return folder.path
-
-
-def take(out: str | os.PathLike[str] | None, started: datetime, files: dict[str, Any]) -> RunFolder:
-    """A new folder that holds these files; None takes one in ``runs/`` that is named by the time."""
-    return RunFolder.take_dated("runs", started, files) if out is None else RunFolder.take(out, files)
 
 
 def resume_run(
     run: str | os.PathLike[str], own: Mapping[str, Any], shared: Mapping[str, Any], reporting: Reporting
 ) -> Path:
     """Goes on with one run; see `resume_finetune`."""
-    folder = RunFolder.resume(run)
+    folder = RunFolder.of_all(lambda: RunFolder.resume(run))
     try:
-        record, vocabulary = read_run(folder.path, begun=True)
-        if kind_of_run(folder.path) != COMMAND:
+        record, vocabulary, finished = read_begun(folder)
+        if record.get("kind") != COMMAND:
             raise RunError(f"{folder.path} is no run of jaxbackprop finetune")
         settings = as_before(folder.path, settings_of(folder.path, record), own, shared)
-        if folder.finished:
+        if finished:
             reporting.console.print(f"run {folder.path} is finished", soft_wrap=True)
             return folder.path
-        if has_events(folder.path):
-            refuse_missing_tensorboard()
         prepared = Prepared(settings, reporting)
+        prepared.agree()
         warn_of_machine(record, prepared.machine, reporting.warn)
         now = prepared.record(None)
         for part, found in now["corpus"].items():

@@ -23,11 +23,12 @@ from jaxbackprop.train import (
     read_seeds,
     refuse_taken,
     seeds_of,
+    take_run,
 )
 
 from ._classifier import settings_of
 from ._config import Settings
-from ._run import COMMAND, FREE, Prepared, as_before, resume_run, take
+from ._run import COMMAND, FREE, Prepared, as_before, resume_run
 
 
 def finetune_seeds(
@@ -59,7 +60,7 @@ def finetune_seeds(
     first = Prepared(settings, reporting)
     record = first.record(None)
     own = {name: record[name] for name in ("settings", COMMAND)}
-    with take(out, started, {SEEDS: {"format": 1, "seeds": seeds, "kind": COMMAND, **own}}) as folder:
+    with take_run(out, started, {SEEDS: {"format": 1, "seeds": seeds, "kind": COMMAND, **own}}) as folder:
         runs = SeedRuns(folder.path, own["settings"], seeds)
 
         def one(seed: int) -> None:

@@ -27,10 +27,10 @@ from jaxbackprop.train import (
     Config,
     Reporting,
     RunFolder,
+    agree_on,
     carry_out,
     current_hosts,
     describe_machine,
-    flag,
     make_mesh,
     parse_mesh,
 )
@@ -97,12 +97,10 @@ class Prepared:
         Raises:
             HostsError: they have not.
         """
-        settings = {flag(name): value for name, value in self.config.to_dict().items() if name not in FILES}
-        sums = describe_corpus(self.corpus) | {"name": None}
+        settings = {name: value for name, value in self.config.to_dict().items() if name not in FILES}
         vectors = None if self.vectors is None else self.vectors.sha256
-        data = {"the data": sums, "the word vectors": vectors}
-        versions = {f"version of {package}": value for package, value in self.machine["versions"].items()}
-        current_hosts().agree({**versions, "platform": self.machine["platform"], **settings, **data})
+        sums = describe_corpus(self.corpus) | {"name": None}
+        agree_on(self.machine, settings, {"the data": sums, "the word vectors": vectors})
 
     def begin(self, folder: RunFolder, at_start: AtStart | None) -> None:
         """Trains in a new folder, and writes what the run comes to."""

@@ -21,12 +21,13 @@ from jaxbackprop.train import (
     read_seeds,
     refuse_taken,
     seeds_of,
+    take_run,
 )
 
 from ._fit import AtStart
 from ._prepared import Prepared
 from ._record import describe_settings
-from ._train import FREE, as_before, refuse_kind, resume_run, take
+from ._train import FREE, as_before, refuse_kind, resume_run
 
 
 def train_seeds(
@@ -65,7 +66,7 @@ def train_seeds(
     announce_seed(reporting, seeds, config.seed)
     first = Prepared(config, reporting)
     settings = describe_settings(config)
-    with take(out, started, {SEEDS: {"format": 1, "seeds": seeds, "settings": settings}}) as folder:
+    with take_run(out, started, {SEEDS: {"format": 1, "seeds": seeds, "settings": settings}}) as folder:
         runs = SeedRuns(folder.path, settings, seeds)
 
         def one(seed: int) -> None:

@@ -12,12 +12,10 @@ from jaxbackprop.train import (
     Reporting,
     RunError,
     RunFolder,
-    current_hosts,
     flag,
-    has_events,
-    read_run,
-    refuse_missing_tensorboard,
+    read_begun,
     refuse_taken,
+    take_run,
     warn_of_machine,
 )
 
@@ -60,37 +58,25 @@ def train(
         Diverged: the loss became infinite or nan.
     """
     started = datetime.now().astimezone()
-    if out is not None and current_hosts().leads:
+    if out is not None:
         refuse_taken(out)
     prepared = Prepared(config, reporting)
     prepared.agree()
-    with take(out, started, prepared.files(started)) as folder:
+    with take_run(out, started, prepared.files(started)) as folder:
         prepared.begin(folder, at_start)
     return folder.path
-
-
-def take(out: str | os.PathLike[str] | None, started: datetime, files: dict[str, Any]) -> RunFolder:
-    """A new folder that holds these files; None takes one in ``runs/`` that is named by the time."""
-    return RunFolder.of_all(
-        lambda: RunFolder.take_dated("runs", started, files) if out is None else RunFolder.take(out, files)
-    )
 
 
 def resume_run(run: str | os.PathLike[str], given: dict[str, Any], reporting: Reporting) -> Path:
     """Goes on with one run; see `resume`."""
     folder = RunFolder.of_all(lambda: RunFolder.resume(run))
     try:
-        found = None
-        if folder.writes:
-            found = *read_run(folder.path, begun=True), folder.finished, has_events(folder.path)
-        record, vocabulary, finished, events = current_hosts().share("run", found)
+        record, vocabulary, finished = read_begun(folder)
         refuse_kind(folder.path, record.get("kind", "train"))
         config = as_before(folder.path, record, given)
         if finished:
             reporting.console.print(f"run {folder.path} is finished", soft_wrap=True)
             return folder.path
-        if events and folder.writes:
-            refuse_missing_tensorboard()
         prepared = Prepared(config, reporting)
         prepared.agree()
         warn_of_machine(record, prepared.machine, reporting.warn)

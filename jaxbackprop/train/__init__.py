@@ -90,6 +90,9 @@ if TYPE_CHECKING:
     from ._setting import setting as setting
     from ._settings_file import CONFIG as CONFIG
     from ._settings_file import read_settings as read_settings
+    from ._shared_run import agree_on as agree_on
+    from ._shared_run import read_begun as read_begun
+    from ._shared_run import take_run as take_run
     from ._sources import first_batch as first_batch
     from ._step import TrainState as TrainState
     from ._step import init_state as init_state
@@ -147,6 +150,7 @@ __getattr__, __dir__, __all__ = attach(
         "_setting": ("checked", "encodes", "flag", "setting"),
         "_settings_file": ("CONFIG", "read_settings"),
         "_sources": ("first_batch",),
+        "_shared_run": ("agree_on", "read_begun", "take_run"),
         "_step": ("TrainState", "init_state", "make_step"),
         "_tag_scores": ("TagScores", "score_tags"),
         "_tensorboard": ("EventFile", "has_events", "refuse_missing_tensorboard"),

@@ -226,11 +226,13 @@ def read_status(run: Path) -> str | None:
 
 
 def refuse_taken(out: str | os.PathLike[str]) -> None:
-    """Looks at where a run's folder is to be.
+    """Looks at where a run's folder is to be; of several processes, process 0 does.
 
     Raises:
         RunError: something is there that is no empty folder.
     """
+    if not current_hosts().leads:
+        return
     path = Path(os.path.normpath(out))
     try:
         if path.is_symlink() or path.name in ("", "..") or os.path.ismount(path):

@@ -27,8 +27,10 @@ def free_port():
 
 
 @contextlib.contextmanager
-def together(count, *arguments, cwd=None, port=None, each=lambda index: (), variables=None, **options):
-    """Starts `train` in so many processes, and ends whatever is left of them."""
+def together(
+    count, *arguments, command="train", cwd=None, port=None, each=lambda index: (), variables=None, **options
+):
+    """Starts a command that trains in so many processes, and ends whatever is left of them."""
     port = free_port() if port is None else port
     processes = []
     try:
@@ -36,7 +38,7 @@ def together(count, *arguments, cwd=None, port=None, each=lambda index: (), vari
             flags = ["--coordinator", f"127.0.0.1:{port}", "--num-processes", count, "--process-id", index]
             processes.append(
                 start(
-                    "train",
+                    command,
                     *arguments,
                     *each(index),
                     *flags,

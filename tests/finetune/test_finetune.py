@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from jaxbackprop.data import read_labelled
 from jaxbackprop.finetune import Settings, finetune, finetune_seeds, load_classifier, resume_finetune
 from jaxbackprop.models import load_bert
 from jaxbackprop.train import Progress, Reporting, RunError, read_outcome
+from tests.commands.together import await_epoch, ends, together
 from tests.models.bert.folders import CONFIG, write_folder
 
 pytest.importorskip("safetensors")
@@ -236,3 +238,22 @@ def test_runs_of_one_kind_are_no_runs_of_the_other(made, tmp_path, cli, monkeypa
     assert "is a run of jaxbackprop finetune, which goes on with it" in stderr
     status, _, stderr = cli("finetune", "--data", made / "data.tsv", "--no-compilation-cache")
     assert "run jaxbackprop assets bert-mini" in stderr
+
+
+@pytest.mark.exhaustive
+def test_two_processes_fine_tune_as_one_does_and_one_goes_on_with_them(made, tmp_path):
+    files = ["--model", made / "bert", "--data", made / "data.tsv", "--max-length", 12, "--dropout", 0.1]
+    how = ["--epochs", 5, "--batch-size", 8, "--lr", 0.01, "--out", tmp_path / "run"]
+    with together(2, *files, *how, command="finetune") as processes:
+        await_epoch(tmp_path / "run", 2)
+        processes[1].send_signal(signal.SIGTERM)
+        said = ends(processes)
+    assert [code for code, _, _ in said] == [143, 143]
+    assert said[1][1] == ""
+    resume_finetune(tmp_path / "run", {}, {}, quiet(warn=lambda message: None))
+    # Adam takes whole steps along gradients that are rounding alone (of keys' biases), so parameters differ.
+    one, two = (
+        [json.loads(line)["loss"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+        for run in (made / "run", tmp_path / "run")
+    )
+    np.testing.assert_allclose(one, two, rtol=1e-3)
