@@ -36,7 +36,7 @@ def add_hosts(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--join-timeout",
         type=int,
-        default=120,
+        default=50,
         metavar="SECONDS",
         help="how long they wait for one another to start (default: %(default)s)",
     )
