@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +33,31 @@ def build_model(
     Returns:
         The classifier. The same seed gives the same parameters.
     """
+    sizes = _Sizes(
+        encoder.num_words,
+        word_dim,
+        encoder.num_shapes,
+        encoder.num_prefixes,
+        encoder.num_suffixes,
+        len(encoder.tags),
+    )
+    of_any_seed = dataclasses.replace(config, seed=0)
+    given = None if table is None else jnp.asarray(table)
+    return _builder(of_any_seed, sizes)(jax.random.key(config.seed), given)
+
+
+class _Sizes(NamedTuple):
+    num_words: int
+    word_dim: int
+    num_shapes: int
+    num_prefixes: int
+    num_suffixes: int
+    num_tags: int
+
+
+@functools.lru_cache(maxsize=64)
+def _builder(config: Config, sizes: _Sizes) -> Callable[[jax.Array, jax.Array | None], WindowNER]:
+    """Builds classifiers; those of other seeds share its program."""
 
     @nnx.jit  # one program, rather than one for the shape of every parameter
     def build(key: jax.Array, table: jax.Array | None) -> WindowNER:
@@ -37,12 +65,7 @@ def build_model(
         if table is not None:
             given["word_init"] = lambda key, shape, dtype: table.astype(dtype)
         return WindowNER(
-            num_words=encoder.num_words,
-            word_dim=word_dim,
-            num_shapes=encoder.num_shapes,
-            num_prefixes=encoder.num_prefixes,
-            num_suffixes=encoder.num_suffixes,
-            num_tags=len(encoder.tags),
+            **sizes._asdict(),
             shape_dim=config.shape_dim,
             affix_dim=config.affix_dim,
             window=config.window,
@@ -57,7 +80,7 @@ def build_model(
             **given,
         )
 
-    return build(jax.random.key(config.seed), None if table is None else jnp.asarray(table))
+    return build  # type: ignore[no-any-return]
 
 
 def _weight_init(config: Config) -> nnx.Initializer | None:

@@ -154,6 +154,7 @@ def measure_pitfall(
             tags=tags,
             vectors=vectors,
             config=enough_updates(set_up, words, updates),
+            whole=train,
         )
         return score_parts(judged, run.predicted, seen_forms(sentences, vectors), vectors)
 

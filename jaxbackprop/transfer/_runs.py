@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -52,6 +52,7 @@ def train_and_try(
     tags: Sequence[str],
     vectors: WordVectors,
     config: Config,
+    whole: Sequence[Sentence] = (),
 ) -> Trained:
     """Trains as `jaxbackprop train` does, to the last epoch, and tags other sentences.
 
@@ -62,23 +63,24 @@ def train_and_try(
         tags: of all sentences.
         vectors: the pretrained ones; random ones are as long.
         config: the settings, seed included.
+        whole: of what `train` is a part. Tables and arrays are made as large as for all of it, so that one
+            compiled program serves all sizes.
 
     Raises:
         FloatingPointError: a loss is no number.
     """
     config = dataclasses.replace(config, tune_vectors=kind != "frozen")
     given = None if kind == "random" else vectors
-    encoder = _padded(
-        Encoder.build(
-            train, dev=judged, tags=tags, window=config.window, vectors=given, min_count=config.min_count
-        )
-    )
+    how: dict[str, Any] = {"tags": tags, "window": config.window, "vectors": given}
+    how["min_count"] = config.min_count
+    encoder = Encoder.build(train, dev=judged, **how)
+    encoder = _padded(encoder, Encoder.build(whole, dev=judged, **how) if whole else encoder)
     dim = vectors.dim if given is None else None
     table = encoder.initial_table(given, np.random.default_rng(config.seed), dim=dim)
     model = build_model(config, encoder, table.shape[1], table)
     examples = as_batch(encoder.encode(train))
     count = len(examples["labels"])
-    rows = _rounded(count)
+    rows = _rounded(max(count, sum(len(sentence.words) for sentence in whole)))
     filled = {
         name: jnp.asarray(np.concatenate([array, np.zeros((rows - count, *array.shape[1:]), array.dtype)]))
         for name, array in examples.items()
@@ -127,15 +129,16 @@ def _rounded(count: int) -> int:
     return 1 << max(count - 1, 1).bit_length()
 
 
-def _padded(encoder: Encoder) -> Encoder:
-    """An encoder whose tables have as many rows as a power of two; no word has the names of those added."""
+def _padded(encoder: Encoder, largest: Encoder) -> Encoder:
+    """An encoder with tables as large as the largest's, at a power of two; no word has the names added."""
 
-    def filled(entries: tuple[str, ...]) -> tuple[str, ...]:
-        return (*entries, *(f"\n{n}" for n in range(_rounded(len(entries) + 1) - len(entries) - 1)))
+    def filled(entries: tuple[str, ...], most: tuple[str, ...]) -> tuple[str, ...]:
+        rows = _rounded(max(len(entries), len(most)) + 1)
+        return (*entries, *(f"\n{n}" for n in range(rows - len(entries) - 1)))
 
     return dataclasses.replace(
         encoder,
-        words=filled(encoder.words),
-        prefixes=filled(encoder.prefixes),
-        suffixes=filled(encoder.suffixes),
+        words=filled(encoder.words, largest.words),
+        prefixes=filled(encoder.prefixes, largest.prefixes),
+        suffixes=filled(encoder.suffixes, largest.suffixes),
     )

@@ -40,7 +40,7 @@ class Moved:
     Attributes:
         group: its words; the last one was in no training sentence.
         mentions: places in the training text where the first two stood.
-        neighbours: those of the first word before tuning, the nearest first.
+        neighbours: those of the first word before tuning but for the group, the nearest first.
         kept: of these, how many are still among as many nearest after it, the mean over seeds.
         before: vectors of the three and of the neighbours, (3 + 5, d).
         after: the same of each seed, (seeds, 3 + 5, d).
@@ -160,8 +160,9 @@ def measure_synonyms(
         return table, rows
 
     matrix = np.array(vectors.matrix, dtype=np.float32)
-    near = {group: _nearest(matrix, vectors.words[group[0]]) for group in mentions}
-    rows_of = {group: [*(vectors.words[word] for word in group), *rows] for group, rows in near.items()}
+    own = {group: [vectors.words[word] for word in group] for group in mentions}
+    near = {group: _nearest(matrix, rows) for group, rows in own.items()}
+    rows_of = {group: [*own[group], *near[group]] for group in mentions}
     before = {group: matrix[rows].astype(np.float64) for group, rows in rows_of.items()}
     after: dict[Group, list[np.ndarray]] = {group: [] for group in mentions}
     kept: dict[Group, list[int]] = {group: [] for group in mentions}
@@ -171,7 +172,7 @@ def measure_synonyms(
         matrix[[vectors.words[word] for word in rows]] = table[list(rows.values())]
         for group, numbers in rows_of.items():
             after[group].append(matrix[numbers].astype(np.float64))
-            kept[group].append(len(set(near[group]) & set(_nearest(matrix, numbers[0]))))
+            kept[group].append(len(set(near[group]) & set(_nearest(matrix, own[group]))))
         say(f"near-synonyms, seed {seed}")
     word_of = {row: word for word, row in vectors.words.items()}
     moved = [
@@ -188,12 +189,12 @@ def measure_synonyms(
     return moved, missing
 
 
-def _nearest(matrix: np.ndarray, row: int) -> list[int]:
-    """The rows with the largest cosines, the nearest first."""
-    lengths = np.linalg.norm(matrix, axis=1)
+def _nearest(matrix: np.ndarray, group: Sequence[int]) -> list[int]:
+    """The rows with the largest cosines with a group's first, without the group; the nearest first."""
+    row, lengths = group[0], np.linalg.norm(matrix, axis=1)
     cosines = matrix @ matrix[row] / np.maximum(lengths * lengths[row], 1e-12)
-    cosines[row] = -np.inf
-    count = min(_NEIGHBOURS, len(matrix) - 1)
+    cosines[list(group)] = -np.inf
+    count = min(_NEIGHBOURS, len(matrix) - len(group))
     best = np.argpartition(-cosines, count - 1)[:count]
     return [int(each) for each in best[np.argsort(-cosines[best])]]
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _TRAINED, _UNSEEN, _NEIGHBOUR = "#D55E00", "#0072B2", "#999999"
 PROJECTION = (
     "first two principal components of the vectors before tuning (the three words and the five nearest "
-    "neighbours of the first); seed 0"
+    "neighbours of the first)"
 )
 
 
@@ -47,17 +47,22 @@ def draw_synonyms(moved: Sequence[Moved]) -> Figure:
                 style = {"arrowstyle": "->", "color": colour}
                 panel.annotate("", end, begin, arrowprops=style)
                 panel.plot(*end, ".", color=colour, markersize=1)
-            panel.annotate(word, begin, (3, 3), textcoords="offset points", fontsize=8, color=colour)
+            # The third word is apt to lie upon the first.
+            label = (3, -10) if colour == _UNSEEN else (3, 3)
+            panel.annotate(word, begin, label, textcoords="offset points", fontsize=8, color=colour)
         lines = [
             f"{each.group[a]}, {each.group[b]}: {was:.2f} → {np.mean(now):.2f}"
             for a, b in PAIRS
             for was, now in [each.cosines((a, b))]
         ]
-        panel.set_title("cosines " + "; ".join(lines), fontsize=7)
+        panel.set_title("cosines " + "\n".join(lines), fontsize=7, loc="left")
         panel.set_xlabel(f"{share:.0%} of the variance before", fontsize=7)
         panel.tick_params(labelsize=7)
         panel.margins(0.15)
-    figure.suptitle(f"orange: in the training text; blue: not.\nProjection: {PROJECTION}", fontsize=8)
+    figure.suptitle(
+        f"orange: in the training text; blue: not; grey: neighbours. One seed.\nProjection: {PROJECTION}",
+        fontsize=8,
+    )
     return figure
 
 

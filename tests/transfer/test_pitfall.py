@@ -40,7 +40,7 @@ def test_all_kinds_get_the_same_sentences_and_each_seed_its_own(monkeypatch):
     monkeypatch.setattr(_pitfall, "training_sizes", lambda count: (5, 20))
     given = {}
 
-    def train_and_try(kind, train, judged, *, tags, vectors, config):
+    def train_and_try(kind, train, judged, *, tags, vectors, config, whole):
         given[kind, len(train), config.seed] = tuple(train)
         return Trained(None, None, [sentence.tags for sentence in judged])
 
