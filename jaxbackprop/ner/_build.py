@@ -80,7 +80,7 @@ def _builder(config: Config, sizes: _Sizes) -> Callable[[jax.Array, jax.Array | 
             **given,
         )
 
-    return build  # type: ignore[no-any-return]
+    return build
 
 
 def _weight_init(config: Config) -> nnx.Initializer | None:
