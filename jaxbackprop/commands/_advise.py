@@ -14,6 +14,14 @@ from ._settings import add_settings, config_of
 from ._tagged_text import REGIMES_HELP, SETTINGS, pretrained
 
 _LABEL = 15
+_QUADRANT = """\
+the lecture's rule of thumb, by words and by similarity to the text of the vectors:
+                                similar                     dissimilar
+  1,000,000 words or more       classifier and last layers  retrain all, from the pretrained vectors
+  fewer (below 100,000 surely)  new classifier only         augment the data
+  100 million or more           train from scratch
+The slide says that training many layers on few dissimilar data underfits; it overfits.
+"""
 # Stands in the command for a file that is not named.
 _DEV = "DEV"
 
@@ -21,7 +29,7 @@ _DEV = "DEV"
 def add_parser(commands: Commands) -> None:
     """Adds the command and its flags."""
     text = "say what to train on a text: the lecture's rule of thumb, held against a quick trial"
-    parser = add_command(commands, "advise", text, run, REGIMES_HELP)
+    parser = add_command(commands, "advise", text, run, f"{_QUADRANT}\n{REGIMES_HELP}")
     parser.add_argument("--train", metavar="FILE", help="training sentences, CoNLL style (default: built-in)")
     parser.add_argument(
         "--dev", metavar="FILE", help=f"named in the command that is advised (default: the word {_DEV})"

@@ -52,10 +52,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise CannotRun(f"--seeds must be at least 2, for intervals, not {arguments.seeds}")
     config = config_of(arguments)
     refuse_files([("--json", arguments.json)])
-    if arguments.out is not None:
-        if Path(arguments.out).exists() and not Path(arguments.out).is_dir():
-            raise NotADirectoryError(f"--out {arguments.out}: it is a file")
-        Path(arguments.out).mkdir(parents=True, exist_ok=True)
+    if arguments.out is not None and Path(arguments.out).is_file():
+        raise NotADirectoryError(f"--out {arguments.out}: it is a file")
 
     from jaxbackprop.data import compare_tags, default_corpus, read_corpus
     from jaxbackprop.train import use_compilation_cache
@@ -81,6 +79,9 @@ def run(arguments: argparse.Namespace) -> int:
         corpus = read_corpus(config.train, config.dev, columns=config.columns, scheme=config.scheme)
         judged = corpus.dev
         compare_tags(tags_of(corpus.train, config.train), judged, name=config.dev, task="spans", warn=warn)
+    if arguments.out is not None:
+        # Now that all is read, and before minutes are spent.
+        Path(arguments.out).mkdir(parents=True, exist_ok=True)
     console = make_console()
     how = {"config": config, "seeds": arguments.seeds}
     with JobBar(console) as bar:

@@ -37,7 +37,10 @@ def draw_synonyms(moved: Sequence[Moved]) -> Figure:
         centre = each.before.mean(axis=0)
         _, sizes, axes = np.linalg.svd(each.before - centre, full_matrices=False)
         share = float((sizes[:2] ** 2).sum() / max((sizes**2).sum(), 1e-12))
-        before, after = ((points - centre) @ axes[:2].T for points in (each.before, each.after[0]))
+        # Vectors of one number have one component.
+        plane = np.zeros((2, each.before.shape[1]))
+        plane[: len(axes[:2])] = axes[:2]
+        before, after = ((points - centre) @ plane.T for points in (each.before, each.after[0]))
         colours = [_TRAINED, _TRAINED, _UNSEEN] + [_NEIGHBOUR] * len(each.neighbours)
         for begin, end, word, colour in zip(
             before, after, (*each.group, *each.neighbours), colours, strict=True

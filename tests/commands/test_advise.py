@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.process import assert_one_line_error, files
+from tests.commands.process import assert_one_line_error, command, files
 from tests.transfer.test_advice import TUNED_BETTER
 from tests.transfer.text import write
 
@@ -37,11 +37,11 @@ def test_the_evidence_the_verdict_and_the_command(cli, text, monkeypatch):
             "command",
         )
     ]
-    command = "jaxbackprop train --train train.conll --dev DEV --vectors vectors.txt --tune-vectors"
-    assert stdout.splitlines()[-1] == f"{'command':15}{command}"
+    expected = "jaxbackprop train --train train.conll --dev DEV --vectors vectors.txt --tune-vectors"
+    assert stdout.splitlines()[-1] == f"{'command':15}{expected}"
     assert "contradicts the rule of thumb" in " ".join(stdout.split())
     record = json.loads(Path("advice.json").read_text())
-    assert record["command"] == command
+    assert record["command"] == expected
     assert (record["similarity"]["words"], record["similarity"]["known_words"]) == (180, 1)
     assert record["size"].startswith("small")
 
@@ -75,3 +75,15 @@ def test_bad_input_is_one_line_and_nothing_is_written(cli, text, arguments, said
     vectors = () if "--vectors" in arguments else text[-2:]
     assert_one_line_error(cli("advise", *arguments, *vectors), said)
     assert files(Path(".")) == before
+
+
+def test_help_has_the_quadrant_and_the_regimes():
+    _, stdout, _ = command("advise", "--help")
+    for said in (
+        "new classifier only",
+        "augment the data",
+        "train from scratch",
+        "it overfits",
+        "fine-tuning ",
+    ):
+        assert said in stdout

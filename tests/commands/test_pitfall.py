@@ -101,7 +101,10 @@ def test_bad_input_is_one_line_and_nothing_is_written(cli, text, arguments, said
 
 def test_a_text_without_entities_is_named(cli, text):
     Path("train.conll").write_text("anna O\nmet O\n\n" * 20)
-    assert_one_line_error(cli("pitfall", *text), "train.conll: the training sentences hold no entity")
+    before = files(Path())
+    result = cli("pitfall", *text, "--out", "figures")
+    assert_one_line_error(result, "train.conll: the training sentences hold no entity")
+    assert files(Path()) == before
 
 
 def test_help_defines_the_three_regimes():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxbackprop.data import Sentence
-from jaxbackprop.transfer import GROUPS, draw_synonyms, measure_synonyms, synonyms_text
+from jaxbackprop.transfer import GROUPS, Moved, draw_synonyms, measure_synonyms, synonyms_text
 from jaxbackprop.transfer._synonyms import only_first_two
 from tests.transfer.test_pitfall import SMALL
 from tests.transfer.text import sentences, vectors
@@ -61,6 +61,11 @@ def test_the_figure_and_the_text(measured):
     assert "anna, otto | ida: " in said
     assert "of 1 groups" in said
     assert moved[0].to_dict()["cosines"]["anna, ida"]["before"] == moved[0].cosines((0, 2))[0]
+
+
+def test_vectors_of_one_number_are_drawn():
+    line = Moved(GROUP, 2, (), 0.0, np.array([[1.0], [2.0], [4.0]]), np.array([[[1.5], [2.5], [4.0]]] * 2))
+    draw_synonyms([line]).savefig(io.BytesIO(), format="png")
 
 
 def test_four_groups_of_three_words_with_the_slides_first():
