@@ -104,7 +104,7 @@ class Advice:
     def _verdict(self) -> str:
         ruled = self.rule.kind
         small = self.probe.sentences < self.sentences
-        limit = " The probe saw a part of the text; with all of it tuning gains more." if small else ""
+        limit = " The probe saw a part of the text; with all of it tuning may gain more." if small else ""
         if self.contradicted:
             return (
                 f"The evidence contradicts the rule of thumb, which says {ruled}: {self.kind} vectors are "

@@ -167,8 +167,7 @@ def measure_synonyms(
     after: dict[Group, list[np.ndarray]] = {group: [] for group in mentions}
     kept: dict[Group, list[int]] = {group: [] for group in mentions}
     for seed, (table, rows) in in_parallel(work, range(seeds)):
-        # Seeds tune other rows: each begins with the pretrained ones.
-        matrix[:] = vectors.matrix
+        # Every seed tunes the same rows, those of the text.
         matrix[[vectors.words[word] for word in rows]] = table[list(rows.values())]
         for group, numbers in rows_of.items():
             after[group].append(matrix[numbers].astype(np.float64))

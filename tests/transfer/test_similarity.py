@@ -1,6 +1,7 @@
 """The measure of similarity orders texts as a reader would."""
 
 import codecs
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -66,6 +67,13 @@ def test_sentences_of_one_topic_agree_and_mixed_ones_do_not():
     vectors = topics()
     assert measure_similarity(text_of(vectors, mixed=False), vectors).agreement > 0.6
     assert abs(measure_similarity(text_of(vectors, mixed=True), vectors).agreement) < 0.1
+
+
+def test_what_all_vectors_have_in_common_says_nothing():
+    vectors = topics()
+    moved = replace(vectors, matrix=vectors.matrix + np.float32(8))
+    plain, shifted = (measure_similarity(text_of(vectors, mixed=False), each) for each in (vectors, moved))
+    assert shifted.agreement == pytest.approx(plain.agreement, abs=1e-3)
 
 
 def test_shares_of_known_words_and_types():
