@@ -106,8 +106,9 @@ def fit(
             those of one device within rounding. `evaluate` and the caller get the model whole, on one device.
             With several processes each passes the same data, of which it reads the rows of its own devices.
         mask: the entry of a batch (a dict) by which the loss tells examples from padding: True for examples;
-            absent where all are. A batch that does not divide over ``data`` is padded then, and computed
-            whole on every device where the loss takes none.
+            absent where all are, unless the data has such an entry itself, which is then zero for padding.
+            A batch that does not divide over ``data`` is padded then, and computed whole on every device
+            where the loss takes none. Batch statistics need it too: ``norm(x, mask=mask[:, None])``.
         steps_per_epoch: batches of an iterable that make an epoch; None takes all it gives.
         evaluate: model -> figures by name, called after each epoch with averaged parameters where they are
             kept. One that is nan or infinite is null in metrics.jsonl and never the best; epoch, step, loss
@@ -142,6 +143,8 @@ def fit(
         TypeError, ValueError: an argument does not fit; it is named.
     """
     _refuse_arguments(model, optimizer, trainable, average, epochs, keep)
+    if mask is not None and not isinstance(mask, str):
+        raise TypeError(f"mask must be the name of an entry of a batch, not {mask!r:.60}")
     devices = make_mesh(mesh)
     batches = make_batches(
         data,

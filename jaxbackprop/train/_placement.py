@@ -230,10 +230,18 @@ class OnMesh:
 
         placed = jax.tree.map(put, data)
         if padding:
-            if not isinstance(placed, dict):
-                raise TypeError(f"mask is {self._mask!r}, but a batch is no dict: {placed!r:.60}")
+            if not isinstance(data, dict):
+                raise TypeError(
+                    f"mask is {self._mask!r}, but a batch is no dict: it is {type(data).__name__}"
+                )
             every = np.arange(len(indices))
-            placed = {**placed, self._mask: put(every < size, every)}
+            examples = every < size
+            if self._mask in data:
+                # The loss's own, which marks or weighs examples: zero for padding.
+                theirs = data[self._mask][indices]
+                theirs[~examples] = 0
+                examples = theirs
+            placed = {**placed, self._mask: put(examples, every)}
         return placed, None
 
     def part(self, size: int) -> slice | None:

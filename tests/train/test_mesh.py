@@ -247,6 +247,31 @@ def test_a_batch_that_is_padded_is_split(data):
     np.testing.assert_array_equal(batch["mask"], np.arange(12) < 10)
 
 
+def test_a_mask_of_the_data_is_kept_and_is_zero_for_padding():
+    weights = np.array([1.0, 0.0, 2.0, 3.0, 0.5], np.float32)
+    data = {"x": np.arange(5, dtype=np.float32)[:, None], "weight": weights}
+    losses = []
+    for mesh in (None, {"data": 4}):
+        training = fit(
+            nnx.Linear(1, 1, rngs=nnx.Rngs(0)),
+            lambda model, batch, key: (model(batch["x"])[:, 0] * batch["weight"]).sum(),
+            data,
+            optimizer=optax.sgd(0.1),
+            mesh=mesh,
+            epochs=1,
+            batch_size=5,
+            mask="weight",
+        )
+        losses += [epoch.loss for epoch, _ in training]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-6)
+    np.testing.assert_array_equal(data["weight"], [1.0, 0.0, 2.0, 3.0, 0.5])
+
+
+def test_a_mask_is_a_name(data):
+    with pytest.raises(TypeError, match="mask must be the name of an entry of a batch, not 5"):
+        fit(Wide(nnx.Rngs(0)), loss, data, optimizer=optax.sgd(0.1), mesh={"data": 4}, epochs=1, mask=5)
+
+
 def test_a_mask_needs_batches_by_name():
     training = fit(
         nnx.Linear(3, 1, rngs=nnx.Rngs(0)),
