@@ -27,7 +27,6 @@ from jaxbackprop.train import (
     read_begun,
     refuse_taken,
     take_run,
-    warn_of_machine,
 )
 
 from ._build import MINI, pretrained, with_head
@@ -169,7 +168,6 @@ def resume_run(
             return folder.path
         prepared = Prepared(settings, reporting)
         prepared.agree()
-        warn_of_machine(record, prepared.machine, reporting.warn)
         now = prepared.record(None)
         for part, found in now["corpus"].items():
             if part != "name" and found != record["corpus"].get(part):

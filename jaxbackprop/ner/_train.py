@@ -16,7 +16,6 @@ from jaxbackprop.train import (
     read_begun,
     refuse_taken,
     take_run,
-    warn_of_machine,
 )
 
 from ._fit import AtStart
@@ -79,7 +78,6 @@ def resume_run(run: str | os.PathLike[str], given: dict[str, Any], reporting: Re
             return folder.path
         prepared = Prepared(config, reporting)
         prepared.agree()
-        warn_of_machine(record, prepared.machine, reporting.warn)
         _refuse_other_data(folder.path, record, prepared.record(None))
         if prepared.encoder.to_dict() != vocabulary:
             raise RunError(f"cannot resume {folder.path}: the vocabulary of its data is another now")

@@ -55,7 +55,6 @@ if TYPE_CHECKING:
     from ._plan import Epoch as Epoch
     from ._plateau import Plateau as Plateau
     from ._plateau import make_plateau as make_plateau
-    from ._position import warn_of_machine as warn_of_machine
     from ._progress import Progress as Progress
     from ._range_test import RangeTest as RangeTest
     from ._range_test import growing_rate as growing_rate
@@ -129,7 +128,6 @@ __getattr__, __dir__, __all__ = attach(
         "_outcome": ("read_outcome",),
         "_plan": ("Epoch",),
         "_plateau": ("Plateau", "make_plateau"),
-        "_position": ("warn_of_machine",),
         "_progress": ("Progress",),
         "_range_test": ("RangeTest", "growing_rate", "range_test"),
         "_rate_plots": ("draw_range_test", "draw_rates", "rate_curve"),

@@ -98,10 +98,10 @@ def refuse_other(
         if now != before:
             said = "data has changed" if name == "data" else f"{name} is {now!r} but was {before!r}"
             raise RunError(f"cannot resume: {said} since the run began")
-    warn_of_machine(position.machine, machine, warn)
+    _warn_of_machine(position.machine, machine, warn)
 
 
-def warn_of_machine(before: Mapping[str, Any], now: Mapping[str, Any], warn: Callable[[str], None]) -> None:
+def _warn_of_machine(before: Mapping[str, Any], now: Mapping[str, Any], warn: Callable[[str], None]) -> None:
     """Says what of the machine is not as it was: versions, device, threads, mesh."""
     old, new = ({**machine, **machine.get("versions", {}), "versions": None} for machine in (before, now))
     changed = [f"{name} is {new[name]} but was {old.get(name)}" for name in new if new[name] != old.get(name)]
