@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -58,12 +59,14 @@ def make_mesh(mesh: Mesh | Mapping[str, int] | None) -> Mesh | None:
     if isinstance(mesh, Mesh):
         kinds = dict(zip(mesh.axis_names, mesh.axis_types, strict=True))
         if DATA not in kinds or kinds.keys() - {DATA, MODEL} or set(kinds.values()) != {AxisType.Auto}:
-            raise ValueError(f"mesh must have Auto axes data and perhaps model, not {kinds}")
+            raise ValueError(
+                f"mesh must have Auto axes data and perhaps model, not {kinds}: see axis_types"
+            )
         return mesh
     if not isinstance(mesh, Mapping):
         raise TypeError(f"mesh must be a jax.sharding.Mesh or sizes by axis, not {mesh!r:.60}")
     sizes = {DATA: 1, **mesh}
-    if sizes.keys() - {DATA, MODEL} or not all(type(size) is int and size > 0 for size in sizes.values()):
+    if sizes.keys() - {DATA, MODEL} or not all(map(_is_size, sizes.values())):
         raise ValueError(f"mesh must give positive sizes of the axes data and perhaps model, not {mesh!r}")
     needed = math.prod(sizes.values())
     said = ",".join(f"{name}={size}" for name, size in sizes.items())
@@ -79,3 +82,8 @@ def make_mesh(mesh: Mesh | Mapping[str, int] | None) -> Mesh | None:
         raise RunError(f"the mesh {said} has {needed} devices, but the {hosts} processes have {len(devices)}")
     shape, names = tuple(sizes.values()), tuple(sizes)
     return jax.make_mesh(shape, names, axis_types=(AxisType.Auto,) * len(names), devices=devices[:needed])
+
+
+def _is_size(size: object) -> bool:
+    # NumPy's integers too; numpy itself is not imported for the command line's sake.
+    return hasattr(size, "__index__") and not isinstance(size, bool) and operator.index(size) > 0

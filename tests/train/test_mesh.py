@@ -360,6 +360,10 @@ def test_meshes_that_cannot_be_had(mesh, error, said):
         make_mesh(mesh)
 
 
+def test_sizes_may_be_numpys():
+    assert make_mesh({"data": np.int64(2)}).shape == {"data": 2}
+
+
 def test_a_run_says_what_mesh_it_was_made_on(data, tmp_path):
     training, _ = train(data, {"data": 2}, epochs=1, run=tmp_path / "run")
     training.close()
