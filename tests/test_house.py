@@ -41,7 +41,7 @@ ROOMS = {
     "optim": {"ops"},
     "data": set(),
     "train": {"optim", "data"},
-    "ner": {"train", "models", "layers", "data", "optim", "ops"},
+    "ner": {"finetune", "pretrained", "train", "models", "layers", "data", "optim", "ops"},
     "finetune": {"train", "models", "pretrained", "data", "ops"},
     "verify": {"check", "graph", "ops"},
     "bench": {

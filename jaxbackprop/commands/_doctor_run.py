@@ -10,11 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from jaxbackprop.data import DataError, Sentence, default_corpus, read_conll
+from jaxbackprop.data import DataError, Encoder, Sentence, default_corpus, read_conll
 from jaxbackprop.doctor import Report, health
-from jaxbackprop.models import window_ner_loss
+from jaxbackprop.models import WindowNER, window_ner_loss
 from jaxbackprop.ner import as_batch, load_tagger, trainable
-from jaxbackprop.train import Config, kernels, make_momentum, make_optimizer, make_schedule
+from jaxbackprop.train import Config, RunError, kernels, make_momentum, make_optimizer, make_schedule
 
 # Enough for every unit to meet an example that it is for; the time is that of a training step of this size.
 _WINDOWS = 2048
@@ -43,6 +43,8 @@ def examine_run(
     """
     tagger = load_tagger(folder, warn)
     config = tagger.config
+    if not isinstance(tagger.model, WindowNER) or not isinstance(tagger.encoder, Encoder):
+        raise RunError(f"{folder} is of --model {config.model}: doctor reads runs of --model window")
     sentences = _sentences(config, data)
     if not sentences:
         raise DataError(f"{data or config.train}: there is no sentence")

@@ -6,8 +6,8 @@ import argparse
 from dataclasses import fields
 
 from jaxbackprop._errors import CannotRun
-from jaxbackprop.finetune import DEFAULTS, SHARED, FinetuneConfig, Settings
-from jaxbackprop.train import encodes, refuse_missing_tensorboard, seeds_of
+from jaxbackprop.finetune import SHARED, FinetuneConfig, Settings
+from jaxbackprop.train import FINETUNING, encodes, refuse_missing_tensorboard, seeds_of
 
 from ._hosts import add_hosts, joined_hosts
 from ._options import Commands, add_command
@@ -43,7 +43,10 @@ def add_parser(commands: Commands) -> None:
     add_hosts(parser)
     add_settings(parser, defaults=False, of=FinetuneConfig)
     add_settings(
-        parser.add_argument_group("training, as in jaxbackprop train"), SHARED, defaults=False, shown=DEFAULTS
+        parser.add_argument_group("training, as in jaxbackprop train"),
+        SHARED,
+        defaults=False,
+        shown=FINETUNING,
     )
 
 

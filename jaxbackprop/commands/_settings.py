@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from jaxbackprop._errors import CannotRun
-from jaxbackprop.train import Config, flag, read_settings
+from jaxbackprop.train import Config, flag, read_settings, refuse_of_other
 
 
 def add_settings(
@@ -76,8 +76,11 @@ def config_of(arguments: argparse.Namespace, file: str | None = None) -> Config:
         CannotRun: where one is out of its range, or the file is not what it should be.
     """
     in_file = {} if file is None else read_settings(file)
+    said = in_file | given(arguments)
     try:
-        return Config(**in_file | given(arguments))
+        # One at its default is not seen by Config.
+        refuse_of_other(said.get("model", "window"), said)
+        return Config(**said)
     except ValueError as error:
         whence = "" if file is None else f", with the settings of {file}"
         raise CannotRun(f"{error}{whence}") from None

@@ -14,7 +14,9 @@ from ._settings import add_settings, config_of, given
 
 def add_parser(commands: Commands) -> None:
     """Adds the command and its flags."""
-    parser = add_command(commands, "train", "train the window classifier for named entities", run)
+    parser = add_command(
+        commands, "train", "train a tagger for named entities: windows of words, or a BERT", run
+    )
     parser.add_argument(
         "--out", metavar="DIR", help="the run folder to make; it must not exist (default: runs/<time>)"
     )

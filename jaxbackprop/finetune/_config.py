@@ -8,17 +8,6 @@ from typing import Any
 
 from jaxbackprop.train import Config, checked, setting
 
-# What a pretrained model wants of training, where `train`'s defaults are for one that begins from nothing.
-DEFAULTS: dict[str, Any] = {
-    "optimizer": "adamw",
-    "lr": 2e-4,
-    "schedule": "cosine",
-    "warmup_epochs": 0.3,
-    "clip_norm": 1.0,
-    "batch_size": 32,
-    "average": 0.0,
-    "epochs": 4,
-}
 SHARED = (
     *("optimizer", "momentum", "weight_decay", "clip_norm"),
     *("lr", "schedule", "warmup_epochs", "min_lr", "base_lr", "cycle_epochs", "cyclic_mode", "gamma"),
@@ -26,8 +15,6 @@ SHARED = (
     *("plateau_patience", "plateau_cooldown"),
     *("dtype", "batch_size", "average", "epochs", "patience", "save_every", "keep", "mesh", "seed"),
 )
-# Optimizers whose steps are as long as the learning rate, for which that of DEFAULTS is meant.
-_SCALED = ("adam", "adamw", "radam")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,20 +107,15 @@ class Settings:
         if unknown := (own.keys() - known) | (shared.keys() - set(SHARED)):
             raise ValueError(f"settings hold the unknown {', '.join(sorted(unknown))}")
         config = FinetuneConfig(**own)
-        defaults = dict(DEFAULTS)
-        if shared.get("optimizer", DEFAULTS["optimizer"]) not in _SCALED:
-            del defaults["lr"]
         # A label is a tag of the whole sentence.
         files: dict[str, Any] = {
             "train": config.data,
             "dev": config.dev or config.data,
             "test": config.test,
             "task": "tags",
+            "model": "bert",
         }
-        said = defaults | dict(shared)
-        if "epochs" in shared and "warmup_epochs" not in shared and shared["epochs"]:
-            said["warmup_epochs"] = min(DEFAULTS["warmup_epochs"], shared["epochs"] / 10)
-        return cls(config, Config(**files, **said))
+        return cls(config, Config(**files, **shared))
 
     def shared(self) -> dict[str, Any]:
         """The settings of training that are shared, by name."""

@@ -56,7 +56,7 @@ class Prepared:
         self.bert = pretrained(settings, reporting.warn)
         self.tokenizer = load_tokenizer(source)
         frozen_parts(own.freeze, self.bert.config.num_hidden_layers)
-        self.sha256 = _sha256(source / "model.safetensors")
+        self.sha256 = weights_sha256(source)
         self.machine = describe_machine(mesh)
         model = with_head(self.bert, settings, len(self.texts.labels))
         self.training = ClassifierTraining(settings, model, self.tokenizer, self.texts, mesh)
@@ -211,7 +211,13 @@ def _located(value: str | None) -> str | None:
     return path if encodes(path) else value
 
 
-def _sha256(path: Path) -> str:
+def weights_sha256(folder: Path) -> str:
+    """A checksum of a model's parameters.
+
+    Raises:
+        DataError: they cannot be read.
+    """
+    path = folder / "model.safetensors"
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import jax
@@ -40,13 +39,14 @@ def make_updates(
     own, config = settings.own, settings.training
     if own.layerwise_decay == 1 and not own.unfreeze_gradually:
         return make_optimizer(config, schedule, decayed=kernels)
-    # Gradients are clipped together, before they part.
-    unclipped = replace(config, clip_norm=None)
 
     def of_depth(depth: int) -> optax.GradientTransformation:
         start = round(depth * steps_per_epoch) if own.unfreeze_gradually else 0
         rate = own.layerwise_decay**depth
-        optimizer = make_optimizer(unclipped, lambda step: rate * schedule(step + start), decayed=kernels)
+        # Gradients are clipped together, before they part.
+        optimizer = make_optimizer(
+            config, lambda step: rate * schedule(step + start), decayed=kernels, clipped=False
+        )
         if start == 0:
             return optimizer
         return optax.conditionally_mask(optimizer, lambda step: step >= start)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -42,20 +43,36 @@ def tag_ids(
         ValueError: an unknown ``decode``, or lengths that do not add up to N.
         FloatingPointError: logits that are not finite: the model is broken, and no sequence is its best.
     """
-    if decode not in ("valid", "greedy"):
-        raise ValueError(f"decode must be valid or greedy, not {decode!r}")
-    words = len(windows["words"])
-    lengths = np.asarray(lengths, dtype=np.int64)
-    if lengths.sum() != words:
-        raise ValueError(f"lengths add up to {lengths.sum()} but windows has {words} rows")
-    if words == 0:
+    _refuse(decode, lengths, len(windows["words"]), "windows")
+    if not len(windows["words"]):
         return np.zeros(0, np.int32)
-    logits = _score(model, windows)
+    return decode_logits(_score(model, windows), lengths, tags, decode=decode)
+
+
+def decode_logits(
+    logits: Float[np.ndarray, "words tags"],
+    lengths: Sequence[int] | Int[np.ndarray, " sentences"],
+    tags: Sequence[str],
+    *,
+    decode: str = "valid",
+) -> Int[np.ndarray, " words"]:
+    """The tag of every word, from the logits of all N words, sentence after sentence; see `tag_ids`."""
+    _refuse(decode, lengths, len(logits), "logits")
+    lengths = np.asarray(lengths, dtype=np.int64)
+    if not len(logits):
+        return np.zeros(0, np.int32)
     if not np.isfinite(logits).all():
         raise FloatingPointError("the model's logits are not finite")
     if decode == "greedy":
         return np.asarray(greedy(jnp.asarray(logits)))
     return _decode(logits, lengths, tags)
+
+
+def _refuse(decode: str, lengths: Any, words: int, name: str) -> None:
+    if decode not in ("valid", "greedy"):
+        raise ValueError(f"decode must be valid or greedy, not {decode!r}")
+    if (total := int(np.sum(np.asarray(lengths, dtype=np.int64)))) != words:
+        raise ValueError(f"lengths add up to {total} but {name} has {words} rows")
 
 
 @partial(jax.jit, static_argnums=0)

@@ -1,15 +1,15 @@
-"""The window classifier at work: corpus -> model -> run folder, and back to tags for new text."""
+"""Taggers, of windows or a BERT, at work: corpus -> model -> run folder, and back to tags for new text."""
 
 from jaxbackprop.train import Reporting as Reporting
 
 from ._build import as_batch as as_batch
 from ._build import build_model as build_model
+from ._build import make_updates as make_updates
 from ._build import tag_sentences as tag_sentences
 from ._build import trainable as trainable
 from ._errors import TaggingError as TaggingError
 from ._evaluation import Evaluation as Evaluation
 from ._evaluation import evaluate as evaluate
-from ._fit import make_updates as make_updates
 from ._in_memory import InMemoryRun as InMemoryRun
 from ._in_memory import compiled_settings as compiled_settings
 from ._in_memory import train_in_memory as train_in_memory

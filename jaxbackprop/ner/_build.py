@@ -10,13 +10,24 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from flax import nnx
 from jax.nn.initializers import he_uniform, xavier_uniform, zeros
 
 from jaxbackprop.data import Encoder, Windows
 from jaxbackprop.layers import symmetric_uniform
 from jaxbackprop.models import WindowNER, tag_ids
-from jaxbackprop.train import Config, split_init
+from jaxbackprop.train import (
+    Config,
+    RowUpdates,
+    Schedule,
+    kernels,
+    make_clipping,
+    make_momentum,
+    make_optimizer,
+    make_row_optimizer,
+    split_init,
+)
 
 
 def build_model(
@@ -96,6 +107,32 @@ def trainable(config: Config) -> nnx.filterlib.Filter:
     if config.tune_vectors:
         return nnx.Param
     return nnx.All(nnx.Param, nnx.Not(nnx.PathContains("words")))
+
+
+def make_updates(
+    config: Config, schedule: Schedule, steps_per_epoch: float, padding_id: int | None
+) -> tuple[optax.GradientTransformation, RowUpdates | None]:
+    """How the classifier's gradients become updates.
+
+    Args:
+        config: the settings.
+        schedule: step -> learning rate.
+        steps_per_epoch: updates in one pass over the training words.
+        padding_id: the word id that is no row of the table.
+
+    Returns:
+        The optimizer, and the updates of the word vectors where those are trained by rows.
+    """
+    row_optimizer = make_row_optimizer(config, schedule) if config.tune_vectors else None
+    by_rows = None
+    if row_optimizer is not None:
+        by_rows = RowUpdates(
+            row_optimizer, {("words", "embedding"): "words"}, padding_id, make_clipping(config)
+        )
+    momentum = make_momentum(config, steps_per_epoch)
+    # Beside rows it clips what has been clipped with them, which changes nothing.
+    optimizer = make_optimizer(config, schedule, momentum=momentum, decayed=kernels)
+    return optimizer, by_rows
 
 
 def as_batch(windows: Windows) -> dict[str, np.ndarray]:

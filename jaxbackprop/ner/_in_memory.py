@@ -26,8 +26,7 @@ from jaxbackprop.train import (
     make_step,
 )
 
-from ._build import trainable
-from ._fit import make_updates
+from ._build import make_updates, trainable
 
 # Of the settings, those that a compiled run takes as arguments.
 _ARGUMENTS = (

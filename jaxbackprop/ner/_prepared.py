@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from jaxbackprop._errors import CannotRun
 from jaxbackprop.data import (
     Corpus,
     DataError,
+    Encoder,
     StreamedCorpus,
     WordVectors,
     compare_tags,
@@ -22,6 +24,8 @@ from jaxbackprop.data import (
     read_corpus,
     stream_corpus,
 )
+from jaxbackprop.finetune import weights_sha256
+from jaxbackprop.models import BertTagger, WindowNER
 from jaxbackprop.train import (
     CONFIG,
     Config,
@@ -35,10 +39,12 @@ from jaxbackprop.train import (
     parse_mesh,
 )
 
+from ._bert import folder_of, pretrained_tagger
 from ._build import build_model
 from ._fit import AtStart, TaggerTraining
+from ._pieces import PieceEncoder
 from ._record import FILES, describe_corpus, describe_settings, describe_vectors, summary
-from ._training_text import training_text
+from ._training_text import TrainingText, training_text
 
 
 class Prepared:
@@ -52,15 +58,29 @@ class Prepared:
         mesh = make_mesh(None if config.mesh is None else parse_mesh(config.mesh))
         self.corpus = _read(config, reporting.console)
         text = training_text(self.corpus.train)
+        windows = config.model == "window"
         self.vectors: WordVectors | None = (
-            None if config.vectors == "random" else load_vectors(config.vectors)
+            load_vectors(config.vectors) if windows and config.vectors != "random" else None
         )
         tags = text.tags(config.task)
         if config.task == "spans" and tags == ("O",):
             raise DataError("the training sentences hold no entity: there is nothing to learn")
         for name, part in ((config.dev, self.corpus.dev), (config.test, self.corpus.test)):
             compare_tags(tags, part, name=name or self.corpus.name, task=config.task, warn=warn)
-        self.encoder = text.encoder(
+        self.word_dim: int | None = None
+        self.sha256 = None if windows else weights_sha256(folder_of(config))
+        model, self.encoder = (
+            self._of_windows(text, tags) if windows else pretrained_tagger(config, tags, warn)
+        )
+        self.machine = describe_machine(mesh)
+        self.training = TaggerTraining(config, model, self.encoder, self.corpus, mesh, self.vectors)
+        reporting.console.print(summary(self.corpus, self.encoder, self.vectors, config), soft_wrap=True)
+
+    def _of_windows(
+        self, text: TrainingText, tags: tuple[str, ...]
+    ) -> tuple[WindowNER | BertTagger, Encoder | PieceEncoder]:
+        config = self.config
+        encoder = text.encoder(
             dev=self.corpus.dev,
             tags=tags,
             window=config.window,
@@ -68,12 +88,9 @@ class Prepared:
             min_count=config.min_count,
         )
         dim = None if self.vectors is not None else config.word_dim
-        table = self.encoder.initial_table(self.vectors, np.random.default_rng(config.seed), dim=dim)
+        table = encoder.initial_table(self.vectors, np.random.default_rng(config.seed), dim=dim)
         self.word_dim = table.shape[1]
-        model = build_model(config, self.encoder, self.word_dim, table)
-        self.machine = describe_machine(mesh)
-        self.training = TaggerTraining(config, model, self.encoder, self.corpus, mesh, self.vectors)
-        reporting.console.print(summary(self.corpus, self.encoder, self.vectors, config.task))
+        return build_model(config, encoder, table.shape[1], table), encoder
 
     def record(self, started: datetime | None) -> dict[str, Any]:
         """What config.json holds."""
@@ -82,6 +99,7 @@ class Prepared:
             "settings": describe_settings(self.config),
             "word_dim": self.word_dim,
             "vectors": describe_vectors(self.config.vectors, self.vectors),
+            "model_sha256": self.sha256,
             "corpus": describe_corpus(self.corpus),
             "started": None if started is None else started.isoformat(timespec="seconds"),
             **self.machine,
@@ -100,7 +118,11 @@ class Prepared:
         settings = {name: value for name, value in self.config.to_dict().items() if name not in FILES}
         vectors = None if self.vectors is None else self.vectors.sha256
         sums = describe_corpus(self.corpus) | {"name": None}
-        agree_on(self.machine, settings, {"the data": sums, "the word vectors": vectors})
+        agree_on(
+            self.machine,
+            settings,
+            {"the data": sums, "the word vectors": vectors, "the pretrained model": self.sha256},
+        )
 
     def begin(self, folder: RunFolder, at_start: AtStart | None) -> None:
         """Trains in a new folder, and writes what the run comes to."""
@@ -119,6 +141,10 @@ def _read(config: Config, console: Console) -> Corpus | StreamedCorpus:
     assert config.dev is not None  # Config has seen to it
     files = (config.train, config.dev, config.test)
     how: dict[str, Any] = {"columns": config.columns, "scheme": config.scheme, "task": config.task}
+    if config.model == "bert" and is_pattern(config.train):
+        raise CannotRun(
+            f"--train {config.train} is a pattern, and --model bert streams no files: give one file"
+        )
     if not is_pattern(config.train):
         return read_corpus(*files, **how)
     hosts = current_hosts()

@@ -6,19 +6,30 @@ from pathlib import Path
 from typing import Any
 
 from jaxbackprop.data import Corpus, Encoder, StreamedCorpus, WordVectors
+from jaxbackprop.finetune import MINI
 from jaxbackprop.train import Config, encodes
 
+from ._pieces import PieceEncoder
 from ._training_text import training_text
 
-# Settings that name files; and word vectors that are none.
-FILES = ("train", "dev", "test", "vectors")
-NO_FILES = ("random", "glove")
+# Settings that name files; and word vectors and encoders that are none.
+FILES = ("train", "dev", "test", "vectors", "encoder")
+NO_FILES = ("random", "glove", MINI)
 
 
-def summary(corpus: Corpus | StreamedCorpus, encoder: Encoder, vectors: WordVectors | None, task: str) -> str:
+def summary(
+    corpus: Corpus | StreamedCorpus,
+    encoder: Encoder | PieceEncoder,
+    vectors: WordVectors | None,
+    config: Config,
+) -> str:
     """The data in one line."""
     sizes = " / ".join(f"{len(part):,}" for part in (corpus.train, corpus.dev, corpus.test))
-    kinds = f"{len(encoder.tags) // 2} entity types" if task == "spans" else f"{len(encoder.tags)} tags"
+    kinds = (
+        f"{len(encoder.tags) // 2} entity types" if config.task == "spans" else f"{len(encoder.tags)} tags"
+    )
+    if isinstance(encoder, PieceEncoder):
+        return f"{corpus.name}: {sizes} sentences, {kinds}, model {config.encoder}"
     source = "random" if vectors is None else vectors.name
     return f"{corpus.name}: {sizes} sentences, {kinds}, {encoder.num_words:,} words, vectors {source}"
 
@@ -31,7 +42,8 @@ def describe_settings(config: Config) -> dict[str, Any]:
 
 def located(name: str, value: str | None) -> str | None:
     """The absolute path of a file that a setting of `FILES` names; what is no file stays as it is."""
-    if value is None or (name == "vectors" and value in NO_FILES):
+    asset = name == "vectors" or (name == "encoder" and not Path(value or "").exists())
+    if value is None or (asset and value in NO_FILES):
         return value
     path = str(Path(value).absolute())
     # JSON holds no path through a folder whose name is not UTF-8.

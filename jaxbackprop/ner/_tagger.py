@@ -1,4 +1,4 @@
-"""A trained classifier, read back from its run folder."""
+"""A trained tagger, read back from its run folder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from jaxbackprop.data import (
     load_vectors,
     read_conll,
 )
-from jaxbackprop.models import WindowNER
+from jaxbackprop.models import BertTagger, WindowNER
 from jaxbackprop.train import (
     Config,
     RunError,
@@ -37,7 +37,9 @@ from jaxbackprop.train import (
     score_tags,
 )
 
+from ._bert import abstract_tagger, tag_pieces
 from ._build import build_model, tag_sentences
+from ._pieces import PieceEncoder
 
 
 @dataclass(frozen=True)
@@ -46,14 +48,14 @@ class Tagger:
 
     Attributes:
         config: the settings it was trained with.
-        encoder: words to ids.
-        model: the classifier.
+        encoder: words to what the model reads.
+        model: the classifier of windows, or the BERT.
         vectors: where words that training did not see are looked up; None leaves them unknown.
     """
 
     config: Config
-    encoder: Encoder
-    model: WindowNER
+    encoder: Encoder | PieceEncoder
+    model: WindowNER | BertTagger
     vectors: WordVectors | None
 
     def tag(self, sentences: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
@@ -65,7 +67,11 @@ class Tagger:
         Returns:
             The tags of each, as many as words.
         """
-        encoder, model = self._extended(sentences)
+        if isinstance(self.encoder, PieceEncoder):
+            assert isinstance(self.model, BertTagger)
+            pieces, lengths = self.encoder.encode_words(sentences), [len(words) for words in sentences]
+            return tag_pieces(self.model, self.encoder, pieces, lengths, decode=self.config.decode)
+        encoder, model = self._extended(self.encoder, sentences)
         return tag_sentences(model, encoder, encoder.encode_words(sentences), decode=self.config.decode)
 
     def read(
@@ -113,11 +119,12 @@ class Tagger:
         scored = score if self.config.task == "spans" else score_tags
         return scored([sentence.tags for sentence in sentences], predicted)
 
-    def _extended(self, sentences: Iterable[Sequence[str]]) -> tuple[Encoder, WindowNER]:
+    def _extended(self, known: Encoder, sentences: Iterable[Sequence[str]]) -> tuple[Encoder, WindowNER]:
         """Encoder and model with rows for words of the text that the vectors know and training did not."""
+        assert isinstance(self.model, WindowNER)
         if self.vectors is None:
-            return self.encoder, self.model
-        encoder, rows = self.encoder.extend(sentences, self.vectors)
+            return known, self.model
+        encoder, rows = known.extend(sentences, self.vectors)
         if not len(rows):
             return encoder, self.model
         # The table grows to a power of two, so that text read in pieces compiles for few sizes.
@@ -152,9 +159,7 @@ def load_tagger(run: str | os.PathLike[str], warn: Callable[[str], None]) -> Tag
     _check_record(folder, record)
     try:
         config = Config.from_dict(record["settings"])
-        encoder = Encoder.from_dict(vocabulary)
-        word_dim = record["word_dim"]
-        model = nnx.eval_shape(lambda: build_model(config, encoder, word_dim))
+        encoder, model = _described(folder, config, record, vocabulary)
     except (KeyError, TypeError, ValueError) as error:
         what = f"lacks {error}" if isinstance(error, KeyError) else f"is not usable: {error}"
         raise RunError(f"the configuration of {folder} {what}") from None
@@ -163,6 +168,17 @@ def load_tagger(run: str | os.PathLike[str], warn: Callable[[str], None]) -> Tag
     parameters = load_newest(folder, expected, warn) if begun else load_parameters(folder, expected)
     nnx.replace_by_pure_dict(state, jax.tree.map(jnp.asarray, parameters))
     return Tagger(config, encoder, nnx.merge(graphdef, state), _find_vectors(record, warn))
+
+
+def _described(
+    folder: Path, config: Config, record: dict[str, Any], vocabulary: dict[str, Any]
+) -> tuple[Encoder | PieceEncoder, WindowNER | BertTagger]:
+    """The encoder, and the model's structure."""
+    if config.model == "bert":
+        pieces = PieceEncoder.from_dict(vocabulary, str(folder / "vocabulary.json"))
+        return pieces, abstract_tagger(config, pieces)
+    encoder, word_dim = Encoder.from_dict(vocabulary), record["word_dim"]
+    return encoder, nnx.eval_shape(lambda: build_model(config, encoder, word_dim))
 
 
 def _check_record(folder: Path, record: dict[str, Any]) -> None:

@@ -128,5 +128,6 @@ def _refuse_other_data(folder: Path, before: dict[str, Any], now: dict[str, Any]
     for part, found in now["corpus"].items():
         if part != "name" and found != before["corpus"].get(part):
             raise RunError(f"cannot resume {folder}: the {part} sentences are not those it began with")
-    if now["vectors"] != before["vectors"]:
-        raise RunError(f"cannot resume {folder}: the word vectors are not those it began with")
+    for name, what in (("vectors", "word vectors"), ("model_sha256", "weights of --encoder")):
+        if now[name] != before.get(name):
+            raise RunError(f"cannot resume {folder}: the {what} are not those it began with")

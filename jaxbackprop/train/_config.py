@@ -7,21 +7,10 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from ._mesh import parse_mesh
+from ._model_settings import LEARNING_RATES, MODELS, default_of, learning_rate, refuse_of_other
 from ._setting import checked, flag
 from ._setting import setting as _setting
 
-# An optimizer and the learning rate that suits it here: those that scale each entry of the gradient by its
-# own history take small ones.
-LEARNING_RATES = {
-    "sgd": 0.2,
-    "momentum": 0.05,
-    "nesterov": 0.05,
-    "adam": 4e-3,
-    "adamw": 4e-3,
-    "radam": 4e-3,
-    "adagrad": 0.05,
-    "rmsprop": 1e-3,
-}
 OPTIMIZERS = tuple(LEARNING_RATES)
 # Those that have a momentum to be set.
 WITH_MOMENTUM = ("momentum", "nesterov")
@@ -73,6 +62,32 @@ class Config:
     scheme: str | None = _setting(
         None, str, "how the tags of the files mark entities (default: told by the tags)", choices=SCHEMES
     )
+    model: str = _setting(
+        "window",
+        str,
+        "what tags: a classifier of windows of words, or a pretrained BERT that is fine-tuned",
+        choices=MODELS,
+    )
+    encoder: str = _setting(
+        None,
+        str,
+        "of --model bert: an asset, or a Hugging Face folder of a BERT (default: bert-mini)",
+        metavar="DIR|bert-mini",
+    )
+    freeze: str | None = _setting(
+        None,
+        str,
+        "of --model bert: parts that keep their parameters: embeddings, layers:0-3 (from 0, at the bottom), "
+        "or bert for all but the new layer",
+        metavar="PARTS",
+    )
+    max_length: int = _setting(
+        64,
+        int,
+        "of --model bert: pieces of words that it reads at a time; longer sentences are cut between words",
+        least=4,
+        most=4096,
+    )
     task: str = _setting(
         "spans", str, "entities, or tags of single words such as parts of speech", choices=TASKS
     )
@@ -110,7 +125,12 @@ class Config:
         most=1e30,
     )
 
-    optimizer: str = _setting("adam", str, "how a gradient becomes an update", choices=OPTIMIZERS)
+    optimizer: str = _setting(
+        None,
+        str,
+        "how a gradient becomes an update (default: adam; adamw with --model bert)",
+        choices=OPTIMIZERS,
+    )
     momentum: float = _setting(0.9, float, "of --optimizer momentum and nesterov", least=0, below=1)
     weight_decay: float = _setting(
         None,
@@ -124,20 +144,31 @@ class Config:
     clip_norm: float | None = _setting(
         None,
         float,
-        "scale all gradients down together where their norm is above this (default: never)",
+        "scale all gradients down together where their norm is above this (default: never; 1 with --model "
+        "bert)",
         above=0,
         most=1e30,
     )
     lr: float = _setting(
         None,
         float,
-        "learning rate, the highest one of its schedule (default: by optimizer)",
+        "learning rate, the highest one of its schedule (default: by optimizer and model)",
         above=0,
         most=1e30,
     )
-    schedule: str = _setting("cyclic", str, "how the learning rate changes", choices=SCHEDULES)
+    schedule: str = _setting(
+        None,
+        str,
+        "how the learning rate changes (default: cyclic; cosine with --model bert)",
+        choices=SCHEDULES,
+    )
     warmup_epochs: float = _setting(
-        0.0, float, "epochs over which it first rises from 0, on a straight line", least=0, most=1e6
+        None,
+        float,
+        "epochs over which it first rises from 0, on a straight line (default: 0; with --model bert a tenth "
+        "of --epochs, but at most 0.3)",
+        least=0,
+        most=1e6,
     )
     min_lr: float = _setting(
         None,
@@ -200,15 +231,23 @@ class Config:
         "all the same",
         choices=DTYPES,
     )
-    batch_size: int = _setting(128, int, "words a batch", least=1)
+    batch_size: int = _setting(
+        None,
+        int,
+        "words a batch (default: 128); with --model bert sentences (default: 32)",
+        least=1,
+    )
     average: float = _setting(
-        0.997,
+        None,
         float,
-        "decay of the running average of the parameters that is kept, 0 for none",
+        "decay of the running average of the parameters that is kept, 0 for none (default: 0.997; 0 with "
+        "--model bert)",
         least=0,
         below=1,
     )
-    epochs: int = _setting(16, int, "passes over the training words", least=1)
+    epochs: int = _setting(
+        None, int, "passes over the training words (default: 16; 4 with --model bert)", least=1
+    )
     patience: int = _setting(
         None, int, "stop after so many epochs in a row without a better dev score (default: never)", least=1
     )
@@ -233,8 +272,14 @@ class Config:
         for setting in fields(self):
             object.__setattr__(self, setting.name, checked(setting, getattr(self, setting.name)))
         # A frozen dataclass fills in what depends on another setting through object.__setattr__.
+        for name in ("optimizer", "schedule", "epochs", "batch_size", "average", "clip_norm", "encoder"):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, default_of(self.model, name))
         if self.lr is None:
-            object.__setattr__(self, "lr", LEARNING_RATES[self.optimizer])
+            object.__setattr__(self, "lr", learning_rate(self.model, self.optimizer))
+        if self.warmup_epochs is None:
+            warmup = min(0.3, self.epochs / 10) if self.model == "bert" else 0.0
+            object.__setattr__(self, "warmup_epochs", warmup)
         if self.base_lr is None:
             object.__setattr__(self, "base_lr", self.lr / 20)
         if self.weight_decay is None:
@@ -254,6 +299,12 @@ class Config:
             raise ValueError(f"{given} needs --train: files replace the built-in corpus as a whole")
         if self.train is not None and self.dev is None:
             raise ValueError("--train needs --dev: the best epoch is chosen on development data")
+        refuse_of_other(
+            self.model,
+            [one.name for one in fields(self) if getattr(self, one.name) not in (one.default, None)],
+        )
+        if self.encoder == "":
+            raise ValueError("--encoder must be bert-mini or a folder, not empty")
         self._refuse_rates()
         if self.init is not None:
             split_init(self.init)

@@ -20,6 +20,7 @@ def make_optimizer(
     *,
     momentum: Schedule | None = None,
     decayed: Callable[[Any], Any] | None = None,
+    clipped: bool = True,
 ) -> optax.GradientTransformation:
     """The optimizer of optax that has the configured name, driven by a schedule.
 
@@ -34,6 +35,7 @@ def make_optimizer(
         schedule: step -> learning rate.
         momentum: step -> momentum; None takes the configured one throughout.
         decayed: from parameters to a tree of booleans, which of them decay; None for all.
+        clipped: whether it clips; not where gradients have been clipped before they come to it.
 
     Returns:
         An optax gradient transformation.
@@ -50,7 +52,7 @@ def make_optimizer(
             optax.add_decayed_weights(-config.weight_decay, decayed),
             optax.scale_by_schedule(schedule),
         )
-    clipping = make_clipping(config)
+    clipping = make_clipping(config) if clipped else None
     return optimizer if clipping is None else optax.chain(clipping, optimizer)
 
 

@@ -5,3 +5,4 @@ from ._heads import BertClassifier as BertClassifier
 from ._heads import BertTagger as BertTagger
 from ._load import load_bert as load_bert
 from ._scores import class_logits as class_logits
+from ._scores import word_logits as word_logits
