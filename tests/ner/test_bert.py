@@ -173,4 +173,4 @@ def test_the_other_settings_of_training_hold(made, tmp_path, more):
 def test_seeds_stand_side_by_side(made, tmp_path):
     ner.train_seeds(settings(made, epochs=2), 2, tmp_path / "runs", quiet())
     summary = json.loads((tmp_path / "runs" / "summary.json").read_text())
-    assert len(summary["runs"]) == 2
+    assert len(summary["seeds"]) == 2
