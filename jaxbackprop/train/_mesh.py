@@ -59,9 +59,7 @@ def make_mesh(mesh: Mesh | Mapping[str, int] | None) -> Mesh | None:
     if isinstance(mesh, Mesh):
         kinds = dict(zip(mesh.axis_names, mesh.axis_types, strict=True))
         if DATA not in kinds or kinds.keys() - {DATA, MODEL} or set(kinds.values()) != {AxisType.Auto}:
-            raise ValueError(
-                f"mesh must have Auto axes data and perhaps model, not {kinds}: see axis_types"
-            )
+            raise ValueError(f"mesh must have Auto axes data and perhaps model, not {kinds}: see axis_types")
         return mesh
     if not isinstance(mesh, Mapping):
         raise TypeError(f"mesh must be a jax.sharding.Mesh or sizes by axis, not {mesh!r:.60}")
