@@ -149,8 +149,7 @@ def _read(found: Mapping[str, Any]) -> Scaling:
 
 
 def _line(one: Projected) -> str:
-    rate = one.words / one.seconds
-    return (
-        f"{one.devices:>4} device{'s' if one.devices > 1 else ' '}{1e6 * one.seconds:>10.0f} µs a step{rate / 1e6:>10.1f} M words/s"
-        f"{one.efficiency:>7.0%} used"
-    )
+    devices = f"{one.devices:>4} device{'s' if one.devices > 1 else ' '}"
+    rate = one.words / one.seconds / 1e6
+    took = f"{1e6 * one.seconds:>10.0f} µs a step{rate:>10.1f} M words/s"
+    return f"{devices}{took}{one.efficiency:>7.0%} used"
