@@ -35,7 +35,7 @@ def test_toml_holds_settings_by_their_names(tmp_path):
     [
         ("hiden = 3", "settings.toml: unknown setting hiden; did you mean hidden?"),
         ("batch-size = 3", "settings.toml: unknown setting batch-size; did you mean batch_size?"),
-        ("[model]\nhidden = 3", "settings.toml: unknown setting model$"),
+        ("[network]\nhidden = 3", "settings.toml: unknown setting network$"),
         ("hidden = '3'", "settings.toml: hidden must be int, not '3'"),
         ("hidden = 3.0", "settings.toml: hidden must be int, not 3.0"),
         ("hidden = true", "settings.toml: hidden must be int, not True"),
