@@ -1,6 +1,7 @@
 """What devices tell each other, read from a program; and how a step would scale, from an α-β model."""
 
 import json
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,9 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxbackprop import bench
+from jaxbackprop.bench import _mesh, _mesh_worker
 from jaxbackprop.bench._collectives import Collective, collectives, moved
+from jaxbackprop.bench._mesh import _read
 from jaxbackprop.bench._scaling import MACHINES, Machine, StepCost, project, stops
 
 RING = Machine("ring", 8, (8,), operations=1e12, memory=1e12, link=1e9, latency=0.0)
@@ -94,25 +97,28 @@ def test_the_machines_are_what_their_makers_say():
 
 
 @pytest.mark.exhaustive
-def test_it_measures_meshes_in_a_process_of_its_own(monkeypatch):
-    monkeypatch.setattr("jaxbackprop.bench._mesh._WORDS", 32)
-    found = bench.mesh(lambda line: None)
-    assert [one.mesh for one in found.measured] == [
-        None,
-        "data=1",
-        "data=2",
-        "data=4",
-        "data=8",
-        "data=4,model=2",
-    ]
+def test_what_its_process_measures_is_read(monkeypatch, capsys):
+    """The process's work is done in this one, on fewer meshes and for fewer steps."""
+    monkeypatch.setattr(_mesh_worker, "MESHES", (None, "data=2"))
+    monkeypatch.setattr(_mesh_worker, "_STEPS", 3)
+    monkeypatch.setattr(_mesh_worker, "_TURNS", 1)
+    monkeypatch.setattr(sys, "argv", ["", "32"])
+    _mesh_worker.main()
+    found = _read(json.loads(capsys.readouterr().out))
+    assert [one.mesh for one in found.measured] == [None, "data=2"]
     assert found.measured[0].moved == {}
     assert found.measured[0].apart == 0
-    assert all(0 < one.apart < 1e-3 for one in found.measured[2:])
-    assert found.measured[2].moved["all-reduce"] > 100_000
+    assert 0 < found.measured[1].apart < 1e-3
+    assert found.measured[1].moved["all-reduce"] > 100_000
     assert len(json.loads(json.dumps(found.to_dict()))["projected"]) == 2
-    text = "\n".join(found.lines())
-    assert "less than half used from" in text
+    assert "less than half used from" in "\n".join(found.lines())
     fixed, a_word = found.cost.moved["all-reduce"]
     # Of the rows that a word looks up, each device gets all gradients; the rest does not grow.
     assert a_word == pytest.approx(5 * 50 * 4)
     assert fixed > 500_000
+
+
+def test_a_process_that_fails_is_said(monkeypatch):
+    monkeypatch.setattr(_mesh, "_WORKER", "raise SystemExit('no devices')")
+    with pytest.raises(bench.CannotBench, match="mesh: no devices"):
+        bench.mesh(lambda line: None)
