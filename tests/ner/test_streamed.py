@@ -68,13 +68,8 @@ def test_shards_are_trained_on_as_one_file(folder, run, tmp_path):
 @pytest.mark.exhaustive
 def test_a_run_that_is_killed_goes_on_to_the_same_bits(folder, run, tmp_path):
     """Killed for real, in a process of its own, at its first checkpoint."""
-    settings_file = tmp_path / "settings.toml"
-    lines = [
-        f"{name} = {json.dumps(value)}"
-        for name, value in streamed(folder).to_dict().items()
-        if value is not None
-    ]
-    settings_file.write_text("\n".join(lines))
+    settings_file = tmp_path / "settings.json"
+    settings_file.write_text(json.dumps({"settings": streamed(folder).to_dict()}))
     program = "import sys; from jaxbackprop.commands import main; sys.exit(main())"
     out = tmp_path / "run"
     begin = [sys.executable, "-c", program, "train", "--config", str(settings_file), "--out", str(out)]
