@@ -154,7 +154,7 @@ def test_what_does_not_go_together_is_refused(made, tmp_path, capsys, flags, mes
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize(
-    "more", [{"dtype": "bfloat16"}, {"freeze": "bert"}, {"mesh": "data=1"}, {"patience": 1}]
+    "more", [{"dtype": "bfloat16"}, {"freeze": "bert"}, {"mesh": "data=2"}, {"patience": 1}]
 )
 def test_the_other_settings_of_training_hold(made, tmp_path, more):
     ner.train(settings(made, **more), tmp_path / "run", quiet())
