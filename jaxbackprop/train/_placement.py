@@ -158,6 +158,7 @@ class OnMesh:
         warn: Callable[[str], None],
     ) -> None:
         self._mesh, self._init, self._mask, self._warn = mesh, init, mask, warn
+        self._everywhere = NamedSharding(mesh, PartitionSpec())
         self._whole_sizes: set[int] = set()
         self._parts = mesh.shape.get(MODEL, 1)
         self._true_state = jax.eval_shape(init, params, variables=variables)
@@ -172,8 +173,7 @@ class OnMesh:
         self.constants: nnx.State = self._put_all(constants)
         self._laid_out = jax.eval_shape(init, self._params, variables=variables)
         # The auxiliary scalars are known when the loss has been traced: one sharding for all of them.
-        whole = NamedSharding(mesh, PartitionSpec())
-        self.shardings: Any = jax.tree.map(self._sharding, self._laid_out)._replace(aux=whole)
+        self.shardings: Any = jax.tree.map(self._sharding, self._laid_out)._replace(aux=self._everywhere)
 
     def begin(self) -> Any:
         """See `Placement`."""
@@ -194,14 +194,14 @@ class OnMesh:
 
     def everywhere(self, array: jax.Array) -> jax.Array:
         """See `Placement`."""
-        return jax.lax.with_sharding_constraint(array, NamedSharding(self._mesh, PartitionSpec()))
+        return jax.lax.with_sharding_constraint(array, self._everywhere)
 
     def batch(self, batch: Batch) -> Batch:
         """See `Placement`."""
         data, indices = batch
-        start, size = 0, None
+        start, whole = 0, None
         if isinstance(data, Part):
-            data, start, size = data
+            data, start, whole = data
         rows = {len(leaf) for leaf in jax.tree.leaves(data) if np.ndim(leaf)}
         if len(rows) > 1:
             found = ", ".join(map(str, sorted(rows)))
@@ -210,18 +210,16 @@ class OnMesh:
             )
         if indices is None:
             there = rows.pop() if rows else 0
-            size = there if size is None else size
             # Of a part only the rows that are in it are asked for.
-            indices = np.clip(np.arange(size) - start, 0, max(0, there - 1))
+            indices = np.clip(np.arange(there if whole is None else whole) - start, 0, max(0, there - 1))
         size = len(indices)
         sharding, padding = self._split(size)
         # What a batch is padded with is an example again.
         indices = np.concatenate([indices, np.repeat(indices[-1:], padding)])
-        whole = NamedSharding(self._mesh, PartitionSpec())
 
         def put(leaf: Any, indices: np.ndarray = indices) -> jax.Array:
             if not np.ndim(leaf):
-                return _put(leaf, whole)
+                return _put(leaf, self._everywhere)
 
             def part(at: Any) -> Any:
                 return leaf[indices[at[0]]]
@@ -264,7 +262,7 @@ class OnMesh:
                 f"a batch of {size} examples does not divide over {DATA}={parts}, so that every device "
                 "computes all of it: let the number be a multiple, or the loss take a mask"
             )
-        return NamedSharding(self._mesh, PartitionSpec()), 0
+        return self._everywhere, 0
 
     def pace(self, state: Any) -> None:
         """See `Placement`."""
@@ -275,7 +273,7 @@ class OnMesh:
 
     def zero(self) -> jax.Array:
         """See `Placement`."""
-        return _put(np.float32(0), NamedSharding(self._mesh, PartitionSpec()))
+        return _put(np.float32(0), self._everywhere)
 
     def _axis(self, shape: tuple[int, ...]) -> int | None:
         """The axis along which an array of this shape is split, if it is."""
@@ -288,7 +286,7 @@ class OnMesh:
     def _sharding(self, leaf: Any) -> NamedSharding:
         axis = self._axis(leaf.shape)
         if axis is None or leaf.shape[axis] % self._parts:
-            return NamedSharding(self._mesh, PartitionSpec())
+            return self._everywhere
         return NamedSharding(self._mesh, PartitionSpec(*[None] * axis, MODEL))
 
     def _put_all(self, tree: Any) -> Any:
