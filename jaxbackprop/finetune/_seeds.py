@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -17,8 +16,9 @@ from jaxbackprop.train import (
     RunFolder,
     SeedRuns,
     announce_seed,
+    begin_seed,
     each_seed,
-    has_events,
+    go_on_with_seeds,
     is_of_seeds,
     read_seeds,
     refuse_taken,
@@ -100,26 +100,15 @@ def resume_finetune(
             raise RunError(f"{folder.path} is of no run of jaxbackprop finetune")
         before = settings_of(folder.path, {"settings": runs.settings, COMMAND: runs.own})
         settings = as_before(folder.path, before, own, shared)
-        if folder.finished:
-            reporting.console.print(f"run {folder.path} is finished", soft_wrap=True)
-            return folder.path
-        if any(has_events(runs.folder(seed)) for seed in runs.seeds):
-            reporting = replace(reporting, tensorboard=True)
         free = {name: value for name, value in shared.items() if name in FREE}
-
-        def one(seed: int) -> None:
-            path = runs.folder(seed)
-            announce_seed(reporting, runs.seeds, seed)
-            if runs.has_begun(seed):
-                resume_run(path, {}, free, reporting)
-                reporting.console.print()
-                return
-            # What is there has no checksums of its settings: no step has been made in it.
-            shutil.rmtree(path, ignore_errors=True)
-            _begin(Prepared(_of(settings, seed), reporting), path)
-
-        with folder:
-            each_seed(folder, runs, one, reporting, COMMAND)
+        go_on_with_seeds(
+            folder,
+            runs,
+            reporting,
+            lambda path, reporting: resume_run(path, {}, free, reporting),
+            lambda seed, path, reporting: _begin(Prepared(_of(settings, seed), reporting), path),
+            COMMAND,
+        )
     finally:
         folder.release()
     return folder.path
@@ -130,6 +119,5 @@ def _of(settings: Settings, seed: int) -> Settings:
 
 
 def _begin(prepared: Prepared, path: Path) -> None:
-    with RunFolder.take(path, prepared.files(datetime.now().astimezone())) as folder:
-        prepared.run(folder, resume=False)
-    prepared.reporting.console.print()
+    files = prepared.files(datetime.now().astimezone())
+    begin_seed(path, files, lambda folder: prepared.run(folder, resume=False), prepared.reporting)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -16,8 +15,9 @@ from jaxbackprop.train import (
     RunFolder,
     SeedRuns,
     announce_seed,
+    begin_seed,
     each_seed,
-    has_events,
+    go_on_with_seeds,
     read_seeds,
     refuse_taken,
     seeds_of,
@@ -87,33 +87,19 @@ def resume_seeds(out: str | os.PathLike[str], given: dict[str, Any], reporting: 
         runs = read_seeds(folder.path)
         refuse_kind(folder.path, "train" if runs.own is None else "finetune")
         config = as_before(folder.path, {"settings": runs.settings}, given)
-        if folder.finished:
-            reporting.console.print(f"run {folder.path} is finished", soft_wrap=True)
-            return folder.path
-        # What one run was asked for, the others were, too.
-        if any(has_events(runs.folder(seed)) for seed in runs.seeds):
-            reporting = replace(reporting, tensorboard=True)
         free = {name: value for name, value in given.items() if name in FREE}
-
-        def one(seed: int) -> None:
-            path = runs.folder(seed)
-            announce_seed(reporting, runs.seeds, seed)
-            if runs.has_begun(seed):
-                resume_run(path, free, reporting)
-                reporting.console.print()
-                return
-            # What is there has no checksums of its settings: no step has been made in it.
-            shutil.rmtree(path, ignore_errors=True)
-            _begin(Prepared(replace(config, seed=seed), reporting), path)
-
-        with folder:
-            each_seed(folder, runs, one, reporting)
+        go_on_with_seeds(
+            folder,
+            runs,
+            reporting,
+            lambda path, reporting: resume_run(path, free, reporting),
+            lambda seed, path, reporting: _begin(Prepared(replace(config, seed=seed), reporting), path),
+        )
     finally:
         folder.release()
     return folder.path
 
 
 def _begin(prepared: Prepared, path: Path, at_start: AtStart | None = None) -> None:
-    with RunFolder.take(path, prepared.files(datetime.now().astimezone())) as folder:
-        prepared.begin(folder, at_start)
-    prepared.reporting.console.print()
+    files = prepared.files(datetime.now().astimezone())
+    begin_seed(path, files, lambda folder: prepared.begin(folder, at_start), prepared.reporting)

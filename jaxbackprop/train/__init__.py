@@ -77,7 +77,9 @@ if TYPE_CHECKING:
     from ._schedules import make_momentum as make_momentum
     from ._schedules import make_schedule as make_schedule
     from ._seed_loop import announce_seed as announce_seed
+    from ._seed_loop import begin_seed as begin_seed
     from ._seed_loop import each_seed as each_seed
+    from ._seed_loop import go_on_with_seeds as go_on_with_seeds
     from ._seeds import SeedRuns as SeedRuns
     from ._seeds import is_of_seeds as is_of_seeds
     from ._seeds import read_seeds as read_seeds
@@ -138,7 +140,7 @@ __getattr__, __dir__, __all__ = attach(
         "_rows": ("RowUpdates",),
         "_run": ("RunFolder", "read_status", "refuse_taken"),
         "_schedules": ("Schedule", "make_momentum", "make_schedule"),
-        "_seed_loop": ("announce_seed", "each_seed"),
+        "_seed_loop": ("announce_seed", "begin_seed", "each_seed", "go_on_with_seeds"),
         "_seeds": (
             "SeedRuns",
             "is_of_seeds",
