@@ -13,5 +13,9 @@ class CannotRun(Exception):
 
 def first_line(error: BaseException | None) -> str:
     """An exception's type and the first line of what it says."""
-    lines = str(error).strip().splitlines()
+    try:
+        lines = str(error).strip().splitlines()
+    except Exception:
+        # It is anybody's exception, and cannot say what it is about.
+        lines = []
     return f"{type(error).__name__}: {lines[0] if lines else ''}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ._attempt import judging
 from ._examine import Examination, examine_subject
 from ._report import Report
 from ._subject import Subject
@@ -51,8 +52,11 @@ def check_vjp(
         CannotCheck: where there is nothing to judge: no float among arguments or results, a function that
             raises, domains or axes that do not fit. Never for a wrong gradient.
     """
-    subject = Subject.of_op(op, oracle, oracle_vjp, kwargs)
-    return examine_subject(subject, args, domains=domains, in_axes=in_axes, effort=effort, seed=seed).report
+    with judging(op):
+        subject = Subject.of_op(op, oracle, oracle_vjp, kwargs)
+        return examine_subject(
+            subject, args, domains=domains, in_axes=in_axes, effort=effort, seed=seed
+        ).report
 
 
 def assert_vjp(op: Callable[..., Any], *args: Any, **options: Any) -> None:
@@ -100,8 +104,11 @@ def check_pair(
     Raises:
         CannotCheck: see `check_vjp`.
     """
-    subject = Subject.of_pair(f, f_vjp, oracle, kwargs)
-    return examine_subject(subject, args, domains=domains, in_axes=in_axes, effort=effort, seed=seed).report
+    with judging(f):
+        subject = Subject.of_pair(f, f_vjp, oracle, kwargs)
+        return examine_subject(
+            subject, args, domains=domains, in_axes=in_axes, effort=effort, seed=seed
+        ).report
 
 
 def examine(
@@ -114,5 +121,6 @@ def examine(
     seed: int = 0,
 ) -> Examination:
     """As `check_vjp`, with the numbers behind the verdict; operation by operation is run at any effort."""
-    subject = Subject.of_op(op, oracle, None, kwargs)
-    return examine_subject(subject, args, domains=domains, effort=effort, seed=seed, figures=True)
+    with judging(op):
+        subject = Subject.of_op(op, oracle, None, kwargs)
+        return examine_subject(subject, args, domains=domains, effort=effort, seed=seed, figures=True)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
-from typing import Generic, TypeVar, cast
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar, cast
 
 import jax
+
+from jaxbackprop._errors import first_line
+
+from ._layout import CannotCheck
 
 T = TypeVar("T")
 
@@ -44,3 +49,15 @@ def attempt(call: Callable[[], T]) -> Outcome[T]:
         return Outcome(_value=call())
     except Exception as error:
         return Outcome(error=error)
+
+
+@contextlib.contextmanager
+def judging(f: Any) -> Iterator[None]:
+    """Around a whole check of a function: whatever leaves it is a CannotCheck."""
+    try:
+        yield
+    except CannotCheck:
+        raise
+    except Exception as error:
+        name = getattr(f, "__name__", None) or type(f).__name__
+        raise CannotCheck(f"{name} cannot be judged: {first_line(error)}") from error

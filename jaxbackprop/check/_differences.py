@@ -15,11 +15,15 @@ from jaxbackprop._float64 import Arrays, float64_on_cpu
 from ._attempt import attempt
 from ._evaluator import Point
 from ._layout import Layout
+from ._rounding import EPS, eps_of
 
 # A tenth of the argument's size, halved each time: fine enough for logits of 1e4.
 STEP = 2.0**-27
+NATIVE_STEP = 2.0**-9
 _VERY_MANY = 1 << 14
 _STEPS = 0.1 * 2.0 ** -np.arange(16)
+# In narrower dtypes than float64 the shorter steps show rounding alone.
+_NATIVE_STEPS = 6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,12 +74,15 @@ class Differences:
         traced: bool,
         eps: float,
         room: Callable[[tuple[Any, ...]], Arrays] | None = None,
+        native: bool = False,
     ):
         """Takes a function of arguments laid out so; its results are rounded by a relative `eps` on the way.
 
-        `room` says how far each entry of the leaves may move: beyond its domain a loop may not end.
+        `room` says how far each entry of the leaves may move: beyond its domain a loop may not end. `native`
+        gives the function its arguments in their own dtypes, for one that takes no others.
         """
         self.f, self.layout, self.traced, self.eps, self.room = f, layout, traced, eps, room
+        self.native = native
         self._program = jax.jit(self._all)
 
     def along(self, point: Point, directions: Directions) -> Estimate:
@@ -84,20 +91,23 @@ class Differences:
             return Estimate(np.zeros(0), np.zeros(0))
         with np.errstate(all="ignore"):
             x = self._floats(point)
-            steps = _STEPS[:, None] * self._unit(point, x, directions)
-            row = np.tile(np.arange(len(directions.ways)), len(_STEPS))
+            lengths = _STEPS[:_NATIVE_STEPS] if self.native else _STEPS
+            steps = lengths[:, None] * self._unit(point, x, directions)
+            row = np.tile(np.arange(len(directions.ways)), len(lengths))
             sums, sizes = self._both(point, directions.ways, row, steps.reshape(-1))
             s, size = sums.reshape(2, *steps.shape), sizes.reshape(2, *steps.shape)
             rounding = (4 * np.finfo(np.float64).eps + self.eps) * (size[0] + size[1]) / (2 * steps)
             best, error = extrapolate((s[0] - s[1]) / (2 * steps), rounding)
             # Moved so little, a large argument is not moved by what was asked for.
             largest = np.max(np.abs(flat(x)), initial=0.0)
-            slip = np.finfo(np.float64).eps * largest / np.maximum(steps[-1], 1e-300)
+            rounds = [eps_of(dtype) for dtype in self.layout.dtypes] if self.native else [EPS]
+            slip = max(rounds) * largest / np.maximum(steps[-1], 1e-300)
             return Estimate(best, error + slip * np.abs(best))
 
     def entries(self, point: Point) -> tuple[Arrays, Arrays]:
         """Gradients, nan where none was taken or none converges, and their noise: an array a leaf each."""
-        return _at_entries(self._floats(point), *self.anywhere(point))
+        sure = 1e-2 if self.native else 1e-4
+        return _at_entries(self._floats(point), *self.anywhere(point), sure)
 
     def anywhere(self, point: Point) -> tuple[Directions, Estimate]:
         """Derivatives along every entry where there are few, else along some ways."""
@@ -106,7 +116,8 @@ class Differences:
 
     def gradient(self, point: Point) -> np.ndarray:
         """Every entry by one short step to either side, for kinks to be seen around a point."""
-        h = flat(tuple(np.full(x.size, STEP * (_size(x) or 1.0)) for x in self._floats(point)))
+        step = NATIVE_STEP if self.native else STEP
+        h = flat(tuple(np.full(x.size, step * (_size(x) or 1.0)) for x in self._floats(point)))
         if not h.size:
             return h
         with np.errstate(all="ignore"):
@@ -158,9 +169,10 @@ class Differences:
 
     def _results(self, numpy: Any, leaves: tuple[Any, ...], step: Any) -> tuple[Any, ...]:
         moved, start = [], 0
-        for leaf in self.layout.floats_of(leaves):
+        for leaf, dtype in zip(self.layout.floats_of(leaves), self.layout.dtypes, strict=True):
             x = numpy.asarray(leaf, np.float64)
-            moved.append(x + step[start : start + x.size].reshape(x.shape))
+            there = x + step[start : start + x.size].reshape(x.shape)
+            moved.append(there.astype(dtype) if self.native else there)
             start += x.size
         return self.layout.results(self.f, self.layout.with_floats(leaves, tuple(moved)))
 
@@ -201,14 +213,19 @@ def extrapolate(differences: np.ndarray, rounding: np.ndarray) -> tuple[np.ndarr
     return best, error
 
 
-def _at_entries(floats: Arrays, directions: Directions, estimate: Estimate) -> tuple[Arrays, Arrays]:
-    """Derivatives along single entries as leaves, nan where none was taken or where it does not converge."""
+def _at_entries(
+    floats: Arrays, directions: Directions, estimate: Estimate, sure: float
+) -> tuple[Arrays, Arrays]:
+    """Derivatives along single entries as leaves, nan where none was taken or where it does not converge.
+
+    They converge where their relative error is below `sure`.
+    """
     total = sum(leaf.size for leaf in floats)
     want, noise = np.full(total, np.nan), np.full(total, np.inf)
     count = len(directions.entries)
     value, error = estimate.value[:count], estimate.error[:count]
     scale = float(np.max(np.abs(value), initial=0.0, where=np.isfinite(value)))
-    known = error <= 1e-4 * (np.abs(value) + 1e-2 * scale) + 1e-300
+    known = error <= sure * (np.abs(value) + 1e-2 * scale) + 1e-300
     want[directions.entries] = np.where(known, value, np.nan)
     noise[directions.entries] = 20 * error + 1e-9 * scale
     return as_leaves(want, floats), as_leaves(noise, floats)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Sequence
 from typing import Any
 
 import jax
+import numpy as np
 
 from jaxbackprop._errors import first_line
 
@@ -94,12 +97,32 @@ def _examined(session: CheckSession) -> Examination:
     observed = Observations(comparisons, tuple(own[id(one.point)] for one in comparisons), native.value[0])
     record = Record(session, notes, points=len(comparisons))
     for holds in PROPERTIES:
-        findings += holds(session, observed, record)
+        ran = attempt(functools.partial(holds, session, observed, record))
+        if ran.error is not None and not findings:
+            raise ran.error
+        if ran.error is not None:
+            record.note(f"not everything was looked at: {first_line(ran.error)}")
+            break
+        findings += ran.value
+    if not findings:
+        _must_have_judged(session, comparisons)
     if session.narrows and session.rule is not session.rule_native:
         record.note(f"computes in {session.narrows} whatever it is given: judged at its rounding")
     if record.wrong:
         findings = _named(findings, observed, record)
     return _result(record, findings, observed)
+
+
+def _must_have_judged(session: CheckSession, comparisons: Sequence[Comparison]) -> None:
+    """Raises CannotCheck where of some gradient nothing is known at any point: it cannot be called right."""
+    if not comparisons:
+        where = "neither at the given arguments nor at redrawn ones"
+        raise CannotCheck(f"{session.subject.name} is finite {where}")
+    for leaf, name in enumerate(session.names):
+        empty = not np.size(session.layout.floats_of(session.base.leaves)[leaf])
+        if not empty and not any(np.any(np.isfinite(one.want[leaf])) for one in comparisons):
+            how = "autodiff is not finite" if session.truth is not None else "differences do not converge"
+            raise CannotCheck(f"{name} cannot be judged: {how} at any of {len(comparisons)} points")
 
 
 def _named(findings: list[Finding], observed: Observations, record: Record) -> list[Finding]:

@@ -62,9 +62,15 @@ def kink(session: CheckSession, comparison: Comparison, leaf: int) -> Kink | Non
         flat(tuple(np.full(np.shape(x), _size_or_one(x)) for x in at)),
         gradients,
         np.random.default_rng(0),
-        # Differences want room between a kink and their step.
-        radius=RADIUS if truth is not None else 2.0**-12,
+        radius=_radius(session),
     )
+
+
+def _radius(session: CheckSession) -> float:
+    """Differences want room between a kink and their step."""
+    if session.truth is not None:
+        return RADIUS
+    return 2.0**-2 if session.differences.native else 2.0**-12
 
 
 def nearby_mean(truth: Evaluator, point: Point, leaf: int) -> tuple[np.ndarray, float]:

@@ -37,15 +37,20 @@ def open_session(
     """Opens a session; raises CannotCheck where there is nothing to judge. Else see `check_vjp`."""
     x64 = _needs_x64(subject, args)
     layout, traced = _layout(subject, args, x64)
-    if not layout.floats:
+    floats = layout.floats_of(layout.leaves)
+    if not floats:
         raise CannotCheck(f"{subject.name} has no floating-point argument to be differentiated")
+    if not any(map(np.size, floats)):
+        raise CannotCheck(f"the floating-point arguments of {subject.name} are empty: no number to judge")
     ran = _results(subject.value, layout, traced, x64)
     if ran.error is not None:
         raise CannotCheck(f"{subject.name} raises at these arguments: {first_line(ran.error)}") from ran.error
     shapes = _float_shapes(ran.value)
     if not shapes:
         raise CannotCheck(f"{subject.name} has no floating-point result to be differentiated")
-    leaves = layout.with_floats(layout.leaves, tuple(map(to_numpy64, layout.floats_of(layout.leaves))))
+    if not any(0 not in shape for shape in shapes):
+        raise CannotCheck(f"the floating-point results of {subject.name} are empty: no number to judge")
+    leaves = layout.with_floats(layout.leaves, tuple(map(to_numpy64, floats)))
     base = Point(leaves, cotangents(shapes, np.random.default_rng(seed)))
     pull, x64_native = subject.rule_pull(layout), x64 or layout.has_keys
     rule = Evaluator(pull, layout, dtype=np.float64, traced=traced, x64=x64_native)
@@ -194,8 +199,8 @@ def find_truth(
             return Truth(wide, native.through_jit(through_jit))
     if subject.intended is not None:
         raise CannotCheck(f"oracle_vjp raises at these arguments: {first_line(ran.error)}") from ran.error
-    if attempt(lambda: native.run([base])).error is not None:
-        said = f"autodiff cannot follow the function ({first_line(ran.error)}): differences alone judge"
+    if (error := attempt(lambda: native.run([base])).error) is not None:
+        said = f"autodiff cannot follow the function ({first_line(error)}): differences alone judge"
         return Truth(notes=(said,))
     # A dtype is written into the function: what judges it runs in the arguments' own, as the rule.
     said = f"the function cannot be run in float64: {first_line(ran.error)}"

@@ -19,13 +19,24 @@ def test_a_fault_in_naming_a_mistake_does_not_lose_the_verdict(monkeypatch):
     assert "the mistake could not be looked into: IndexError: of ours" in report.notes
 
 
-def test_a_fault_of_ours_elsewhere_is_raised(monkeypatch):
+def test_a_fault_of_ours_elsewhere_leaves_nothing_called_right(monkeypatch):
     def fails(*args):
         raise IndexError("of ours")
 
     monkeypatch.setattr(_examine, "PROPERTIES", (fails,))
-    with pytest.raises(IndexError, match="of ours"):
+    with pytest.raises(CannotCheck, match="sin cannot be judged: IndexError: of ours") as raised:
         check_vjp(sine(), normal(3), effort="quick")
+    assert isinstance(raised.value.__cause__, IndexError)
+
+
+def test_what_is_found_before_a_fault_of_ours_stays(monkeypatch):
+    def fails(*args):
+        raise IndexError("of ours")
+
+    monkeypatch.setattr(_examine, "PROPERTIES", (*_examine.PROPERTIES[:2], fails))
+    report = check_vjp(sine(1.1), normal(3), effort="quick")
+    assert report.wrong_arguments == (0,)
+    assert "not everything was looked at: IndexError: of ours" in report.notes
 
 
 def test_large_arguments_are_noted(monkeypatch):
@@ -41,7 +52,13 @@ def test_a_function_that_is_not_finite_is_noted_only_where_the_given_arguments_a
     log = elementwise(jnp.log, lambda x: 2 / x)
     note = "the function is not finite at the given arguments: judged at redrawn ones"
     assert note not in check_vjp(log, jnp.asarray([0.5, 2.0], jnp.float32), effort="quick").notes
-    assert note in check_vjp(log, jnp.asarray([-0.5, 2.0], jnp.float32), effort="quick").notes
+    assert note in check_vjp(log, jnp.asarray([-0.5, 2.0], jnp.float32)).notes
+
+
+def test_what_is_finite_nowhere_is_not_called_right():
+    log = elementwise(jnp.log, lambda x: 2 / x)
+    with pytest.raises(CannotCheck, match="finite neither at the given arguments nor at redrawn ones"):
+        check_vjp(log, jnp.asarray([-0.5, 2.0], jnp.float32), effort="quick")
 
 
 def test_the_numbers_behind_a_verdict():
