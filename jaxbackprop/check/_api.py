@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ._attempt import judging
@@ -18,6 +18,7 @@ def check_vjp(
     oracle_vjp: Callable[..., Any] | None = None,
     domains: Any = None,
     in_axes: Any = 0,
+    nondiff: int | Sequence[int] = (),
     kwargs: Mapping[str, Any] | None = None,
     effort: str = "thorough",
     seed: int = 0,
@@ -41,6 +42,8 @@ def check_vjp(
             default integers stay within the range seen, an ascending vector beside others stays ascending, a
             mask of zeros and ones stays one, and a redraw where the function is not finite is dropped.
         in_axes: as in jax.vmap, for the check under vmap; None shares an argument.
+        nondiff: positions of arguments that hold floats and have no gradient by design, such as targets. They
+            are redrawn like the others, and nothing is asked of their cotangents.
         kwargs: keyword arguments of `op`, of the oracle and of `oracle_vjp`.
         effort: "quick" (about a second: fewer redraws, nothing run operation by operation) or "thorough".
         seed: of redraws and cotangents.
@@ -52,11 +55,10 @@ def check_vjp(
         CannotCheck: where there is nothing to judge: no float among arguments or results, a function that
             raises, domains or axes that do not fit. Never for a wrong gradient.
     """
+    options: dict[str, Any] = {"domains": domains, "in_axes": in_axes, "nondiff": nondiff}
     with judging(op):
         subject = Subject.of_op(op, oracle, oracle_vjp, kwargs)
-        return examine_subject(
-            subject, args, domains=domains, in_axes=in_axes, effort=effort, seed=seed
-        ).report
+        return examine_subject(subject, args, **options, effort=effort, seed=seed).report
 
 
 def assert_vjp(op: Callable[..., Any], *args: Any, **options: Any) -> None:
@@ -79,6 +81,7 @@ def check_pair(
     oracle: Callable[..., Any] | None = None,
     domains: Any = None,
     in_axes: Any = 0,
+    nondiff: int | Sequence[int] = (),
     kwargs: Mapping[str, Any] | None = None,
     effort: str = "thorough",
     seed: int = 0,
@@ -94,6 +97,7 @@ def check_pair(
             judge.
         domains: see `check_vjp`.
         in_axes: see `check_vjp`.
+        nondiff: see `check_vjp`.
         kwargs: keyword arguments of both.
         effort: see `check_vjp`.
         seed: see `check_vjp`.
@@ -104,11 +108,10 @@ def check_pair(
     Raises:
         CannotCheck: see `check_vjp`.
     """
+    options: dict[str, Any] = {"domains": domains, "in_axes": in_axes, "nondiff": nondiff}
     with judging(f):
         subject = Subject.of_pair(f, f_vjp, oracle, kwargs)
-        return examine_subject(
-            subject, args, domains=domains, in_axes=in_axes, effort=effort, seed=seed
-        ).report
+        return examine_subject(subject, args, **options, effort=effort, seed=seed).report
 
 
 def examine(

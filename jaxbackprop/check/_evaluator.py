@@ -113,7 +113,7 @@ class Evaluator:
     def cast(self, leaves: tuple[Any, ...]) -> tuple[jax.Array, ...]:
         """Leaves as the pull takes them. To be called inside `setting`."""
         cast = list(leaves)
-        for i in self.layout.floats:
+        for i in self.layout.all_floats:
             cast[i] = jnp.asarray(leaves[i], self._dtype_of(i))
         return tuple(leaf if isinstance(leaf, jax.Array) else jnp.asarray(leaf) for leaf in cast)
 
@@ -154,7 +154,7 @@ class Evaluator:
         if not self.layout.is_numpy:
             return self.pull(self.cast(point.leaves), tuple(map(jnp.asarray, point.dy)))
         leaves = list(point.leaves)
-        for i in self.layout.floats:
+        for i in self.layout.all_floats:
             leaves[i] = np.asarray(leaves[i]).astype(self._dtype_of(i))
         return self.pull(tuple(leaves), tuple(point.dy))
 
@@ -177,7 +177,7 @@ class Evaluator:
             if isinstance(column[0], jax.Array):
                 leaves.append(jnp.stack(column))
             else:
-                dtype = self._dtype_of(i) if i in self.layout.floats else self.layout.leaves[i].dtype
+                dtype = self._dtype_of(i) if i in self.layout.all_floats else self.layout.leaves[i].dtype
                 leaves.append(jnp.asarray(np.stack(column).astype(dtype)))
         dy = tuple(jnp.asarray(np.stack(d)) for d in zip(*(point.dy for point in points), strict=True))
         return tuple(leaves), dy

@@ -57,6 +57,7 @@ def examine_subject(
     *,
     domains: Any = None,
     in_axes: Any = 0,
+    nondiff: Any = (),
     effort: str = "thorough",
     seed: int = 0,
     figures: bool = False,
@@ -70,7 +71,14 @@ def examine_subject(
     with jax.debug_nans(False), jax.debug_infs(False), jax.disable_jit(False):
         quick = effort == "quick"
         session = open_session(
-            subject, args, domains=domains, in_axes=in_axes, quick=quick, figures=figures, seed=seed
+            subject,
+            args,
+            domains=domains,
+            in_axes=in_axes,
+            nondiff=nondiff,
+            quick=quick,
+            figures=figures,
+            seed=seed,
         )
         return _examined(session)
 

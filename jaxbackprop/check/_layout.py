@@ -49,6 +49,7 @@ class Layout:
         arguments: for each differentiable leaf, the position of its argument.
         paths: for each of them, where it lies inside its argument ("" for an array).
         from_python: for each of them, whether it came as a Python float.
+        all_floats: positions of all float leaves: those of arguments without a gradient too.
         owners: for each array leaf, the position of its argument.
     """
 
@@ -57,6 +58,7 @@ class Layout:
     arguments: tuple[int, ...]
     paths: tuple[str, ...]
     from_python: tuple[bool, ...]
+    all_floats: tuple[int, ...]
     owners: tuple[int, ...]
     _template: tuple[Any, ...]
     _slots: tuple[int, ...]
@@ -68,6 +70,7 @@ class Layout:
         args: tuple[Any, ...],
         static: frozenset[int] = frozenset(),
         *,
+        nondiff: frozenset[int] = frozenset(),
         trace_floats: bool = False,
         hold_integers: bool = False,
         x64: bool = True,
@@ -77,12 +80,14 @@ class Layout:
         Args:
             args: positional arguments of a function.
             static: positions that are settings, whatever they hold.
+            nondiff: positions whose floats are arguments like any others, but have no gradient.
             trace_floats: whether Python floats become arrays.
             hold_integers: whether arrays of integers stay as they are: some functions read them in Python.
             x64: whether NumPy's float64 stays float64.
         """
         flat, treedef = jax.tree_util.tree_flatten_with_path(args)
         slots, leaves, owners, moving = [], list[Any](), [], list[tuple[int, int, str, bool]]()
+        all_floats: list[int] = []
         for at, (path, leaf) in enumerate(flat):
             position = path[0].idx
             came_as_python = isinstance(leaf, float) and not isinstance(leaf, np.generic)
@@ -95,7 +100,10 @@ class Layout:
                 dtype = jnp.dtype(leaf.dtype) if x64 else jax.dtypes.canonicalize_dtype(leaf.dtype)
                 value = np.asarray(leaf).astype(dtype)
             if is_float(value):
-                moving.append((len(leaves), position, jax.tree_util.keystr(path[1:]), came_as_python))
+                all_floats.append(len(leaves))
+                if position not in nondiff:
+                    where = jax.tree_util.keystr(path[1:])
+                    moving.append((len(leaves), position, where, came_as_python))
             elif hold_integers and not is_key(value):
                 continue
             slots.append(at)
@@ -103,7 +111,7 @@ class Layout:
             leaves.append(value)
         floats, arguments, paths, from_python = zip(*moving, strict=True) if moving else ((), (), (), ())
         template = tuple(leaf for _, leaf in flat)
-        of_floats = (floats, arguments, paths, from_python)
+        of_floats = (floats, arguments, paths, from_python, tuple(all_floats))
         return cls(tuple(leaves), *of_floats, tuple(owners), template, tuple(slots), treedef)
 
     def args(self, leaves: tuple[Any, ...]) -> tuple[Any, ...]:

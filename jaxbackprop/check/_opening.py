@@ -18,6 +18,7 @@ from jaxbackprop._float64 import to_numpy64
 from ._attempt import UNTRACEABLE, Outcome, attempt
 from ._evaluator import Evaluator, Point, autodiff_pull
 from ._layout import CannotCheck, Layout
+from ._nondiff import positions, refuse_forbidden
 from ._sampling import cotangents
 from ._session import CheckSession, FirstRun
 from ._strip import strip
@@ -30,13 +31,14 @@ def open_session(
     *,
     domains: Any = None,
     in_axes: Any = 0,
+    nondiff: Any = (),
     quick: bool = False,
     figures: bool = False,
     seed: int = 0,
 ) -> CheckSession:
     """Opens a session; raises CannotCheck where there is nothing to judge. Else see `check_vjp`."""
     x64 = _needs_x64(subject, args)
-    layout, traced = _layout(subject, args, x64)
+    layout, traced = _layout(subject, args, positions(nondiff, len(args)), x64)
     floats = layout.floats_of(layout.leaves)
     if not floats:
         raise CannotCheck(f"{subject.name} has no floating-point argument to be differentiated")
@@ -50,7 +52,9 @@ def open_session(
         raise CannotCheck(f"{subject.name} has no floating-point result to be differentiated")
     if not any(0 not in shape for shape in shapes):
         raise CannotCheck(f"the floating-point results of {subject.name} are empty: no number to judge")
-    leaves = layout.with_floats(layout.leaves, tuple(map(to_numpy64, floats)))
+    leaves = tuple(
+        to_numpy64(leaf) if i in layout.all_floats else leaf for i, leaf in enumerate(layout.leaves)
+    )
     base = Point(leaves, cotangents(shapes, np.random.default_rng(seed)))
     pull, x64_native = subject.rule_pull(layout), x64 or layout.has_keys
     rule = Evaluator(pull, layout, dtype=np.float64, traced=traced, x64=x64_native)
@@ -60,6 +64,8 @@ def open_session(
     truth = find_truth(subject, layout, base, traced=traced, x64=x64_native, rules=(rule, native))
     axes = layout.axes(in_axes)
     first_run = _first_run(native, base, traced, x64)
+    if first_run.error is not None:
+        refuse_forbidden(subject, args, layout, x64=x64_native)
     if first_run.untraceable is not None:
         rule, native = rule.through_jit(False), native.through_jit(False)
     return CheckSession(
@@ -92,7 +98,9 @@ def _needs_x64(subject: Subject, args: tuple[Any, ...]) -> bool:
     return in_numpy or any(leaf.dtype in (np.float64, np.int64) for leaf in arrays)
 
 
-def _layout(subject: Subject, args: tuple[Any, ...], x64: bool) -> tuple[Layout, bool]:
+def _layout(
+    subject: Subject, args: tuple[Any, ...], nondiff: frozenset[int], x64: bool
+) -> tuple[Layout, bool]:
     """The arguments taken apart so that the function can be traced, and whether it can."""
 
     def trace(layout: Layout) -> None:
@@ -104,7 +112,12 @@ def _layout(subject: Subject, args: tuple[Any, ...], x64: bool) -> tuple[Layout,
     failure: Exception | None = None
     for trace_floats, hold_integers in ((True, False), (False, False), (False, True)):
         layout = Layout.of(
-            args, subject.static, trace_floats=trace_floats, hold_integers=hold_integers, x64=x64
+            args,
+            subject.static,
+            nondiff=nondiff,
+            trace_floats=trace_floats,
+            hold_integers=hold_integers,
+            x64=x64,
         )
         with jax.enable_x64(x64):
             ran = attempt(functools.partial(trace, layout))
@@ -113,7 +126,7 @@ def _layout(subject: Subject, args: tuple[Any, ...], x64: bool) -> tuple[Layout,
         failure = failure or ran.error
     if subject.rule is None and not isinstance(failure, UNTRACEABLE):
         raise CannotCheck(f"{subject.name} raises at these arguments: {first_line(failure)}")
-    return Layout.of(args, subject.static, trace_floats=True, x64=x64), False
+    return Layout.of(args, subject.static, nondiff=nondiff, trace_floats=True, x64=x64), False
 
 
 def _results(f: Callable[..., Any], layout: Layout, traced: bool, x64: bool) -> Outcome[Any]:

@@ -87,7 +87,7 @@ def _args(session: CheckSession, point: Point) -> tuple[Any, ...]:
     layout = session.layout
     leaves = list(point.leaves)
     with session.native_setting():
-        for i in layout.floats:
+        for i in layout.all_floats:
             x, like = leaves[i], layout.leaves[i]
             in_jax = isinstance(like, jax.Array)
             leaves[i] = jnp.asarray(x, like.dtype) if in_jax else np.asarray(x).astype(like.dtype)
@@ -156,7 +156,9 @@ def snippet(session: CheckSession, found: Finding) -> str:
     says = f"got {found.got:.7g}, want {found.want:.7g}"
     _, function = imported[-1]
     if rule is None:
-        moving = [i for i, arg in enumerate(args) if any(map(is_float, jax.tree.leaves(arg)))]
+        moving = [
+            i for i in sorted(set(session.layout.arguments)) if any(map(is_float, jax.tree.leaves(args[i])))
+        ]
         inputs = ", ".join(named[i] for i in moving)
         if len(moving) < len(args) or keywords:
             function = f"lambda {inputs}: {function}({', '.join(named)}{keywords})"

@@ -203,7 +203,7 @@ class CheckSession:
             if not self.traced:
                 return of_leaves(self.base.leaves)
             leaves = list(self.layout.structs)
-            for i in self.layout.floats:
+            for i in self.layout.all_floats:
                 leaves[i] = jax.ShapeDtypeStruct(leaves[i].shape, np.float64)
             return jax.eval_shape(lambda *given: of_leaves(given), *leaves)
 

@@ -46,6 +46,11 @@ def holds(jaxpr: Any, primitive: str = "custom_vjp_call") -> bool:
     return any(equation.primitive.name == primitive for equation in jaxprs.all_equations(jaxpr))
 
 
+def donates(jaxpr: Any) -> bool:
+    """Whether a jit inside a program gives buffers of its arguments away."""
+    return any(any(equation.params.get("donated_invars", ())) for equation in jaxprs.all_equations(jaxpr))
+
+
 def _evaluate(jaxpr: Any, args: Sequence[Any]) -> list[Any]:
     return jaxprs.interpret(jaxpr, args, _results, lambda value, dtype: value)
 

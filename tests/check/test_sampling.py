@@ -322,3 +322,19 @@ def test_of_large_arguments_few_points():
         *("base", "fresh", "sum", "minus twice"),
         *("generic", "tied"),
     ]
+
+
+@pytest.mark.parametrize(
+    "order",
+    [np.array([2, 0, 1]), np.array([3, 1, 0, 2]), np.array([[1, 0, 2], [2, 1, 0]]), np.array([0, 2, 1, 3])],
+    ids=str,
+)
+def test_a_permutation_is_redrawn_as_one(order):
+    orders = [leaves[1] for leaves in drawn(np.ones((4, 2)), order).values()]
+    assert all(np.array_equal(np.sort(one, axis=-1), np.sort(order, axis=-1)) for one in orders)
+    assert any(not np.array_equal(one, order) for one in orders)
+
+
+@pytest.mark.parametrize("ids", [np.array([1, 0]), np.array([0, 1, 2]), np.array([2, 0, 2])], ids=str)
+def test_what_may_be_no_permutation_is_redrawn_with_repeats(ids):
+    assert any(len(np.unique(leaves[1])) < ids.size for leaves in drawn(np.ones((4, 2)), ids).values())

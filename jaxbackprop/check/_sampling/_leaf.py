@@ -64,6 +64,8 @@ class Draw(NamedTuple):
         bounds = domain if isinstance(domain, tuple | list) else None
         if values.ndim == 0 and bounds is None:
             return values
+        if bounds is None and is_permutation(values):
+            return rng.permuted(np.broadcast_to(np.arange(shape[-1], dtype=values.dtype), shape), axis=-1)
         mark = _mark(values) if bounds is None else None
         rest = values if mark is None else values[values != mark]
         low, high = map(int, bounds or (rest.min(), rest.max()))
@@ -195,6 +197,14 @@ def is_binary(values: np.ndarray) -> bool:
 def is_sorted(values: np.ndarray) -> bool:
     """Whether a vector is in an order that four entries seldom have by chance."""
     return bool(values.ndim == 1 and values.size >= 4 and np.all(np.diff(values) >= 0) and np.ptp(values) > 0)
+
+
+def is_permutation(values: np.ndarray) -> bool:
+    """Whether every row holds each of 0, 1, ... once, three at least, and not all of them in order."""
+    if values.ndim == 0 or values.shape[-1] < 3 or not np.issubdtype(values.dtype, np.integer):
+        return False
+    every = np.arange(values.shape[-1])
+    return bool(np.all(np.sort(values, axis=-1) == every) and np.any(values != every))
 
 
 def is_simplex(values: np.ndarray) -> bool:

@@ -31,9 +31,9 @@ def redraws(
 ) -> Iterator[Redraw]:
     """Arguments drawn anew, a kind after another; in other shapes where a batch of one is to be three."""
     limits = domains_of_leaves(layout, domains)
-    scalars_alone = all(np.ndim(layout.leaves[i]) == 0 for i in layout.floats)
+    scalars_alone = all(np.ndim(layout.leaves[i]) == 0 for i in layout.all_floats)
     # Knots stand beside what is looked up among them; a vector on its own is ascending by chance.
-    lone = sum(np.ndim(layout.leaves[i]) > 0 for i in layout.floats) == 1
+    lone = sum(np.ndim(layout.leaves[i]) > 0 for i in layout.all_floats) == 1
     for kind in REDRAWS:
         if quick and not kind.quick:
             continue
@@ -48,7 +48,7 @@ def redraws(
 
 def free_leaves(layout: Layout, domains: Any) -> list[bool]:
     """For every array leaf, whether any float would do in it: not beside arrays a scalar, nor a mask."""
-    alone = len(layout.floats) == 1
+    alone = len(layout.all_floats) == 1
     return [
         is_float(leaf) and domain is None and _is_free(np.asarray(leaf).astype(np.float64), alone)
         for leaf, domain in zip(layout.leaves, domains_of_leaves(layout, domains), strict=True)

@@ -16,12 +16,13 @@ from jaxbackprop.diagnose import Mistake
 
 from .._attempt import attempt
 from .._comparison import worst_violation
-from .._evaluator import Answer, Evaluator, Point
+from .._evaluator import Answer, Evaluator, Point, Pull
 from .._record import Observations, Record, finding
 from .._report import Finding
 from .._rounding import Blur, all_finite
 from .._sampling import Kind, redraws
 from .._session import VERY_MANY, CheckSession
+from .._strip import donates
 
 
 def differing(
@@ -64,6 +65,10 @@ def determinism(session: CheckSession, observed: Observations, record: Record) -
 def jit(session: CheckSession, observed: Observations, record: Record) -> list[Finding]:
     """Within a few units in the last place; a quick check does not ask."""
     if not session.rule_native.traced or (session.quick and not session.figures):
+        return []
+    if donates(session.rule_native.jaxpr):
+        # Its buffers are gone before the backward pass reads them, unless one program holds both passes.
+        record.note("gives buffers away (donate_argnums): looked at under jit alone")
         return []
     with session.rule_native.setting():
         ran = attempt(lambda: session.rule_native.call(session.base))
@@ -190,8 +195,22 @@ def _raises(session: CheckSession, points: list[Point], error: Exception, record
     if truth is not None and attempt(lambda: _at_once(truth, points, session.axes)).error is not None:
         record.note(f"cannot be vmapped, nor can the oracle: {first_line(error)}")
         return []
+    function = Evaluator(_value_alone(session), session.layout, x64=session.rule_native.x64)
+    if (refused := attempt(lambda: _at_once(function, points, session.axes)).error) is not None:
+        record.note(f"the function itself cannot be vmapped: {first_line(refused)}")
+        return []
     mistakes = (Mistake.NOT_TRACEABLE.value, Mistake.BATCH_GLOBAL.value)
     return [Finding("vmap", f"the rule raises under vmap {first_line(error)}", mistakes=mistakes)]
+
+
+def _value_alone(session: CheckSession) -> Pull:
+    """The function without its rule, in the form of a pull."""
+
+    def pull(leaves: tuple[Any, ...], dy: tuple[Any, ...]) -> Answer:
+        y = session.layout.results(session.subject.value, leaves)
+        return Answer(y, y, y)
+
+    return pull
 
 
 def _at_once(evaluator: Evaluator, points: list[Point], axes: tuple[int | None, ...]) -> list[np.ndarray]:

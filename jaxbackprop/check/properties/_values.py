@@ -39,6 +39,7 @@ def values(session: CheckSession, observed: Observations, record: Record) -> lis
                 record.compare("float64", leaf, one.gradient(leaf), one.want[leaf])
     judged = wrong_leaves(session, observed.comparisons, record)
     record.wrong.update({leaf: shown for leaf, (shown, _) in judged.items()})
+    _note_without_gradient(session, observed, record)
     findings = []
     for leaf, (shown, worst) in judged.items():
         where = f" at redrawn arguments ({shown.kind})" if shown.redrawn else ""
@@ -46,6 +47,26 @@ def values(session: CheckSession, observed: Observations, record: Record) -> lis
         point = session.layout.args(shown.point.leaves)
         findings.append(finding(session, leaf, "value", message, worst, point=point))
     return findings
+
+
+def _note_without_gradient(session: CheckSession, observed: Observations, record: Record) -> None:
+    """Notes arguments that get no gradient at all, which may be meant, beside others that do."""
+    arguments = session.layout.arguments
+    none = {
+        at
+        for at in set(arguments)
+        if all(
+            not np.any(one.gradient(leaf)) and leaf in record.wrong
+            for leaf, owner in enumerate(arguments)
+            for one in observed.comparisons
+            if owner == at
+        )
+    }
+    if none and none != set(arguments):
+        named = ", ".join(map(str, sorted(none)))
+        record.note(
+            f"argument {named} gets no gradient: where that is meant, pass nondiff={tuple(sorted(none))}"
+        )
 
 
 def wrong_leaves(
