@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import fields
+from typing import Any
 
 from jaxbackprop._errors import CannotRun
-from jaxbackprop.finetune import SHARED, FinetuneConfig, Settings
+from jaxbackprop.finetune import SHARED, FinetuneConfig, Settings, read_finetune_settings
 from jaxbackprop.train import FINETUNING, encodes, refuse_missing_tensorboard, seeds_of
 
 from ._hosts import add_hosts, joined_hosts
@@ -29,6 +30,11 @@ def add_parser(commands: Commands) -> None:
         type=int,
         metavar="N",
         help="one run after another with N seeds from --seed on, side by side in DIR, and their mean scores",
+    )
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="settings from a file of TOML (max_length = 48), or those of a run folder; flags win over them",
     )
     parser.add_argument(
         "--tensorboard",
@@ -55,14 +61,11 @@ def run(arguments: argparse.Namespace) -> int:
     own = given(arguments, [one.name for one in fields(FinetuneConfig)])
     shared = given(arguments, SHARED)
     if arguments.resume is None:
-        try:
-            settings = Settings.of(own, shared)
-        except ValueError as error:
-            raise CannotRun(str(error)) from None
+        settings = _settings(own | shared, arguments.config)
         if arguments.seeds is not None:
             seeds_of(settings.training, arguments.seeds)
     else:
-        for other in ("out", "seeds"):
+        for other in ("out", "config", "seeds"):
             if getattr(arguments, other) is not None:
                 raise CannotRun(f"--{other} cannot be combined with --resume")
     if arguments.tensorboard:
@@ -80,3 +83,13 @@ def run(arguments: argparse.Namespace) -> int:
         else:
             finetune(settings, arguments.out, reporting)
     return 0
+
+
+def _settings(said: dict[str, Any], file: str | None) -> Settings:
+    """The settings that the flags say; the others are those of a file, or else their defaults."""
+    in_file = {} if file is None else read_finetune_settings(file)
+    try:
+        return Settings.of_all(**in_file | said)
+    except ValueError as error:
+        whence = "" if file is None else f", with the settings of {file}"
+        raise CannotRun(f"{error}{whence}") from None

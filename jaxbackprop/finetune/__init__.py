@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ._config import SHARED as SHARED
     from ._config import FinetuneConfig as FinetuneConfig
     from ._config import Settings as Settings
+    from ._config import read_finetune_settings as read_finetune_settings
     from ._dataset import BertDataset as BertDataset
     from ._fit import classifier_loss as classifier_loss
     from ._parts import POOLER as POOLER
@@ -33,7 +34,7 @@ __getattr__, __dir__, __all__ = attach(
     names={
         "_build": ("MINI",),
         "_classifier": ("Classifier", "Prediction", "load_classifier"),
-        "_config": ("SHARED", "FinetuneConfig", "Settings"),
+        "_config": ("SHARED", "FinetuneConfig", "Settings", "read_finetune_settings"),
         "_dataset": ("BertDataset",),
         "_fit": ("classifier_loss",),
         "_parts": ("POOLER", "frozen_parts", "part_of"),

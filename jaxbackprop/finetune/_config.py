@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from jaxbackprop.train import Config, checked, setting
+from jaxbackprop.train import Config, checked, setting, settings_in
 
 SHARED = (
     *("optimizer", "momentum", "weight_decay", "clip_norm"),
@@ -120,3 +121,24 @@ class Settings:
     def shared(self) -> dict[str, Any]:
         """The settings of training that are shared, by name."""
         return {name: getattr(self.training, name) for name in SHARED}
+
+    @classmethod
+    def of_all(cls, **said: Any) -> Settings:
+        """From what is said of either, by name; see `of`."""
+        shared = {name: value for name, value in said.items() if name in SHARED}
+        return cls.of({name: value for name, value in said.items() if name not in SHARED}, shared)
+
+
+def read_finetune_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The settings that a file of TOML says, or those of a run of `jaxbackprop finetune`.
+
+    Raises:
+        CannotRun: it cannot be read, or a setting is unknown, of another type or out of its range.
+    """
+    known = [*fields(FinetuneConfig), *(one for one in fields(Config) if one.name in SHARED)]
+
+    def of_run(record: Mapping[str, Any]) -> dict[str, Any]:
+        shared = {name: value for name, value in record["settings"].items() if name in SHARED}
+        return {**record["finetune"], **shared}
+
+    return settings_in(path, "finetune", known, of_run, Settings.of_all)

@@ -93,6 +93,7 @@ if TYPE_CHECKING:
     from ._setting import setting as setting
     from ._settings_file import CONFIG as CONFIG
     from ._settings_file import read_settings as read_settings
+    from ._settings_file import settings_in as settings_in
     from ._shared_run import agree_on as agree_on
     from ._shared_run import read_begun as read_begun
     from ._shared_run import take_run as take_run
@@ -151,7 +152,7 @@ __getattr__, __dir__, __all__ = attach(
             "summary",
         ),
         "_setting": ("checked", "encodes", "flag", "setting"),
-        "_settings_file": ("CONFIG", "read_settings"),
+        "_settings_file": ("CONFIG", "read_settings", "settings_in"),
         "_sources": ("first_batch",),
         "_shared_run": ("agree_on", "read_begun", "take_run"),
         "_step": ("TrainState", "init_state", "make_step"),

@@ -12,7 +12,14 @@ from rich.console import Console
 
 from jaxbackprop.commands import main
 from jaxbackprop.data import read_labelled
-from jaxbackprop.finetune import Settings, finetune, finetune_seeds, load_classifier, resume_finetune
+from jaxbackprop.finetune import (
+    Settings,
+    finetune,
+    finetune_seeds,
+    load_classifier,
+    read_finetune_settings,
+    resume_finetune,
+)
 from jaxbackprop.models import load_bert
 from jaxbackprop.train import Progress, Reporting, RunError, read_outcome
 from tests.commands.together import await_epoch, ends, together
@@ -157,13 +164,18 @@ def cli(capsys):
 
 
 def test_the_commands(made, tmp_path, cli):
-    flags = ("--model", made / "bert", "--data", made / "data.tsv", "--max-length", 12, "--dtype", "bfloat16")
-    shared = ("--epochs", 1, "--batch-size", 16, "--lr", "2e-3", "--examples", 40, "--no-compilation-cache")
-    status, stdout, _ = cli(
-        "finetune", *flags, *shared, "--test", made / "test.tsv", "--out", tmp_path / "run"
-    )
+    said = {"model": str(made / "bert"), "data": str(made / "data.tsv"), "max_length": 12, "epochs": 9}
+    said |= {"dtype": "bfloat16", "batch_size": 16, "lr": 2e-3, "examples": 40}
+    toml = tmp_path / "settings.toml"
+    toml.write_text("\n".join(f"{name} = {json.dumps(value)}" for name, value in said.items()))
+    # Flags win over the file.
+    flags = ("--config", toml, "--epochs", 1, "--test", made / "test.tsv", "--no-compilation-cache")
+    status, stdout, _ = cli("finetune", *flags, "--out", tmp_path / "run")
     assert status == 0
     assert "data.tsv: 40 / 8 / 30 sentences, 2 labels" in stdout
+    record = json.loads((tmp_path / "run" / "config.json").read_text())
+    chosen = {**record["settings"], **record["finetune"]}
+    assert {name: chosen[name] for name in said} == said | {"epochs": 1}
     status, stdout, _ = cli("evaluate", made / "run", made / "test.tsv")
     assert status == 0
     assert "accuracy" in stdout
@@ -175,6 +187,30 @@ def test_the_commands(made, tmp_path, cli):
     _, stdout, _ = cli("predict", made / "run", "--text", "영화 나쁘다", "--json")
     found = json.loads(stdout)
     assert found["label"] == max(found["probabilities"], key=found["probabilities"].get)
+
+
+def test_a_run_gives_its_settings_again(made, tmp_path, cli):
+    given = read_finetune_settings(made / "run")
+    assert set(given) == {"model", "data", "max_length", "dropout", *SHARED}
+    assert Settings.of_all(**given) == settings(made)
+    # What no one said goes with what is said instead.
+    assert Settings.of_all(**given | {"optimizer": "sgd"}).training.schedule == "cosine"
+    (tmp_path / "bad.toml").write_text("max_lenght = 3")
+    for arguments, said in (
+        (
+            ("finetune", "--config", tmp_path / "bad.toml"),
+            "unknown setting max_lenght; did you mean max_length?",
+        ),
+        (("finetune", "--config", made / "run", "--max-length", 2), "--max-length must be at least 4, not 2"),
+        (
+            ("finetune", "--config", made / "run", "--resume", made / "run"),
+            "--config cannot be combined with",
+        ),
+        (("train", "--config", made / "run"), "is of a run of jaxbackprop finetune, not train"),
+    ):
+        status, _, stderr = cli(*arguments)
+        assert (status, stderr.count("\n")) == (2, 1)
+        assert said in stderr
 
 
 def test_pairs_of_sentences(made, tmp_path, cli):
