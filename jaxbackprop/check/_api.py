@@ -40,7 +40,8 @@ def check_vjp(
         domains: where arguments may be redrawn, one entry an argument: (lo, hi), "positive", "simplex" (rows
             that sum to one), "fixed", a function (rng, like) -> value with NumPy's generator, or None. By
             default integers stay within the range seen, an ascending vector beside others stays ascending, a
-            mask of zeros and ones stays one, and a redraw where the function is not finite is dropped.
+            mask of zeros and ones stays one, a permutation too, and a redraw where the function raises or is
+            not finite is dropped.
         in_axes: as in jax.vmap, for the check under vmap; None shares an argument.
         nondiff: positions of arguments that hold floats and have no gradient by design, such as targets. They
             are redrawn like the others, and nothing is asked of their cotangents.

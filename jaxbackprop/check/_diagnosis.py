@@ -11,6 +11,7 @@ import numpy as np
 from jaxbackprop._float64 import Arrays, to_numpy64
 from jaxbackprop.diagnose import Evidence, Mistake, Sample, Suspicion, diagnose
 
+from ._attempt import attempt
 from ._comparison import Comparison
 from ._evaluator import Evaluator, Point
 from ._record import leaf_of
@@ -134,4 +135,11 @@ def _program(evaluator: Evaluator) -> Callable[..., tuple[Any, ...]]:
 
 
 def _asked(evaluator: Evaluator) -> Callable[[tuple[Any, ...], Arrays], Arrays]:
-    return lambda leaves, dy: tuple(map(to_numpy64, evaluator.run([Point(leaves, dy)])[0].gradient))
+    def gradient(leaves: tuple[Any, ...], dy: Arrays) -> Arrays:
+        ran = attempt(lambda: evaluator.run([Point(leaves, dy)])[0].gradient)
+        if ran.error is not None:
+            # Where the function refuses to be asked nothing is known.
+            return tuple(np.full(np.shape(leaf), np.nan) for leaf in evaluator.layout.floats_of(leaves))
+        return tuple(map(to_numpy64, ran.value))
+
+    return gradient

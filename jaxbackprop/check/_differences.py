@@ -152,8 +152,24 @@ class Differences:
                 sums, sizes = zip(*pairs, strict=True)
                 return np.array(sums), np.array(sizes)
             leaves, dy = tuple(map(jnp.asarray, point.leaves)), tuple(map(jnp.asarray, point.dy))
-            sums, sizes = self._program(leaves, dy, ways, (rows, signed))
-            return np.asarray(sums), np.asarray(sizes)
+            together = attempt(lambda: self._program(leaves, dy, ways, (rows, signed)))
+            if together.error is None:
+                return np.asarray(together.value[0]), np.asarray(together.value[1])
+            return self._step_by_step(leaves, dy, ways, rows, signed)
+
+    def _step_by_step(
+        self, leaves: Any, dy: Any, ways: np.ndarray, rows: np.ndarray, signed: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """As `_both`, with nan where a step leaves the domain and the function raises."""
+        # What raises without a step raises at every one.
+        self._program(leaves, dy, ways, (rows[:1], 0 * signed[:1]))
+        found = np.full((2, len(rows)), np.nan)
+        for n in range(len(rows)):
+            move = rows[n : n + 1], signed[n : n + 1]
+            ran = attempt(lambda move=move: self._program(leaves, dy, ways, move))  # type: ignore[misc]
+            if ran.error is None:
+                found[:, n] = np.asarray(ran.value).reshape(2)
+        return found[0], found[1]
 
     def _all(self, leaves: Any, dy: Any, ways: Any, moves: Any) -> Any:
         def one(move: Any) -> Any:

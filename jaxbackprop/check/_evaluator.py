@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -41,11 +41,13 @@ class Answer(NamedTuple):
         value: the float results of the function.
         y: those of the forward rule.
         gradient: one array a differentiable leaf.
+        error: what the pull raised there, all numbers then being nan; None where it did not.
     """
 
     value: tuple[Any, ...]
     y: tuple[Any, ...]
     gradient: tuple[Any, ...]
+    error: Exception | None = None
 
 
 # From the array leaves of the arguments and the cotangents of the float results.
@@ -59,6 +61,16 @@ def autodiff_pull(layout: Layout, f: Callable[..., Any], *, twice: bool = False)
         y, pullback = jax.vjp(layout.of_floats(f, leaves), *layout.floats_of(leaves))
         value = layout.results(f, leaves) if twice else y
         return Answer(value, y, pullback(tuple(d.astype(leaf.dtype) for d, leaf in zip(dy, y, strict=True))))
+
+    return pull
+
+
+def value_pull(layout: Layout, f: Callable[..., Any]) -> Pull:
+    """The pull of a function without any derivative: its gradient is empty."""
+
+    def pull(leaves: tuple[Any, ...], dy: tuple[Any, ...]) -> Answer:
+        y = layout.results(f, leaves)
+        return Answer(y, y, ())
 
     return pull
 
@@ -118,18 +130,35 @@ class Evaluator:
         return tuple(leaf if isinstance(leaf, jax.Array) else jnp.asarray(leaf) for leaf in cast)
 
     def run(self, points: Sequence[Point]) -> list[Answer]:
-        """The pull at points of one shape."""
+        """The pull at points of one shape.
+
+        Where it raises at some of them its answers are nan there: many functions refuse some arguments. It
+        raises what it raises at all of them.
+        """
         if not points:
             return []
+        answers: list[Answer] = []
         with self.setting():
-            if not self.traced:
-                return [_to_numpy(self.call(point)) for point in points]
-            chunk = self._chunk_size(points[0])
-            answers: list[Answer] = []
+            chunk = self._chunk_size(points[0]) if self.traced else 1
             for start in range(0, len(points), chunk):
-                some = list(points[start : start + chunk])
-                answers += self._run_chunk(some + [some[-1]] * (chunk - len(some)))[: len(some)]
+                answers += self._answers(list(points[start : start + chunk]), chunk)
+        if all(answer.error is not None for answer in answers):
+            raise cast(Exception, answers[0].error)
         return answers
+
+    def _answers(self, points: list[Point], chunk: int) -> list[Answer]:
+        """Those at the points of a call, the last of which is repeated to fill it."""
+        if not self.traced:
+            ran = attempt(lambda: _to_numpy(self.call(points[0])))
+            return [ran.value if ran.error is None else _unknown(self.layout, points[0], ran.error)]
+        full = points + [points[-1]] * (chunk - len(points))
+        program = self._program_of(full)
+        together = attempt(lambda: self._run_chunk(program, full))
+        if together.error is None:
+            return together.value[: len(points)]
+        if len(points) == 1:
+            return [_unknown(self.layout, points[0], together.error)]
+        return [self._answers([point], chunk)[0] for point in points]
 
     def run_one(self, point: Point) -> Answer:
         """The pull at one point, compiled as users have it: all optimisations, and no loop around it."""
@@ -161,13 +190,16 @@ class Evaluator:
     def _dtype_of(self, slot: int) -> np.dtype:
         return self.layout.leaves[slot].dtype if self.dtype is None else self.dtype
 
-    def _run_chunk(self, points: list[Point]) -> list[Answer]:
+    def _program_of(self, points: list[Point]) -> Callable[..., Answer]:
         leaves, dy = self._stack(points)
         key = _key(leaves, dy)
         if key not in self._programs:
             self._programs[key] = self._lowered(leaves, dy).compile()
         program = self._programs[key]
-        together = _to_numpy((program.result() if isinstance(program, Future) else program)(leaves, dy))
+        return program.result() if isinstance(program, Future) else program
+
+    def _run_chunk(self, program: Callable[..., Answer], points: list[Point]) -> list[Answer]:
+        together = _to_numpy(program(*self._stack(points)))
         return [jax.tree.map(lambda leaf, i=i: leaf[i], together) for i in range(len(points))]
 
     def _stack(self, points: list[Point]) -> tuple[tuple[jax.Array, ...], tuple[jax.Array, ...]]:
@@ -205,4 +237,11 @@ def _key(leaves: tuple[jax.Array, ...], dy: tuple[jax.Array, ...]) -> tuple[tupl
 
 
 def _to_numpy(answer: Answer) -> Answer:
-    return Answer(*(tuple(np.asarray(leaf) for leaf in group) for group in answer))
+    value, y, gradient = (tuple(np.asarray(leaf) for leaf in group) for group in answer[:3])
+    return Answer(value, y, gradient)
+
+
+def _unknown(layout: Layout, point: Point, error: Exception) -> Answer:
+    y = tuple(np.full(np.shape(d), np.nan) for d in point.dy)
+    gradient = tuple(np.full(np.shape(leaf), np.nan) for leaf in layout.floats_of(point.leaves))
+    return Answer(y, y, gradient, error)

@@ -17,7 +17,8 @@ from ._comparison import Comparison, compare
 from ._diagnosis import diagnosed
 from ._layout import CannotCheck
 from ._opening import open_session
-from ._record import Compared, Observations, Record, raised
+from ._raising import quiet_callbacks, run_rule
+from ._record import Compared, Observations, Record
 from ._report import Finding, Report
 from ._reproducer import shown_by, simplified
 from ._sampling import Kind
@@ -68,7 +69,7 @@ def examine_subject(
     if not isinstance(seed, int) or seed < 0:
         raise CannotCheck(f"seed must be a whole number from 0 on, got {seed!r}")
     # What the caller has set to hunt for nans would raise where a nan is what is looked for.
-    with jax.debug_nans(False), jax.debug_infs(False), jax.disable_jit(False):
+    with jax.debug_nans(False), jax.debug_infs(False), jax.disable_jit(False), quiet_callbacks():
         quick = effort == "quick"
         session = open_session(
             subject,
@@ -90,9 +91,10 @@ def _examined(session: CheckSession) -> Examination:
     points = session.sample.points
     if session.large:
         notes.append("the arguments are large: looked at few points")
-    native = attempt(lambda: session.rule_native.run([point for _, point in points]))
-    if native.error is not None:
-        return _result(Record(session, notes), [*findings, raised(native.error)], None)
+    run = run_rule(session, points)
+    session, findings, notes = run.session, [*findings, *run.findings], [*notes, *run.notes]
+    if not run.answers:
+        return _result(Record(session, notes), findings, None)
     compared = attempt(lambda: compare(session, points))
     if compared.error is not None:
         notes.append(f"the rule cannot be run in float64: {first_line(compared.error)}")
@@ -101,8 +103,8 @@ def _examined(session: CheckSession) -> Examination:
     comparisons = tuple(compared.value)
     if all(one.kind is not Kind.BASE for one in comparisons):
         notes.append("the function is not finite at the given arguments: judged at redrawn ones")
-    own = {id(point): answer for (_, point), answer in zip(points, native.value, strict=True)}
-    observed = Observations(comparisons, tuple(own[id(one.point)] for one in comparisons), native.value[0])
+    own = {id(point): answer for (_, point), answer in zip(points, run.answers, strict=True)}
+    observed = Observations(comparisons, tuple(own[id(one.point)] for one in comparisons), run.answers[0])
     record = Record(session, notes, points=len(comparisons))
     for holds in PROPERTIES:
         ran = attempt(functools.partial(holds, session, observed, record))

@@ -14,6 +14,7 @@ import numpy as np
 
 from jaxbackprop._float64 import to_numpy64
 
+from ._attempt import attempt
 from ._comparison import Comparison
 from ._differences import as_leaves, flat
 from ._evaluator import Evaluator, Point
@@ -53,7 +54,10 @@ def kink(session: CheckSession, comparison: Comparison, leaf: int) -> Kink | Non
         points = [Point(layout.with_floats(point.leaves, f), point.dy) for f in floats]
         if truth is None:
             return np.stack([session.differences.gradient(near) for near in points])
-        return np.stack([flat(answer.gradient) for answer in truth.run(points)])
+        ran = attempt(lambda: truth.run(points))
+        if ran.error is not None:
+            return np.full((len(points), int(ends[-1])), np.nan)
+        return np.stack([flat(answer.gradient) for answer in ran.value])
 
     return judge_in_hull(
         flat(comparison.got.gradient),
@@ -83,7 +87,10 @@ def nearby_mean(truth: Evaluator, point: Point, leaf: int) -> tuple[np.ndarray, 
             shake = rng.uniform(-1, 1, np.shape(leaves[i]))
             leaves[i] = leaves[i] + 2.0**-24 * _size_or_one(leaves[i]) * shake
         moved.append(Point(tuple(leaves), near.dy))
-    gradients = np.stack([to_numpy64(a.gradient[leaf]) for a in truth.run(moved)])
+    ran = attempt(lambda: truth.run(moved))
+    if ran.error is not None:
+        return np.full(np.shape(point.leaves[layout.floats[leaf]]), np.nan), 0.0
+    gradients = np.stack([to_numpy64(a.gradient[leaf]) for a in ran.value])
     return np.mean(gradients, axis=0), float(np.max(np.ptp(gradients, axis=0), initial=0.0))
 
 

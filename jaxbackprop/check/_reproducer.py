@@ -14,6 +14,7 @@ import numpy as np
 
 from jaxbackprop._float64 import Arrays, is_float
 
+from ._attempt import attempt
 from ._comparison import Comparison, compare
 from ._evaluator import Point
 from ._kinks import kink
@@ -47,7 +48,8 @@ def simplest(session: CheckSession, comparison: Comparison, leaf: int) -> Compar
     if session.truth is None or sum(map(np.size, floats)) > _MOST_NUMBERS:
         return comparison
     points = [Sampled(comparison.kind, point) for point in _rounder(session, comparison.point)]
-    for found in compare(session, points):
+    compared = attempt(lambda: compare(session, points))
+    for found in compared.value if compared.error is None else []:
         if not all_finite((*found.y, *found.want)):
             continue
         worst = found.violation(leaf)

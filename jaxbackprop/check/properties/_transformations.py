@@ -16,7 +16,8 @@ from jaxbackprop.diagnose import Mistake
 
 from .._attempt import attempt
 from .._comparison import worst_violation
-from .._evaluator import Answer, Evaluator, Point, Pull
+from .._evaluator import Answer, Evaluator, Point
+from .._raising import function_alone
 from .._record import Observations, Record, finding
 from .._report import Finding
 from .._rounding import Blur, all_finite
@@ -155,6 +156,14 @@ def vmap(session: CheckSession, observed: Observations, record: Record) -> list[
         return []
     points = _examples(session)
     apart = session.rule_native.run(points)
+    if any(answer.error is not None for answer in apart):
+        # At a redraw that the function refuses a whole batch would fail.
+        fine = [
+            session.base.leaves if a.error is not None else p.leaves
+            for p, a in zip(points, apart, strict=True)
+        ]
+        points = [Point(leaves, p.dy) for leaves, p in zip(fine, points, strict=True)]
+        apart = session.rule_native.run(points)
     ran = attempt(lambda: _at_once(session.rule_native, points, session.axes))
     if ran.error is not None:
         return _raises(session, points, ran.error, record)
@@ -195,22 +204,12 @@ def _raises(session: CheckSession, points: list[Point], error: Exception, record
     if truth is not None and attempt(lambda: _at_once(truth, points, session.axes)).error is not None:
         record.note(f"cannot be vmapped, nor can the oracle: {first_line(error)}")
         return []
-    function = Evaluator(_value_alone(session), session.layout, x64=session.rule_native.x64)
+    function = function_alone(session)
     if (refused := attempt(lambda: _at_once(function, points, session.axes)).error) is not None:
         record.note(f"the function itself cannot be vmapped: {first_line(refused)}")
         return []
     mistakes = (Mistake.NOT_TRACEABLE.value, Mistake.BATCH_GLOBAL.value)
     return [Finding("vmap", f"the rule raises under vmap {first_line(error)}", mistakes=mistakes)]
-
-
-def _value_alone(session: CheckSession) -> Pull:
-    """The function without its rule, in the form of a pull."""
-
-    def pull(leaves: tuple[Any, ...], dy: tuple[Any, ...]) -> Answer:
-        y = session.layout.results(session.subject.value, leaves)
-        return Answer(y, y, y)
-
-    return pull
 
 
 def _at_once(evaluator: Evaluator, points: list[Point], axes: tuple[int | None, ...]) -> list[np.ndarray]:
@@ -221,5 +220,5 @@ def _at_once(evaluator: Evaluator, points: list[Point], axes: tuple[int | None, 
             for leaves, axis in zip(zip(*cast, strict=True), axes, strict=True)
         ]
         dy = tuple(jnp.asarray(np.stack(d)) for d in zip(*(point.dy for point in points), strict=True))
-        gradient = jax.vmap(lambda *a: evaluator.pull(a[:-1], a[-1]).gradient, in_axes=(*axes, 0))
-        return [np.asarray(leaf) for leaf in jax.jit(gradient)(*stacked, dy)]
+        batched = jax.vmap(lambda *a: evaluator.pull(a[:-1], a[-1])[1:3], in_axes=(*axes, 0))
+        return [np.asarray(leaf) for leaf in jax.jit(batched)(*stacked, dy)[1]]

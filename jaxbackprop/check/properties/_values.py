@@ -18,6 +18,7 @@ from .._differences import Estimate
 from .._evaluator import Point
 from .._kinks import kink, nearby_mean
 from .._layout import CannotCheck, Layout
+from .._raising import function_alone
 from .._record import Observations, Record, finding, raised
 from .._report import Finding
 from .._rounding import all_finite, backward_error
@@ -143,7 +144,9 @@ def larger_batch(session: CheckSession, observed: Observations, record: Record) 
             record.points += len(ran.value)
             return _findings(session, ran.value, record)
         # A row of biases must not grow with the batch: another way to grow may be right.
-        failure = failure or ran.error
+        at = [point for _, point in points]
+        if attempt(functools.partial(function_alone(session).run, at)).error is None:
+            failure = failure or ran.error
     return [] if failure is None else [raised(failure, "for a larger batch", _BATCH_OF_ONE)]
 
 
