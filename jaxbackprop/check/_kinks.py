@@ -7,8 +7,8 @@ gradients there is what a rule may answer at the kink (Clarke's generalised grad
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -43,10 +43,69 @@ def kink(session: CheckSession, comparison: Comparison, leaf: int) -> Kink | Non
 
     None also where the arguments are too large for that to be found out.
     """
-    layout, truth, point = session.layout, session.truth, comparison.point
+    around = _around(session, comparison.point)
+    if around is None:
+        return None
+    return judge_in_hull(
+        flat(comparison.got.gradient),
+        flat(comparison.want),
+        np.flatnonzero(around.leaves == leaf),
+        around.size,
+        around.gradients,
+        np.random.default_rng(0),
+        radius=_radius(session),
+    )
+
+
+def kink_together(session: CheckSession, comparison: Comparison, leaves: Sequence[int]) -> Kink | None:
+    """As `kink`, of the gradients of some leaves together: what is valid for each may be too much for all.
+
+    Only entries count whose gradients vary around the point. Each leaf counts as much as any other, whatever
+    its units.
+    """
+    around = _around(session, comparison.point)
+    if around is None:
+        return None
+    rng, radius = np.random.default_rng(0), _radius(session)
+    shakes = [radius / 32 * around.size * rng.uniform(-1, 1, around.size.shape) for _ in range(16)]
+    near = _finite(around.gradients(shakes))
+    if len(near) < 2:
+        return None
+    varies = np.ptp(near, axis=0)
+    unit = np.ones_like(varies)
+    for leaf in leaves:
+        its = around.leaves == leaf
+        unit[its] = np.max(varies[its], initial=0.0) or 1.0
+    part = np.isin(around.leaves, leaves) & (varies > 1e-6 * unit)
+
+    def gradients(moves: list[np.ndarray]) -> np.ndarray:
+        return around.gradients(moves) / unit
+
+    return judge_in_hull(
+        flat(comparison.got.gradient) / unit,
+        flat(comparison.want) / unit,
+        np.flatnonzero(part),
+        around.size,
+        gradients,
+        rng,
+        radius=radius,
+    )
+
+
+class _Around(NamedTuple):
+    """What is around a point: for each entry its leaf and its size, and the gradients nearby."""
+
+    leaves: np.ndarray
+    size: np.ndarray
+    gradients: Nearby
+
+
+def _around(session: CheckSession, point: Point) -> _Around | None:
+    """The surroundings of a point; None where there are too many entries to look around in."""
+    layout, truth = session.layout, session.truth
     at = layout.floats_of(point.leaves)
-    ends = np.cumsum([0, *map(np.size, at)])
-    if ends[-1] > (LARGE if truth is not None else _MOST_BY_DIFFERENCES):
+    counts = list(map(np.size, at))
+    if sum(counts) > (LARGE if truth is not None else _MOST_BY_DIFFERENCES):
         return None
 
     def gradients(moves: list[np.ndarray]) -> np.ndarray:
@@ -59,15 +118,8 @@ def kink(session: CheckSession, comparison: Comparison, leaf: int) -> Kink | Non
             return np.full((len(points), int(ends[-1])), np.nan)
         return np.stack([flat(answer.gradient) for answer in ran.value])
 
-    return judge_in_hull(
-        flat(comparison.got.gradient),
-        flat(comparison.want),
-        slice(int(ends[leaf]), int(ends[leaf + 1])),
-        flat(tuple(np.full(np.shape(x), _size_or_one(x)) for x in at)),
-        gradients,
-        np.random.default_rng(0),
-        radius=_radius(session),
-    )
+    size = flat(tuple(np.full(np.shape(x), _size_or_one(x)) for x in at))
+    return _Around(np.repeat(np.arange(len(at)), counts), size, gradients)
 
 
 def _radius(session: CheckSession) -> float:
@@ -101,7 +153,7 @@ def _size_or_one(leaf: Any) -> float:
 def judge_in_hull(
     answer: np.ndarray,
     at_point: np.ndarray,
-    part: slice,
+    part: np.ndarray,
     size: np.ndarray,
     gradients: Nearby,
     rng: np.random.Generator,
@@ -113,12 +165,15 @@ def judge_in_hull(
     None at a smooth point where autodiff is right. At a kink the hull is built where it matters: toward the
     answer, by the gradients that reach furthest in that direction (Frank and Wolfe's method). Where autodiff
     alone stands apart from the gradients around, these are the truth. All vectors hold the entries of all
-    leaves; `part` of them are in question. An entry moves by `radius * size` at most.
+    leaves; those at `part` are in question. An entry moves by `radius * size` at most.
     """
     moves = [size * rng.uniform(-1, 1, size.shape) for _ in range(8)]
     answer, at_point = answer[part], at_point[part]
     far = _finite(gradients([radius * move for move in moves])[:, part])
-    near = _finite(gradients([radius / 32 * move for move in moves])[:, part])
+    around = gradients([radius / 32 * move for move in moves])
+    # The gradient in question may turn with any entry that has a kink, not with its own alone.
+    tied = np.flatnonzero(np.ptp(np.nan_to_num(around), axis=0) > 1e-9 * _size(np.nan_to_num(around)))
+    near = _finite(around[:, part])
     if len(far) < 2 or len(near) < 2:
         return None
     spread = float(np.max(np.ptp(near, axis=0), initial=0.0))
@@ -143,7 +198,7 @@ def judge_in_hull(
         closer = answer - _nearest(answer, corners)
         stuck = np.linalg.norm(closer) > 0.999 * np.linalg.norm(gap)
         if outside > 1e-2 or stuck:
-            climbed = _climbed(closer, part, size * radius / 32, gradients, rng, near)
+            climbed = _climbed(closer, part, tied, size * radius / 32, gradients, rng)
             corners = np.concatenate([corners, climbed])
             ahead = float(gap @ answer - np.max(corners @ gap)) / float(np.linalg.norm(gap))
             outside = min(outside, max(0.0, ahead) / spread)
@@ -156,7 +211,7 @@ def judge_in_hull(
 
 
 def _furthest(
-    way: np.ndarray, part: slice, size: np.ndarray, gradients: Nearby, rng: np.random.Generator
+    way: np.ndarray, part: np.ndarray, size: np.ndarray, gradients: Nearby, rng: np.random.Generator
 ) -> np.ndarray:
     """Gradients that reach far in a direction: convex kinks show them ahead, concave ones behind."""
     length = float(np.max(np.abs(way))) or 1.0
@@ -181,12 +236,16 @@ def _furthest(
 
 
 def _climbed(
-    way: np.ndarray, part: slice, size: np.ndarray, nearby: Nearby, rng: np.random.Generator, near: np.ndarray
+    way: np.ndarray,
+    part: np.ndarray,
+    tied: np.ndarray,
+    size: np.ndarray,
+    nearby: Nearby,
+    rng: np.random.Generator,
 ) -> np.ndarray:
     """Gradients that reach far where many pieces meet, as in a sort with ties."""
-    tied = (part.start or 0) + np.flatnonzero(np.ptp(near, axis=0) > 1e-9 * _size(near))
     if not 2 <= len(tied) <= 64:
-        return near[:0]
+        return np.zeros((0, len(part)))
 
     def best(moves: list[np.ndarray]) -> tuple[float, np.ndarray, np.ndarray]:
         rows = nearby(moves)[:, part]

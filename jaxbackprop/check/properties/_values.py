@@ -16,7 +16,7 @@ from .._attempt import attempt
 from .._comparison import Comparison, Violation, compare, worst_violation
 from .._differences import Estimate
 from .._evaluator import Point
-from .._kinks import kink, nearby_mean
+from .._kinks import kink, kink_together, nearby_mean
 from .._layout import CannotCheck, Layout
 from .._raising import function_alone
 from .._record import Observations, Record, finding, raised
@@ -30,6 +30,8 @@ _LARGER = {Kind.GENERIC: Kind.LARGER_GENERIC, Kind.FLIPPED: Kind.LARGER_FLIPPED}
 _BATCH_OF_ONE = (Mistake.BATCH_OF_ONE.value,)
 # How far out of the hull of the gradients around, relative to their spread, an answer at a kink still passes.
 _OUTSIDE = 1e-2
+# The same of several leaves together, whose hull has more corners to be found.
+_OUTSIDE_TOGETHER = 5e-2
 
 
 def values(session: CheckSession, observed: Observations, record: Record) -> list[Finding]:
@@ -47,6 +49,23 @@ def values(session: CheckSession, observed: Observations, record: Record) -> lis
         message = f"{session.names[leaf]} is wrong{where}"
         point = session.layout.args(shown.point.leaves)
         findings.append(finding(session, leaf, "value", message, worst, point=point))
+    return [*findings, *_together(session, observed.comparisons, record)]
+
+
+def _together(session: CheckSession, comparisons: Sequence[Comparison], record: Record) -> list[Finding]:
+    judged = together(session, comparisons, record)
+    if judged is None:
+        return []
+    shown, differ = judged
+    record.wrong.update(dict.fromkeys(differ, shown))
+    where = f" ({shown.kind})" if shown.redrawn else ""
+    point, mistakes = session.layout.args(shown.point.leaves), (Mistake.WRONG_WINNER.value,)
+    findings = []
+    for leaf, worst in differ.items():
+        said = (
+            f"{session.names[leaf]} is a valid subgradient at a kink{where}, but not together with the others"
+        )
+        findings.append(finding(session, leaf, "value", said, worst, mistakes=mistakes, point=point))
     return findings
 
 
@@ -83,6 +102,25 @@ def wrong_leaves(
         elif (judged := _judge(session, comparisons, leaf, record)) is not None:
             wrong[leaf] = judged
     return wrong
+
+
+def together(
+    session: CheckSession, comparisons: Sequence[Comparison], record: Record
+) -> tuple[Comparison, dict[int, Violation]] | None:
+    """Leaves whose gradients are valid at a kink each, but not together, and what shows it."""
+    left = [leaf for leaf in range(len(session.layout.floats)) if leaf not in record.wrong]
+    if len(left) < 2 or not record.kinks.intersection(left):
+        return None
+    for one in comparisons:
+        if not (one.redrawn or one.kind in (Kind.BASE, Kind.FRESH)):
+            continue
+        differ = {leaf: found for leaf in left if (found := one.violation(leaf)) is not None}
+        if not record.kinks.intersection(differ):
+            continue
+        at_kink = kink_together(session, one, left)
+        if at_kink is not None and at_kink.outside > _OUTSIDE_TOGETHER:
+            return one, differ
+    return None
 
 
 def is_setting(session: CheckSession, comparisons: Sequence[Comparison], leaf: int) -> bool:
