@@ -75,7 +75,7 @@ def test_an_array_and_its_bounds():
 
 
 def largest(share):
-    """The largest of a vector; `share` says what each entry gets of those tied, which are ones among zeros."""
+    """The largest of a vector; `share` says what each gets of those tied, ones among zeros."""
     return rule(lambda x: jnp.max(x), lambda r, dy: (dy * share((r[0] == jnp.max(r[0])).astype(dy.dtype)),))
 
 

@@ -170,7 +170,6 @@ CASES = (
     maximum_along.right("ties, first winner", smooth=False, make_args=_tied),
     maximum_along.right("ties, shared", bwd=_max_shared, smooth=False, make_args=_tied),
     maximum_along.right("one entry", make_args=lambda: (draw("bfloat16", 3, 1),)),
-    maximum_along.right("no row", make_args=lambda: (draw("float32", 0, 4),)),
     pool.right("ties", smooth=False, make_args=_kinks(1, 1, 2, 0, -1, -1)),
     top.right("an integer output", "float64"),
     maximum.right(
