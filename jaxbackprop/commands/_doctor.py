@@ -19,7 +19,7 @@ from ._output import make_console, warn
 
 _TARGET = (
     "package.module:loss, any function of JAX arrays (Class.method too); or a run folder that "
-    "`jaxbackprop train` made"
+    "`jaxbackprop train` or `finetune` made"
 )
 _EXAMPLES = (
     "jaxbackprop doctor my_package.models:loss --arg \"{'W': f32[3,4]}\" --arg 'f32[32,3]'",
@@ -49,7 +49,7 @@ def add_parser(commands: Commands) -> None:
     parser = add_command(commands, "doctor", text, run, _EPILOG)
     parser.add_argument("target", metavar="TARGET", help=_TARGET)
     add_arg(parser)
-    parser.add_argument("--data", metavar="FILE", help="tagged sentences to examine a run on")
+    parser.add_argument("--data", metavar="FILE", help="tagged, or labelled, sentences to examine a run on")
     parser.add_argument("--plot", metavar="FILE", help="write a picture to FILE")
     parser.add_argument(
         "--html", metavar="FILE", help="write the graph to FILE, a page with the findings at their nodes"

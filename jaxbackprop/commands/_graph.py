@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from jaxbackprop._errors import CannotRun
 
@@ -68,6 +69,9 @@ def run(arguments: argparse.Namespace) -> int:
         return _write_examples(arguments)
     if arguments.target is None:
         raise CannotRun("the following arguments are required: TARGET")
+    if Path(arguments.target).is_dir():
+        shown = f"jaxbackprop doctor {arguments.target} --html FILE"
+        raise CannotRun(f"{arguments.target} is a folder, and no function: for the graph of a run, {shown}")
 
     from ._graph_passes import show_graph
 

@@ -89,9 +89,12 @@ class Classifier:
         predicted = self._predicted(rows)
         return score_tags([[row.label] for row in rows], [[one.label] for one in predicted]), predicted
 
+    def encode(self, rows: Sequence[Labelled]) -> dict[str, np.ndarray]:
+        """Labelled sentences as the model reads them; see `BertDataset`."""
+        return encode(self.tokenizer, rows, self.labels, self.settings.own.max_length)
+
     def _predicted(self, rows: Sequence[Labelled]) -> list[Prediction]:
-        arrays = encode(self.tokenizer, rows, self.labels, self.settings.own.max_length)
-        logits = class_logits(self.model, arrays)
+        logits = class_logits(self.model, self.encode(rows))
         if not np.isfinite(logits).all():
             raise FloatingPointError("the model's logits are not finite")
         exponentials = np.exp(logits - logits.max(-1, keepdims=True))

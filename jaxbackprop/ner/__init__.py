@@ -2,6 +2,8 @@
 
 from jaxbackprop.train import Reporting as Reporting
 
+from ._bert import bert_tagger_loss as bert_tagger_loss
+from ._bert import trainable_parts as trainable_parts
 from ._build import as_batch as as_batch
 from ._build import build_model as build_model
 from ._build import make_updates as make_updates
@@ -14,6 +16,7 @@ from ._in_memory import InMemoryRun as InMemoryRun
 from ._in_memory import compiled_settings as compiled_settings
 from ._in_memory import train_in_memory as train_in_memory
 from ._lr_find import find_learning_rates as find_learning_rates
+from ._pieces import PieceEncoder as PieceEncoder
 from ._resume import resume as resume
 from ._seeds import train_seeds as train_seeds
 from ._tagger import Tagger as Tagger

@@ -264,11 +264,25 @@ def test_runs_are_compared_by_their_own_settings_too(made, tmp_path, cli):
     assert "--model" not in stdout
 
 
+def test_the_doctor_examines_a_classifier(made, tmp_path, cli):
+    status, stdout, _ = cli(
+        "doctor", made / "run", "--data", made / "test.tsv", "--html", tmp_path / "g.html"
+    )
+    assert status in (0, 1)
+    assert "softmax_cross_entropy" in stdout
+    assert (tmp_path / "g.html").is_file()
+    (tmp_path / "other.tsv").write_text("sentence\tlabel\na b\tx\n")
+    for arguments, said in (
+        (("doctor", made / "run", "--data", tmp_path / "other.tsv"), "no sentence with a label of training"),
+        (("graph", made / "run"), f"jaxbackprop doctor {made / 'run'} --html FILE"),
+    ):
+        status, _, stderr = cli(*arguments)
+        assert (status, stderr.count("\n")) == (2, 1)
+        assert said in stderr
+
+
 def test_runs_of_one_kind_are_no_runs_of_the_other(made, tmp_path, cli, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    status, _, stderr = cli("doctor", made / "run")
-    assert status == 2
-    assert "is a run of jaxbackprop finetune, and no tagger" in stderr
     (made / "run" / "status.json").write_text('{"status": "interrupted"}')
     status, _, stderr = cli("train", "--resume", made / "run", "--no-compilation-cache")
     assert "is a run of jaxbackprop finetune, which goes on with it" in stderr

@@ -75,6 +75,13 @@ def test_it_learns_and_what_reads_runs_agrees(made, tmp_path, capsys):
     assert told["entities"][0]["text"] == "movies 재미있다"
 
 
+def test_the_doctor_examines_a_run(made, capsys):
+    assert main(["doctor", str(made / "run"), "--data", str(made / "test.conll")]) in (0, 1)
+    said = capsys.readouterr().out
+    assert said.startswith(f"{made / 'run'}: ")
+    assert "embedding_4" in said  # the vectors of the words' first pieces
+
+
 @pytest.mark.exhaustive
 def test_a_run_goes_on_to_the_same_bits(made, tmp_path):
     class Stop(Exception):
