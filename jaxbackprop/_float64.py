@@ -36,4 +36,4 @@ def is_float(leaf: Any) -> bool:
 
 def to_numpy64(leaf: Any) -> np.ndarray:
     """A floating-point leaf as a float64 NumPy array, exactly (float64 holds every smaller format)."""
-    return np.asarray(leaf).astype(np.float64)
+    return np.asarray(leaf).astype(np.float64, copy=False)

@@ -89,7 +89,9 @@ def _overflown(session: CheckSession, found: Finding, comparisons: Sequence[Comp
 def gather(session: CheckSession, comparisons: Sequence[Comparison], shown: Shown) -> Evidence | None:
     """The evidence against a rule; None where there is too little."""
     base = [one for one in comparisons if one.kind in (Kind.BASE, Kind.FRESH)]
-    if len(base) < 2:
+    # Of large arguments few points are to be had.
+    enough = 2 if session.large else 3
+    if len(base) < enough - 1:
         return None
     redrawn = sorted((one for one in comparisons if one.redrawn), key=lambda one: one.kind.plainness or 0)
     chosen = [*base, *redrawn[: _SAMPLES - 2]]
@@ -99,7 +101,7 @@ def gather(session: CheckSession, comparisons: Sequence[Comparison], shown: Show
         for c in chosen
         if all_finite((*c.y, *c.want))
     )
-    if len(samples) < 3:
+    if len(samples) < enough:
         return None
     rule, truth = session.rule, session.truth
     traced = truth is not None and rule.traced and truth.traced

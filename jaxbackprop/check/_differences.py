@@ -13,7 +13,7 @@ import numpy as np
 from jaxbackprop._float64 import Arrays, float64_on_cpu
 
 from ._attempt import attempt
-from ._evaluator import Point
+from ._evaluator import Point, in_haste
 from ._layout import Layout
 from ._rounding import EPS, eps_of
 
@@ -83,7 +83,7 @@ class Differences:
         """
         self.f, self.layout, self.traced, self.eps, self.room = f, layout, traced, eps, room
         self.native = native
-        self._program = jax.jit(self._all)
+        self._program = jax.jit(self._all, compiler_options=in_haste(on_cpu=True))
 
     def along(self, point: Point, directions: Directions) -> Estimate:
         """Derivatives of ⟨dy, f⟩ along every way, with their errors."""

@@ -50,6 +50,8 @@ class Answer(NamedTuple):
     error: Exception | None = None
 
 
+# For each array leaf, where a batch is stacked; None where it is shared.
+Axes = tuple[int | None, ...]
 # From the array leaves of the arguments and the cotangents of the float results.
 Pull = Callable[[tuple[Any, ...], tuple[Any, ...]], Answer]
 
@@ -84,19 +86,27 @@ class Evaluator:
         dtype: in which the differentiable leaves enter: float64 is float64 on the CPU whatever the caller has
             set, all else runs under the settings in force; None for each leaf's own ("native").
         traced: whether through jit; else call by call.
+        hasty: whether programs are compiled in haste: the result counts, or its rounding, but no speed.
         x64: jax's x64 setting where the dtype is not float64; None leaves it.
         jaxpr: of the program compiled last, over stacked points; None before.
     """
 
     def __init__(
-        self, pull: Pull, layout: Layout, *, dtype: Any = None, traced: bool = True, x64: bool | None = None
+        self,
+        pull: Pull,
+        layout: Layout,
+        *,
+        dtype: Any = None,
+        traced: bool = True,
+        x64: bool | None = None,
+        hasty: bool = True,
     ):
-        self.pull, self.layout, self.traced, self.x64 = pull, layout, traced, x64
+        self.pull, self.layout, self.traced, self.x64, self.hasty = pull, layout, traced, x64, hasty
         self.dtype = None if dtype is None else jnp.dtype(dtype)
         self._wide = self.dtype == np.float64
         self._alone = jax.jit(pull)
         self.jaxpr: Any = None
-        self._programs: dict[Any, Callable[..., Answer] | Future[Callable[..., Answer]]] = {}
+        self._programs: dict[Any, Callable[..., Any] | Future[Callable[..., Any]]] = {}
 
     @classmethod
     def of(cls, f: Callable[..., Any], layout: Layout, dtype: Any = None) -> Evaluator:
@@ -107,7 +117,8 @@ class Evaluator:
         """The same, compiled or call by call."""
         if traced == self.traced:
             return self
-        return Evaluator(self.pull, self.layout, dtype=self.dtype, traced=traced, x64=self.x64)
+        given: dict[str, Any] = {"dtype": self.dtype, "x64": self.x64, "hasty": self.hasty}
+        return Evaluator(self.pull, self.layout, traced=traced, **given)
 
     @contextlib.contextmanager
     def setting(self) -> Iterator[None]:
@@ -178,6 +189,30 @@ class Evaluator:
         with self.setting():
             attempt(traced)
 
+    def run_batch(self, points: Sequence[Point], axes: Axes) -> tuple[np.ndarray, ...]:
+        """The gradients at points of one shape by one call under `jax.vmap`.
+
+        Each array leaf is stacked along its axis; where that is None, the first point's is shared.
+        """
+        with self.setting():
+            leaves, dy = self._batch(points, axes)
+            program = self._programs.pop((axes, *_key(leaves, dy)), None)
+            if program is None:
+                program = self._lowered_batch(leaves, dy, axes).compile()
+            _, gradient = (program.result() if isinstance(program, Future) else program)(leaves, dy)
+            return tuple(np.asarray(leaf) for leaf in gradient)
+
+    def prepare_batch(self, point: Point, count: int, axes: Axes, pool: Executor) -> None:
+        """As `prepare`, for `run_batch` at so many points."""
+
+        def traced() -> None:
+            leaves, dy = self._batch([point] * count, axes)
+            lowered = self._lowered_batch(leaves, dy, axes)
+            self._programs[(axes, *_key(leaves, dy))] = pool.submit(lowered.compile)
+
+        with self.setting():
+            attempt(traced)
+
     def call(self, point: Point) -> Answer:
         """The pull at one point, operation by operation. To be called inside `setting`."""
         if not self.layout.is_numpy:
@@ -210,9 +245,24 @@ class Evaluator:
                 leaves.append(jnp.stack(column))
             else:
                 dtype = self._dtype_of(i) if i in self.layout.all_floats else self.layout.leaves[i].dtype
-                leaves.append(jnp.asarray(np.stack(column).astype(dtype)))
-        dy = tuple(jnp.asarray(np.stack(d)) for d in zip(*(point.dy for point in points), strict=True))
+                leaves.append(jnp.asarray(_stacked(column).astype(dtype, copy=False)))
+        dy = tuple(jnp.asarray(_stacked(d)) for d in zip(*(point.dy for point in points), strict=True))
         return tuple(leaves), dy
+
+    def _batch(
+        self, points: Sequence[Point], axes: Axes
+    ) -> tuple[tuple[jax.Array, ...], tuple[jax.Array, ...]]:
+        cast = [self.cast(point.leaves) for point in points]
+        leaves = tuple(
+            column[0] if axis is None else jnp.stack(column, axis=axis)
+            for column, axis in zip(zip(*cast, strict=True), axes, strict=True)
+        )
+        dy = tuple(jnp.asarray(np.stack(d)) for d in zip(*(point.dy for point in points), strict=True))
+        return leaves, dy
+
+    def _lowered_batch(self, leaves: Any, dy: Any, axes: Axes) -> jax.stages.Lowered:
+        batched = jax.vmap(lambda leaves, dy: self.pull(leaves, dy)[1:3], in_axes=(axes, 0))
+        return jax.jit(batched, compiler_options=in_haste(self._wide)).lower(leaves, dy)
 
     @staticmethod
     def _chunk_size(point: Point) -> int:
@@ -221,15 +271,31 @@ class Evaluator:
         return max(1, min(_POINTS, _NUMBERS // size))
 
     def _lowered(self, leaves: tuple[jax.Array, ...], dy: tuple[jax.Array, ...]) -> jax.stages.Lowered:
-        # In float64 the result is what counts, and a program that runs once need not be fast.
-        options = {"xla_backend_optimization_level": 0} if self._wide else None
+        # A program that runs once need not be fast, unless it is to go through so many numbers that it takes
+        # one point at a time: there a loop around it would copy them.
+        alone = all(leaf.shape[0] == 1 for leaf in (*leaves, *dy))
+        options = in_haste(self._wide) if self.hasty and not alone else None
 
         def _mapped(*points: Any) -> Answer:
+            if alone:
+                only = jax.tree.map(lambda leaf: leaf[0], points)
+                return jax.tree.map(lambda leaf: leaf[None], self.pull(*only))
             return jax.lax.map(lambda point: self.pull(*point), points)
 
         traced = jax.jit(_mapped, compiler_options=options).trace(leaves, dy)
         self.jaxpr = traced.jaxpr
         return traced.lower()
+
+
+def in_haste(on_cpu: bool = False) -> dict[str, Any] | None:
+    """Compiler options for a program that runs once; of other backends than the CPU's nothing is known."""
+    on_cpu = on_cpu or jax.default_backend() == "cpu"
+    return {"xla_backend_optimization_level": 0} if on_cpu else None
+
+
+def _stacked(arrays: tuple[np.ndarray, ...]) -> np.ndarray:
+    """Arrays side by side; one alone is not copied."""
+    return np.stack(arrays) if len(arrays) > 1 else np.asarray(arrays[0])[None]
 
 
 def _key(leaves: tuple[jax.Array, ...], dy: tuple[jax.Array, ...]) -> tuple[tuple[tuple[int, ...], str], ...]:

@@ -16,11 +16,11 @@ from jaxbackprop._errors import first_line
 from jaxbackprop._float64 import to_numpy64
 
 from ._attempt import UNTRACEABLE, Outcome, attempt
-from ._evaluator import Evaluator, Point, autodiff_pull
+from ._evaluator import Axes, Evaluator, Point, autodiff_pull
 from ._layout import CannotCheck, Layout
 from ._nondiff import positions, refuse_forbidden
-from ._sampling import cotangents
-from ._session import CheckSession, FirstRun
+from ._sampling import EXAMPLES, cotangents
+from ._session import LARGE, VERY_MANY, CheckSession, FirstRun
 from ._strip import strip
 from ._subject import Subject
 
@@ -58,11 +58,16 @@ def open_session(
     base = Point(leaves, cotangents(shapes, np.random.default_rng(seed)))
     pull, x64_native = subject.rule_pull(layout), x64 or layout.has_keys
     rule = Evaluator(pull, layout, dtype=np.float64, traced=traced, x64=x64_native)
-    native = Evaluator(pull, layout, traced=traced, x64=x64_native)
+    # The rule as its users have it: with all optimisations.
+    native = Evaluator(pull, layout, traced=traced, x64=x64_native, hasty=False)
     if subject.oracle is not None and subject.oracle is not subject.value and subject.intended is None:
         _must_fit(subject, shapes, _results(subject.oracle, layout, traced, x64))
-    truth = find_truth(subject, layout, base, traced=traced, x64=x64_native, rules=(rule, native))
     axes = layout.axes(in_axes)
+    few_enough = sum(map(np.size, layout.leaves)) <= (VERY_MANY if quick else LARGE)
+    batch = axes if few_enough and any(axis is not None for axis in axes) else None
+    truth = find_truth(
+        subject, layout, base, traced=traced, x64=x64_native, rules=(rule, native), batch=batch
+    )
     first_run = _first_run(native, base, traced, x64)
     if first_run.error is not None:
         refuse_forbidden(subject, args, layout, x64=x64_native)
@@ -184,12 +189,19 @@ class Truth:
 
 
 def find_truth(
-    subject: Subject, layout: Layout, base: Point, *, traced: bool, x64: bool, rules: Sequence[Evaluator]
+    subject: Subject,
+    layout: Layout,
+    base: Point,
+    *,
+    traced: bool,
+    x64: bool,
+    rules: Sequence[Evaluator],
+    batch: Axes | None = None,
 ) -> Truth:
     """Runs what may judge at the caller's arguments, and answers with what can.
 
-    The rule, in float64 and in the arguments' own dtypes, is compiled beside it. Raises CannotCheck where
-    `oracle_vjp` raises.
+    The rule, in float64 and in the arguments' own dtypes, is compiled beside it; also for a batch where its
+    axes are given. Raises CannotCheck where `oracle_vjp` raises.
     """
     if subject.intended is not None:
         pull = subject.by_rule(layout, subject.plain, subject.intended)
@@ -200,11 +212,14 @@ def find_truth(
     wide = Evaluator(pull, layout, dtype=np.float64, x64=x64)
     native = Evaluator(pull, layout, traced=traced, x64=x64)
     if traced:
-        # Two at a time: XLA compiles without holding Python's lock.
-        with ThreadPoolExecutor(2) as pool:
-            for evaluator in (rules[0], wide, rules[1]):
-                # One after another, for rules with a memory; the lowered program is all that a thread gets.
-                evaluator.prepare(base, pool)
+        # Two at a time, while this goes on: XLA compiles without holding Python's lock.
+        pool = ThreadPoolExecutor(2)
+        for evaluator in (rules[0], wide, rules[1]):
+            # One after another, for rules with a memory; the lowered program is all that a thread gets.
+            evaluator.prepare(base, pool)
+        if batch is not None:
+            rules[1].prepare_batch(base, EXAMPLES, batch, pool)
+        pool.shutdown(wait=False)
     for through_jit in (True, False):
         wide = wide.through_jit(through_jit)
         ran = attempt(functools.partial(wide.run, [base]))

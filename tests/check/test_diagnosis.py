@@ -5,12 +5,14 @@ from types import SimpleNamespace
 import jax.numpy as jnp
 import numpy as np
 
-from jaxbackprop.check import Finding, check_pair, check_vjp
+from jaxbackprop.check import Finding, _session, check_pair, check_vjp
 from jaxbackprop.check import _diagnosis as diagnosis
 from jaxbackprop.diagnose import Mistake, Suspicion
 from tests.check.rules import elementwise, normal, product, rule
 
-SESSION = SimpleNamespace(layout=SimpleNamespace(arguments=(0, 1, 1), paths=("", "['a']", "['b']")))
+SESSION = SimpleNamespace(
+    layout=SimpleNamespace(arguments=(0, 1, 1), paths=("", "['a']", "['b']")), large=False
+)
 
 
 def value(argument, path="", mistakes=()):
@@ -84,3 +86,11 @@ def test_a_fault_in_naming_keeps_the_verdict(monkeypatch):
     report = check_vjp(product(lambda r, dy: (r[1] * dy, 2 * r[0] * dy)), normal(3), normal(3, seed=1))
     assert report.wrong_arguments == (1,)
     assert any("could not be looked into: ValueError: broken" in note for note in report.notes)
+
+
+def test_of_large_arguments_two_points_are_evidence_enough(monkeypatch):
+    monkeypatch.setattr(_session, "LARGE", 2)
+    doubled = product(lambda r, dy: (2 * r[1] * dy, r[0] * dy))
+    report = check_vjp(doubled, normal(3), normal(3, seed=1), effort="quick")
+    assert report.points == 2
+    assert report.findings[0].mistakes[0] == "constant factor"

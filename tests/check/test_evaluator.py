@@ -71,6 +71,20 @@ def test_prepared_ahead():
         one.run([misfit])
 
 
+@pytest.mark.parametrize("ahead", [True, False])
+def test_a_batch_is_mapped_once_over_what_is_not_shared(ahead):
+    found, (a, b, c), axes = evaluator(*F32), points(3), (0, None)
+    if ahead:
+        with ThreadPoolExecutor(1) as pool:
+            found.prepare_batch(a, 3, axes, pool)
+        seen.clear()
+    dx, dw = found.run_batch([a, b, c], axes)
+    assert len(seen) == (not ahead)
+    shared = a.leaves[1]
+    np.testing.assert_allclose(dx, [shared * p.dy[0] for p in (a, b, c)], rtol=1e-6)
+    np.testing.assert_allclose(dw, [p.leaves[0] * p.dy[0] for p in (a, b, c)], rtol=1e-6)
+
+
 def test_in_their_own_dtypes():
     same = evaluator(jnp.zeros(3, jnp.bfloat16), jnp.zeros(3, jnp.bfloat16))
     answer = same.run(points(2))[0]

@@ -6,8 +6,10 @@ that sum to one, the range of the integers) and change all else.
 """
 
 from ._domains import room as room
+from ._kind import QUICK_REDRAWS as QUICK_REDRAWS
 from ._kind import REDRAWS as REDRAWS
 from ._kind import Kind as Kind
+from ._points import EXAMPLES as EXAMPLES
 from ._points import Sample as Sample
 from ._points import Sampled as Sampled
 from ._points import cotangents as cotangents

@@ -52,3 +52,4 @@ class Kind(enum.StrEnum):
 
 
 REDRAWS = tuple(kind for kind in Kind if kind.plainness is not None)
+QUICK_REDRAWS = tuple(kind for kind in REDRAWS if kind.quick)

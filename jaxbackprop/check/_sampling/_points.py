@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,10 +13,12 @@ from jaxbackprop._float64 import Arrays, is_float
 from .._evaluator import Point
 from .._layout import Layout, is_key
 from ._domains import domains_of_leaves
-from ._kind import REDRAWS, Kind
+from ._kind import QUICK_REDRAWS, REDRAWS, Kind
 from ._leaf import Draw, is_binary, is_simplex, is_sorted
 
 Shapes = Sequence[tuple[int, ...]]
+# In a batch, where many are to be had.
+EXAMPLES = 3
 
 
 class Redraw(NamedTuple):
@@ -27,15 +29,19 @@ class Redraw(NamedTuple):
 
 
 def redraws(
-    layout: Layout, domains: Any, rng: np.random.Generator, *, quick: bool, shapes: Shapes | None = None
+    layout: Layout,
+    domains: Any,
+    rng: np.random.Generator,
+    kinds: Collection[Kind],
+    shapes: Shapes | None = None,
 ) -> Iterator[Redraw]:
-    """Arguments drawn anew, a kind after another; in other shapes where a batch of one is to be three."""
+    """Arguments drawn anew, of each of these kinds; in other shapes where a batch of one is to be three."""
     limits = domains_of_leaves(layout, domains)
     scalars_alone = all(np.ndim(layout.leaves[i]) == 0 for i in layout.all_floats)
     # Knots stand beside what is looked up among them; a vector on its own is ascending by chance.
     lone = sum(np.ndim(layout.leaves[i]) > 0 for i in layout.all_floats) == 1
     for kind in REDRAWS:
-        if quick and not kind.quick:
+        if kind not in kinds:
             continue
         leaves = []
         for i, (leaf, domain) in enumerate(zip(layout.leaves, limits, strict=True)):
@@ -107,7 +113,7 @@ class Sample:
     """All that is drawn for one check."""
 
     points: tuple[Sampled, ...]  # the caller's arguments under several cotangents, then arguments drawn anew
-    batch: tuple[Arrays, ...]  # the cotangents of three examples, for a batch of them
+    batch: tuple[Arrays, ...]  # the cotangents of a few examples, for a batch of them
 
 
 def sample(
@@ -122,17 +128,19 @@ def sample(
     rng = np.random.default_rng(seed)
     # Those of the base point come first.
     cotangents(shapes, rng)
-    fresh = cotangents(shapes, rng)
 
     def under(kind: Kind, dy: Arrays) -> Sampled:
         return Sampled(kind, Point(leaves, dy))
 
-    points = [
-        Sampled(Kind.BASE, base),
-        under(Kind.FRESH, fresh),
-        under(Kind.SUM, tuple(a + b for a, b in zip(dy, fresh, strict=True))),
-        under(Kind.MINUS_TWICE, tuple(-2 * d for d in dy)),
-    ]
+    points = [Sampled(Kind.BASE, base)]
+    if not few:
+        fresh = cotangents(shapes, rng)
+        points += [
+            under(Kind.FRESH, fresh),
+            under(Kind.SUM, tuple(a + b for a, b in zip(dy, fresh, strict=True))),
+        ]
+    if not (few and quick):
+        points.append(under(Kind.MINUS_TWICE, tuple(-2 * d for d in dy)))
     if not few:
         points += [
             under(Kind.ZERO, tuple(0 * d for d in dy)),
@@ -142,7 +150,10 @@ def sample(
         if len(dy) > 1:
             for k in range(len(dy)):
                 points.append(under(Kind.ONE_RESULT, tuple(d if i == k else 0 * d for i, d in enumerate(dy))))
-    for drawn in redraws(layout, domains, rng, quick=quick or few):
-        if not few or drawn.kind in (Kind.GENERIC, Kind.TIED):
-            points.append(Sampled(drawn.kind, Point(drawn.leaves, cotangents(shapes, rng))))
-    return Sample(tuple(points), tuple(cotangents(shapes, rng) for _ in range(3)))
+    kinds = QUICK_REDRAWS if quick else REDRAWS
+    if few:
+        kinds = (Kind.GENERIC,) if quick else (Kind.GENERIC, Kind.TIED)
+    for drawn in redraws(layout, domains, rng, kinds):
+        points.append(Sampled(drawn.kind, Point(drawn.leaves, cotangents(shapes, rng))))
+    examples = 2 if few else EXAMPLES
+    return Sample(tuple(points), tuple(cotangents(shapes, rng) for _ in range(examples)))

@@ -14,7 +14,7 @@ from jaxbackprop._float64 import to_numpy64
 from jaxbackprop.diagnose import Mistake
 
 from .._comparison import Comparison, Violation, worst_violation
-from .._evaluator import Answer
+from .._evaluator import Answer, in_haste
 from .._record import Observations, Record, finding, raised
 from .._report import Finding
 from .._rounding import eps_of, largest
@@ -103,7 +103,7 @@ def _other_results(session: CheckSession) -> Finding | None:
         ]
 
     with native.setting():
-        ruled, plain = jax.jit(both)(native.cast(session.base.leaves))
+        ruled, plain = jax.jit(both, compiler_options=in_haste())(native.cast(session.base.leaves))
     for value, right in zip(ruled, plain, strict=True):
         if not jnp.issubdtype(right.dtype, jax.dtypes.prng_key) and not np.array_equal(value, right):
             message = f"the forward rule gives another {right.dtype.name} result than the function"

@@ -16,7 +16,7 @@ from jaxbackprop.diagnose import Mistake
 
 from .._attempt import attempt
 from .._comparison import worst_violation
-from .._evaluator import Answer, Evaluator, Point
+from .._evaluator import Answer, Point, in_haste
 from .._raising import function_alone
 from .._record import Observations, Record, finding
 from .._report import Finding
@@ -109,7 +109,7 @@ def scan_and_checkpoint(session: CheckSession, observed: Observations, record: R
         if session.quick:
             jax.eval_shape(twice, leaves, dy)
             return []
-        return [np.asarray(leaf) for leaf in jax.jit(twice)(leaves, dy)]
+        return [np.asarray(leaf) for leaf in jax.jit(twice, compiler_options=in_haste())(leaves, dy)]
 
     with native.setting():
         ran = attempt(gradients)
@@ -146,7 +146,7 @@ def _works_under_checkpoint(session: CheckSession) -> bool:
 
 
 def vmap(session: CheckSession, observed: Observations, record: Record) -> list[Finding]:
-    """Three examples: the caller's arguments and two redraws, but for what all of them share."""
+    """A few examples: the caller's arguments and one or two redraws, but for what all of them share."""
     if not session.rule_native.traced:
         return []
     if session.quick and session.numbers > VERY_MANY:
@@ -164,7 +164,7 @@ def vmap(session: CheckSession, observed: Observations, record: Record) -> list[
         ]
         points = [Point(leaves, p.dy) for leaves, p in zip(fine, points, strict=True)]
         apart = session.rule_native.run(points)
-    ran = attempt(lambda: _at_once(session.rule_native, points, session.axes))
+    ran = attempt(lambda: session.rule_native.run_batch(points, session.axes))
     if ran.error is not None:
         return _raises(session, points, ran.error, record)
     findings: list[Finding] = []
@@ -188,9 +188,9 @@ def _judge(record: Record, got: Sequence[np.ndarray], answer: Answer, blur: Blur
 def _examples(session: CheckSession) -> list[Point]:
     base = session.base.leaves
     drawn = [base]
-    for one in redraws(session.layout, session.domains, np.random.default_rng(5), quick=False):
-        if one.kind in (Kind.GENERIC, Kind.OTHER):
-            drawn.append(one.leaves)
+    kinds = (Kind.GENERIC, Kind.OTHER)[: len(session.sample.batch) - 1]
+    for one in redraws(session.layout, session.domains, np.random.default_rng(5), kinds):
+        drawn.append(one.leaves)
     examples = []
     for leaves, dy in zip(drawn, session.sample.batch, strict=True):
         places = zip(leaves, session.axes, base, strict=True)
@@ -201,24 +201,12 @@ def _examples(session: CheckSession) -> list[Point]:
 
 def _raises(session: CheckSession, points: list[Point], error: Exception, record: Record) -> list[Finding]:
     truth = session.truth_native
-    if truth is not None and attempt(lambda: _at_once(truth, points, session.axes)).error is not None:
+    if truth is not None and attempt(lambda: truth.run_batch(points, session.axes)).error is not None:
         record.note(f"cannot be vmapped, nor can the oracle: {first_line(error)}")
         return []
     function = function_alone(session)
-    if (refused := attempt(lambda: _at_once(function, points, session.axes)).error) is not None:
+    if (refused := attempt(lambda: function.run_batch(points, session.axes)).error) is not None:
         record.note(f"the function itself cannot be vmapped: {first_line(refused)}")
         return []
     mistakes = (Mistake.NOT_TRACEABLE.value, Mistake.BATCH_GLOBAL.value)
     return [Finding("vmap", f"the rule raises under vmap {first_line(error)}", mistakes=mistakes)]
-
-
-def _at_once(evaluator: Evaluator, points: list[Point], axes: tuple[int | None, ...]) -> list[np.ndarray]:
-    with evaluator.setting():
-        cast = [evaluator.cast(point.leaves) for point in points]
-        stacked = [
-            leaves[0] if axis is None else jnp.stack(leaves, axis=axis)
-            for leaves, axis in zip(zip(*cast, strict=True), axes, strict=True)
-        ]
-        dy = tuple(jnp.asarray(np.stack(d)) for d in zip(*(point.dy for point in points), strict=True))
-        batched = jax.vmap(lambda *a: evaluator.pull(a[:-1], a[-1])[1:3], in_axes=(*axes, 0))
-        return [np.asarray(leaf) for leaf in jax.jit(batched)(*stacked, dy)[1]]

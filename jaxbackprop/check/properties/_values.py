@@ -210,15 +210,11 @@ def _larger_points(session: CheckSession) -> Iterator[list[Sampled]]:
             continue
         rng = np.random.default_rng(3)
         try:
-            drawn = list(redraws(layout, session.domains, rng, quick=True, shapes=shapes))
+            drawn = list(redraws(layout, session.domains, rng, tuple(_LARGER), shapes))
         except CannotCheck:
             # The caller's own function draws for the caller's shapes alone.
             continue
-        yield [
-            Sampled(_LARGER[one.kind], Point(one.leaves, cotangents(value.value, rng)))
-            for one in drawn
-            if one.kind in _LARGER
-        ]
+        yield [Sampled(_LARGER[one.kind], Point(one.leaves, cotangents(value.value, rng))) for one in drawn]
 
 
 def _result_shapes(layout: Layout, f: Callable[..., Any], structs: Any) -> list[tuple[int, ...]]:

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from jaxbackprop.check._evaluator import Evaluator
 from jaxbackprop.check.properties import _transformations
 from jaxbackprop.check.properties._transformations import vmap
 from tests.check.observed import asked, observe, of_sine
@@ -29,7 +30,7 @@ def test_nothing_to_map():
 
 def test_an_example_that_differs_is_found_once(monkeypatch):
     session, observed = of_sine()
-    monkeypatch.setattr(_transformations, "_at_once", lambda evaluator, points, axes: [np.full((3, 3), 7.0)])
+    monkeypatch.setattr(Evaluator, "run_batch", lambda evaluator, points, axes: (np.full((3, 3), 7.0),))
     ((found,), _) = asked(vmap, session, observed)
     assert (found.property, found.mistakes) == ("vmap", ("batch-global",))
 
