@@ -115,7 +115,7 @@ def _around(session: CheckSession, point: Point) -> _Around | None:
             return np.stack([session.differences.gradient(near) for near in points])
         ran = attempt(lambda: truth.run(points))
         if ran.error is not None:
-            return np.full((len(points), int(ends[-1])), np.nan)
+            return np.full((len(points), sum(counts)), np.nan)
         return np.stack([flat(answer.gradient) for answer in ran.value])
 
     size = flat(tuple(np.full(np.shape(x), _size_or_one(x)) for x in at))

@@ -1,12 +1,15 @@
-"""A function without the custom VJPs inside it, and what else its program shows.
+"""A function without the custom rules inside it, and what else its program shows.
 
-A function built on custom VJPs brings no oracle of its own, but each of them carries the plain forward it was
-written for: with these in their places autodiff has nothing but its own rules to follow.
+A function built on custom VJPs and JVPs brings no oracle of its own, but each of them carries the plain
+forward it was written for: with these in their places autodiff has nothing but its own rules to follow.
 """
 
 from __future__ import annotations
 
+import functools
+import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -15,12 +18,15 @@ import numpy as np
 
 from jaxbackprop import _jaxpr as jaxprs
 
-# A custom JVP is autodiff's own matter.
 _INLINE = jaxprs.CALLS - {"custom_jvp_call"}
 
 
 def strip(f: Callable[..., Any]) -> Callable[..., Any]:
-    """A traceable function with every custom VJP replaced by the plain one under it; custom JVPs stay."""
+    """A traceable function with every custom rule replaced by the plain function under it.
+
+    The custom JVPs of JAX's own functions stay: they are autodiff's own matter, and right where their primal
+    functions are not differentiable.
+    """
 
     def plain(*args: Any) -> Any:
         leaves, treedef = jax.tree.flatten(args)
@@ -34,14 +40,14 @@ def strip(f: Callable[..., Any]) -> Callable[..., Any]:
 
         values = [leaves[i] for i in arrays]
         closed, shape = jax.make_jaxpr(of_arrays, return_shape=True)(*values)
-        if not holds(closed):
+        if not _is_ruled(closed):
             return f(*args)
         return jax.tree.unflatten(jax.tree.structure(shape), _evaluate(closed, values))
 
     return plain
 
 
-def holds(jaxpr: Any, primitive: str = "custom_vjp_call") -> bool:
+def holds(jaxpr: Any, primitive: str) -> bool:
     """Whether a program has an equation of a primitive."""
     return any(equation.primitive.name == primitive for equation in jaxprs.all_equations(jaxpr))
 
@@ -51,15 +57,44 @@ def donates(jaxpr: Any) -> bool:
     return any(any(equation.params.get("donated_invars", ())) for equation in jaxprs.all_equations(jaxpr))
 
 
+def _is_ruled(jaxpr: Any) -> bool:
+    """Whether a program has a rule that somebody wrote by hand."""
+    return any(
+        equation.primitive.name == "custom_vjp_call" or _is_own_jvp(equation)
+        for equation in jaxprs.all_equations(jaxpr)
+    )
+
+
+def _is_own_jvp(equation: Any) -> bool:
+    """Whether an equation is a custom JVP other than that of a function of JAX."""
+    body = jaxprs.call_body(equation)
+    if body is None or equation.primitive.name != "custom_jvp_call":
+        return False
+    primal, _ = jaxprs.opened(body)
+    return not _is_of_jax(jaxprs.function_file(primal), jaxprs.function_name(primal))
+
+
+@functools.cache
+def _is_of_jax(file: str, name: str) -> bool:
+    """Whether JAX has a custom JVP of this name in this file: its other functions may be given any rule."""
+    if not file.startswith(str(Path(jax.__file__).parent)):
+        return False
+    modules = (m for m in list(sys.modules.values()) if getattr(m, "__file__", None) == file)
+    found = getattr(next(modules, None), name, None)
+    while found is not None and not isinstance(found, jax.custom_jvp):
+        found = getattr(found, "__wrapped__", None)
+    return found is not None
+
+
 def _evaluate(jaxpr: Any, args: Sequence[Any]) -> list[Any]:
     return jaxprs.interpret(jaxpr, args, _results, lambda value, dtype: value)
 
 
 def _results(equation: Any, operands: list[Any]) -> Sequence[Any]:
     name = equation.primitive.name
-    if name in _INLINE:
+    if name in _INLINE or _is_own_jvp(equation):
         return _evaluate(jaxprs.call_body(equation), operands)
-    hidden = any(map(holds, jaxprs.bodies(equation)))
+    hidden = any(map(_is_ruled, jaxprs.bodies(equation)))
     if name == "shard_map" and hidden:
         # The names of its axes are known only inside: it is mapped anew, with its body stripped.
         body = next(jaxprs.bodies(equation))

@@ -147,3 +147,16 @@ def program(f, *args):
 )
 def test_the_coarsest_dtype_that_float64_goes_through(f, dtype):
     assert coarsest(program(f, np.ones(2))) == dtype
+
+
+def test_a_custom_jvp_is_stripped_unless_it_is_of_jax():
+    @jax.custom_jvp
+    def twice(x):
+        return 2 * x
+
+    twice.defjvp(lambda p, t: (2 * p[0], 7 * t[0]))
+    assert jax.grad(strip(lambda x: twice(x)))(1.0) == 2
+    assert jax.grad(strip(lambda x: jax.nn.relu(x)))(0.0) == 0
+    square = jax.custom_jvp(jnp.square)
+    square.defjvps(lambda t, y, x: 7 * t)
+    assert jax.grad(strip(lambda x: square(x)))(1.0) == 2
