@@ -21,6 +21,7 @@ def check_vjp(
     nondiff: int | Sequence[int] = (),
     kwargs: Mapping[str, Any] | None = None,
     effort: str = "thorough",
+    budget: float | None = None,
     seed: int = 0,
 ) -> Report:
     """Says of a hand-written VJP whether it is right and, if not, where and which mistake it looks like.
@@ -47,6 +48,8 @@ def check_vjp(
             are redrawn like the others, and nothing is asked of their cotangents.
         kwargs: keyword arguments of `op`, of the oracle and of `oracle_vjp`.
         effort: "quick" (about a second: fewer redraws, nothing run operation by operation) or "thorough".
+        budget: after so many seconds nothing more is begun, and the report says what was not looked at; what
+            is under way, such as a compilation, is not cut short.
         seed: of redraws and cotangents.
 
     Returns:
@@ -59,7 +62,7 @@ def check_vjp(
     options: dict[str, Any] = {"domains": domains, "in_axes": in_axes, "nondiff": nondiff}
     with judging(op):
         subject = Subject.of_op(op, oracle, oracle_vjp, kwargs)
-        return examine_subject(subject, args, **options, effort=effort, seed=seed).report
+        return examine_subject(subject, args, **options, effort=effort, budget=budget, seed=seed).report
 
 
 def assert_vjp(op: Callable[..., Any], *args: Any, **options: Any) -> None:
@@ -85,6 +88,7 @@ def check_pair(
     nondiff: int | Sequence[int] = (),
     kwargs: Mapping[str, Any] | None = None,
     effort: str = "thorough",
+    budget: float | None = None,
     seed: int = 0,
 ) -> Report:
     """Says of a function and its rule, in NumPy or JAX, whether the rule is right.
@@ -101,6 +105,7 @@ def check_pair(
         nondiff: see `check_vjp`.
         kwargs: keyword arguments of both.
         effort: see `check_vjp`.
+        budget: see `check_vjp`.
         seed: see `check_vjp`.
 
     Returns:
@@ -112,7 +117,7 @@ def check_pair(
     options: dict[str, Any] = {"domains": domains, "in_axes": in_axes, "nondiff": nondiff}
     with judging(f):
         subject = Subject.of_pair(f, f_vjp, oracle, kwargs)
-        return examine_subject(subject, args, **options, effort=effort, seed=seed).report
+        return examine_subject(subject, args, **options, effort=effort, budget=budget, seed=seed).report
 
 
 def examine(

@@ -13,6 +13,7 @@ import numpy as np
 from jaxbackprop._float64 import Arrays, float64_on_cpu
 
 from ._attempt import attempt
+from ._budget import go_on
 from ._evaluator import Point, in_haste
 from ._layout import Layout
 from ._rounding import EPS, eps_of
@@ -179,6 +180,7 @@ class Differences:
         return jax.lax.map(one, moves)
 
     def _moved_in_numpy(self, point: Point, step: np.ndarray) -> tuple[Any, Any]:
+        go_on()
         ran = attempt(lambda: self._results(np, point.leaves, step))
         # A step may leave the domain, where a careful function raises: nothing is known there.
         return (np.nan, np.nan) if ran.error is not None else _pairing(np, point.dy, ran.value)

@@ -15,6 +15,7 @@ import numpy as np
 from jaxbackprop._float64 import Arrays, float64_on_cpu
 
 from ._attempt import attempt
+from ._budget import go_on
 from ._layout import Layout
 
 # Points in one call, and how many numbers they may hold together: the memory of a call is bounded.
@@ -152,6 +153,7 @@ class Evaluator:
         with self.setting():
             chunk = self._chunk_size(points[0]) if self.traced else 1
             for start in range(0, len(points), chunk):
+                go_on()
                 answers += self._answers(list(points[start : start + chunk]), chunk)
         if all(answer.error is not None for answer in answers):
             raise cast(Exception, answers[0].error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ import numpy as np
 from jaxbackprop._errors import first_line
 
 from ._attempt import attempt
+from ._budget import OutOfTime, go_on, limited, within
 from ._comparison import Comparison, compare
 from ._diagnosis import diagnosed
 from ._layout import CannotCheck
@@ -21,10 +23,10 @@ from ._raising import quiet_callbacks, run_rule
 from ._record import Compared, Observations, Record
 from ._report import Finding, Report
 from ._reproducer import shown_by, simplified
-from ._sampling import Kind
+from ._sampling import Kind, Sampled
 from ._session import CheckSession
 from ._subject import Subject
-from .properties import PROPERTIES, structure
+from .properties import PROPERTIES, Property, structure
 
 _EFFORTS = ("quick", "thorough")
 # The most serious first.
@@ -60,6 +62,7 @@ def examine_subject(
     in_axes: Any = 0,
     nondiff: Any = (),
     effort: str = "thorough",
+    budget: float | None = None,
     seed: int = 0,
     figures: bool = False,
 ) -> Examination:
@@ -69,19 +72,26 @@ def examine_subject(
     if not isinstance(seed, int) or seed < 0:
         raise CannotCheck(f"seed must be a whole number from 0 on, got {seed!r}")
     # What the caller has set to hunt for nans would raise where a nan is what is looked for.
-    with jax.debug_nans(False), jax.debug_infs(False), jax.disable_jit(False), quiet_callbacks():
+    plainly = jax.debug_nans(False), jax.debug_infs(False), jax.disable_jit(False), quiet_callbacks()
+    with contextlib.ExitStack() as stack:
+        for setting in (*plainly, within(budget)):
+            stack.enter_context(setting)
         quick = effort == "quick"
-        session = open_session(
-            subject,
-            args,
-            domains=domains,
-            in_axes=in_axes,
-            nondiff=nondiff,
-            quick=quick,
-            figures=figures,
-            seed=seed,
-        )
-        return _examined(session)
+        try:
+            session = open_session(
+                subject,
+                args,
+                domains=domains,
+                in_axes=in_axes,
+                nondiff=nondiff,
+                quick=quick,
+                figures=figures,
+                seed=seed,
+            )
+            return _examined(session)
+        except OutOfTime:
+            said = f"the budget of {budget:g} s ended before a gradient of {subject.name} had been judged"
+            raise CannotCheck(said) from None
 
 
 def _examined(session: CheckSession) -> Examination:
@@ -95,19 +105,24 @@ def _examined(session: CheckSession) -> Examination:
     session, findings, notes = run.session, [*findings, *run.findings], [*notes, *run.notes]
     if not run.answers:
         return _result(Record(session, notes), findings, None)
-    compared = attempt(lambda: compare(session, points))
+    compared = attempt(lambda: _compared(session, points))
     if compared.error is not None:
         notes.append(f"the rule cannot be run in float64: {first_line(compared.error)}")
         session = dataclasses.replace(session, rule=session.rule_native)
-        compared = attempt(lambda: compare(session, points))
+        compared = attempt(lambda: _compared(session, points))
     comparisons = tuple(compared.value)
     if all(one.kind is not Kind.BASE for one in comparisons):
         notes.append("the function is not finite at the given arguments: judged at redrawn ones")
     own = {id(point): answer for (_, point), answer in zip(points, run.answers, strict=True)}
     observed = Observations(comparisons, tuple(own[id(one.point)] for one in comparisons), run.answers[0])
     record = Record(session, notes, points=len(comparisons))
-    for holds in PROPERTIES:
-        ran = attempt(functools.partial(holds, session, observed, record))
+    for at, holds in enumerate(PROPERTIES):
+        try:
+            ran = attempt(functools.partial(_asked, holds, session, observed, record))
+        except OutOfTime:
+            left = ", ".join(p.__name__.replace("_", " ") for p in PROPERTIES[at:])
+            record.note(f"the budget is spent; not looked at: {left}")
+            break
         if ran.error is not None and not findings:
             raise ran.error
         if ran.error is not None:
@@ -121,6 +136,21 @@ def _examined(session: CheckSession) -> Examination:
     if record.wrong:
         findings = _named(findings, observed, record)
     return _result(record, findings, observed)
+
+
+def _compared(session: CheckSession, points: Sequence[Sampled]) -> list[Comparison]:
+    """All points at once; where time is short the caller's arguments come first, and may stay alone."""
+    if not limited():
+        return compare(session, points)
+    found = compare(session, points[:1])
+    with contextlib.suppress(OutOfTime):
+        found += compare(session, points[1:])
+    return found
+
+
+def _asked(holds: Property, *given: Any) -> list[Finding]:
+    go_on()
+    return holds(*given)
 
 
 def _must_have_judged(session: CheckSession, comparisons: Sequence[Comparison]) -> None:
@@ -140,6 +170,9 @@ def _named(findings: list[Finding], observed: Observations, record: Record) -> l
     session, comparisons, wrong = record.session, observed.comparisons, record.wrong
     try:
         return [simplified(session, f, wrong) for f in diagnosed(session, findings, comparisons, wrong)]
+    except OutOfTime:
+        record.note("the budget is spent; not looked at: which mistake it is")
+        return findings
     except Exception as error:
         # Whatever fails in naming a mistake, its programs or ours: what was found wrong stays wrong.
         record.note(f"the mistake could not be looked into: {first_line(error)}")

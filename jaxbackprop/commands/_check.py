@@ -46,6 +46,12 @@ def add_parser(commands: Commands) -> None:
     add_arg(parser)
     parser.add_argument("--oracle", metavar="MODULE:NAME", help="the same function without its rule")
     add_effort(parser, "how hard to look (default: %(default)s)", "thorough")
+    parser.add_argument(
+        "--budget",
+        type=float,
+        metavar="SECONDS",
+        help="for each call: after so long nothing more is begun, and the report says what was left out",
+    )
     add_seed(parser)
     add_json(parser, "the reports")
 
@@ -62,6 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
         oracle=arguments.oracle,
         json_path=arguments.json,
         effort=arguments.effort,
+        budget=arguments.budget,
         seed=arguments.seed,
         console=make_console(),
     )

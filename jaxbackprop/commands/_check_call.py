@@ -66,14 +66,14 @@ class Checked:
 
 
 def check_call(
-    target: Target, call: Call, oracle: Callable[..., Any] | None, effort: str, seed: int
+    target: Target, call: Call, oracle: Callable[..., Any] | None, how: Mapping[str, Any]
 ) -> Checked:
-    """Draws the arguments of a call and checks the function on them."""
+    """Draws the arguments of a call and checks the function on them, as `how` says: effort, budget, seed."""
     wide = any(argument.wide for argument in call)
     began = time.perf_counter()
     report, reason = None, ""
     with jax.enable_x64(True) if wide else contextlib.nullcontext():
-        args, kwargs = draw(call, seed=seed)
+        args, kwargs = draw(call, seed=how["seed"])
         arguments = ", ".join(
             (f"{a.name}=" if a.name else "") + describe(value)
             for a, value in zip(call, (*args, *kwargs.values()), strict=True)
@@ -83,8 +83,7 @@ def check_call(
             "oracle": oracle,
             "domains": domains if any(domain is not None for domain in domains) else None,
             "kwargs": kwargs or None,
-            "effort": effort,
-            "seed": seed,
+            **how,
         }
         try:
             if target.rule is None:

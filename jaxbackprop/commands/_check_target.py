@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -24,6 +24,7 @@ def check_target(
     oracle: str | None = None,
     json_path: str | None = None,
     effort: str = "thorough",
+    budget: float | None = None,
     seed: int = 0,
     console: Console,
 ) -> int:
@@ -35,6 +36,7 @@ def check_target(
         oracle: "package.module:function": the function without its rule.
         json_path: file for the reports, written whole or not at all.
         effort: "quick" or "thorough".
+        budget: seconds for each call; None for as long as it takes.
         seed: of the draws.
         console: where to print.
 
@@ -47,17 +49,20 @@ def check_target(
     if ":" not in target and (texts is not None or oracle is not None):
         flag = "--arg" if texts is not None else "--oracle"
         raise CannotRun(f"{flag} is for one function: {target}:NAME")
+    if budget is not None and not budget > 0:
+        raise CannotRun(f"--budget must be a number of seconds above 0, not {budget:g}")
     call = None if texts is None else read_call(texts)
+    how = {"effort": effort, "budget": budget, "seed": seed}
     skipped: list[Skipped] = []
     with importable_from_here():
         if ":" in target:
             one = resolve(target, call)
             plain = None if oracle is None else resolve_function(oracle)
-            results = _check_one(one, plain, effort, seed, console)
+            results = _check_one(one, plain, how, console)
         else:
-            results, skipped = _check_all(target, effort, seed, console)
+            results, skipped = _check_all(target, how, console)
     if json_path is not None:
-        write_json(json_path, _figures(target, effort, seed, results, skipped))
+        write_json(json_path, _figures(target, how, results, skipped))
     if any(result.wrong for result in results):
         return 1
     for result in results:
@@ -69,9 +74,9 @@ def check_target(
 
 
 def _check_one(
-    target: Target, oracle: Callable[..., Any] | None, effort: str, seed: int, console: Console
+    target: Target, oracle: Callable[..., Any] | None, how: Mapping[str, Any], console: Console
 ) -> list[Checked]:
-    results = [check_call(target, call, oracle, effort, seed) for call in target.calls]
+    results = [check_call(target, call, oracle, how) for call in target.calls]
     for result in results:
         if result.report is not None:
             if len(results) > 1:
@@ -80,14 +85,14 @@ def _check_one(
     return results
 
 
-def _check_all(module: str, effort: str, seed: int, console: Console) -> tuple[list[Checked], list[Skipped]]:
+def _check_all(module: str, how: Mapping[str, Any], console: Console) -> tuple[list[Checked], list[Skipped]]:
     targets, skipped = discover(module)
     skipped += [Skipped(target.name, target.reason) for target in targets if not target.calls]
     targets = [target for target in targets if target.calls]
     width = max((len(target.name) for target in targets), default=0)
     results: list[Checked] = []
     for target in targets:
-        calls = [check_call(target, call, None, effort, seed) for call in target.calls]
+        calls = [check_call(target, call, None, how) for call in target.calls]
         if target.told or all(call.report is not None for call in calls):
             results += calls
             _print_line(target, calls, width, console)
@@ -147,12 +152,11 @@ def _nothing(target: str, skipped: Sequence[Skipped]) -> str:
 
 
 def _figures(
-    target: str, effort: str, seed: int, results: Sequence[Checked], skipped: Sequence[Skipped]
+    target: str, how: Mapping[str, Any], results: Sequence[Checked], skipped: Sequence[Skipped]
 ) -> dict[str, Any]:
     return {
         "target": target,
-        "effort": effort,
-        "seed": seed,
+        **how,
         "wrong": _count_wrong(results),
         "results": [result.to_dict() for result in results],
         "skipped": [{"function": name, "reason": reason} for name, reason in skipped],

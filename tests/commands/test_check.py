@@ -284,6 +284,7 @@ def test_what_cannot_be_checked_says_why(write, target, texts, options, said):
         (["nowhere:f"], "cannot import nowhere: No module named 'nowhere'"),
         (["a:b", "--effort", "great"], "--effort: invalid choice: 'great'"),
         (["a:b", "--seed", "-1"], "--seed must be at least 0, not -1"),
+        (["a:b", "--budget", "0"], "--budget must be a number of seconds above 0, not 0"),
         (["a:b", "--json", "no/where.json"], "--json no/where.json: its folder does not exist"),
         (["a:b", "--json", "."], "--json .: it is a folder"),
         ([], "required: TARGET"),
