@@ -6,6 +6,9 @@ that sum to one, the range of the integers) and change all else.
 """
 
 from ._domains import room as room
+from ._kept import Kept as Kept
+from ._kept import broken as broken
+from ._kept import kept as kept
 from ._kind import QUICK_REDRAWS as QUICK_REDRAWS
 from ._kind import REDRAWS as REDRAWS
 from ._kind import Kind as Kind

@@ -12,6 +12,7 @@ from .._report import Finding
 from .._session import CheckSession
 from ._forward import forward
 from ._forward import structure as structure
+from ._kept import kept_structure
 from ._linearity import linearity, outputs_used
 from ._precision import precision
 from ._residuals import differentiable_again, residuals
@@ -24,5 +25,5 @@ Property = Callable[[CheckSession, Observations, Record], list[Finding]]
 # `structure` is asked before all of them: where the rule raises there is nothing to observe.
 PROPERTIES: tuple[Property, ...] = (
     *(forward, values, linearity, outputs_used, differences, precision, larger_batch),
-    *(determinism, vmap, scan_and_checkpoint, jit, residuals, differentiable_again),
+    *(determinism, vmap, scan_and_checkpoint, jit, residuals, differentiable_again, kept_structure),
 )
