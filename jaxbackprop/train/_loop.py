@@ -60,7 +60,9 @@ class Training(Generic[Model]):
         self._key = jax.random.key(plan.seed)
         self._rate = None if plan.schedule is None else jax.jit(plan.schedule)
         init = partial(init_state, optimizer=plan.optimizer, average=plan.average, rows=plan.rows)
-        self._constants = constants
+        self._hosts = current_hosts()
+        # An array of one process's devices alone is not saved where several are: NumPy's are.
+        self._constants = jax.tree.map(_on_host, constants) if self._hosts.count > 1 else constants
         self._place = place(plan.mesh, init, params, variables, constants, plan.rows, plan.mask, plan.warn)
         if isinstance(plan.batches, IndexedBatches):
             plan.batches.part = self._place.part(plan.batches.batch_size)
@@ -74,7 +76,6 @@ class Training(Generic[Model]):
             placement=self._place,
         )
         self._checkpoints = None if run is None else Checkpoints(run.path, keep, plan.warn)
-        self._hosts = current_hosts()
         self._agreed: AgreedStop | None = None
         # Looked at once: it asks the versions of packages of the disk.
         self._machine = {} if run is None else describe_machine(plan.mesh)

@@ -17,6 +17,7 @@ from jaxbackprop.models import load_bert
 from jaxbackprop.ner._pieces import PieceEncoder
 from jaxbackprop.pretrained import load_tokenizer
 from jaxbackprop.train import Config, Reporting, RunError, read_outcome
+from tests.commands.together import differences, train_together
 from tests.models.bert.folders import CONFIG, write_folder
 
 pytest.importorskip("safetensors")
@@ -181,3 +182,16 @@ def test_seeds_stand_side_by_side(made, tmp_path):
     ner.train_seeds(settings(made, epochs=2), 2, tmp_path / "runs", quiet())
     summary = json.loads((tmp_path / "runs" / "summary.json").read_text())
     assert len(summary["seeds"]) == 2
+
+
+@pytest.mark.exhaustive
+def test_two_processes_train_as_one_does(made, tmp_path):
+    how = {"optimizer": "sgd", "epochs": 2, "batch_size": 8, "max_length": 12, "lr": 1e-2}
+    ner.train(settings(made, **how), tmp_path / "one", quiet())
+    files = [f"--{name}={made / name}.conll" for name in ("train", "dev", "test")]
+    flags = [f"--{name.replace('_', '-')}={value}" for name, value in how.items()]
+    chosen = ["--model", "bert", "--encoder", made / "bert", *files, *flags]
+    said = train_together(2, *chosen, "--out", tmp_path / "two")
+    assert [code for code, _, _ in said] == [0, 0], said
+    # With the pooler, which is not trained.
+    assert differences(tmp_path / "one", tmp_path / "two")[2] < 1e-5
