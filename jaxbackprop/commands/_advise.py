@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import textwrap
 
+from jaxbackprop._errors import CannotRun
 from jaxbackprop._output import refuse_files, write_json
 
 from ._bar import JobBar
@@ -24,6 +26,7 @@ The slide says that training many layers on few dissimilar data underfits; it ov
 """
 # Stands in the command for a file that is not named.
 _DEV = "DEV"
+_LOOKED_AT = 50
 
 
 def add_parser(commands: Commands) -> None:
@@ -45,6 +48,9 @@ def run(arguments: argparse.Namespace) -> int:
     config = config_of(arguments)
     refuse_files([("--json", arguments.json)])
 
+    if arguments.train is not None:
+        _refuse_labelled(arguments.train)
+
     from jaxbackprop.data import default_corpus, read_conll
     from jaxbackprop.train import use_compilation_cache
     from jaxbackprop.transfer import advise
@@ -63,6 +69,10 @@ def run(arguments: argparse.Namespace) -> int:
         found = advise(name, sentences, vectors, config=config, begin=bar.begin, say=bar.done)
     for label, said in found.lines():
         if label == "command":
+            if config.dev == _DEV:
+                console.print(
+                    f"{'note':{_LABEL}}{_DEV} in the command stands for development sentences: see --dev"
+                )
             # Whole, to be copied.
             console.print(label.ljust(_LABEL) + said, soft_wrap=True)
             continue
@@ -72,3 +82,17 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json is not None:
         write_json(arguments.json, found.to_dict())
     return 0
+
+
+def _refuse_labelled(path: str) -> None:
+    """Refuses a table of sentences and labels, of which one column would be read as words."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            rows = [line.split("\t") for line in itertools.islice(file, _LOOKED_AT) if line.strip()]
+    except (OSError, UnicodeDecodeError):
+        return  # which whoever reads it says
+    if 2 * sum(len(row) > 1 and any(" " in cell.strip() for cell in row) for row in rows) > len(rows):
+        raise CannotRun(
+            f"--train {path} holds sentences and labels, not words and tags: advise is for taggers; "
+            f"jaxbackprop finetune --data {path} --freeze bert, or without, is the same choice for sentences"
+        )

@@ -34,6 +34,7 @@ def test_the_evidence_the_verdict_and_the_command(cli, text, monkeypatch):
             "probe",
             "verdict",
             "regime",
+            "note",
             "command",
         )
     ]
@@ -65,12 +66,14 @@ def test_end_to_end_and_the_command_runs(cli, text, tmp_path):
         (("--scheme", "BIO"), "--scheme needs --train"),
         (("--json", "."), "--json .: it is a folder"),
         (("--train", "few.conll"), "few.conll: 5 folds need 10 sentences or more, got 2"),
+        (("--train", "table.tsv"), "table.tsv holds sentences and labels, not words and tags: .* finetune"),
         (("--train", "plain.conll"), "plain.conll: the training sentences hold no entity"),
     ],
 )
 def test_bad_input_is_one_line_and_nothing_is_written(cli, text, arguments, said):
     Path("few.conll").write_text("anna B-person\nmet O\n\n" * 2)
     Path("plain.conll").write_text("anna O\nmet O\n\n" * 20)
+    Path("table.tsv").write_text("id\tdocument\tlabel\n" + "1\tanna met otto\t0\n" * 20)
     before = files(Path("."))
     vectors = () if "--vectors" in arguments else text[-2:]
     assert_one_line_error(cli("advise", *arguments, *vectors), said)
