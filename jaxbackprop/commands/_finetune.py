@@ -10,7 +10,7 @@ from jaxbackprop._errors import CannotRun
 from jaxbackprop.finetune import SHARED, FinetuneConfig, Settings, read_finetune_settings
 from jaxbackprop.train import FINETUNING, encodes, refuse_missing_tensorboard, seeds_of
 
-from ._hosts import add_hosts, joined_hosts
+from ._hosts import add_hosts, joined_hosts, look_at_model
 from ._options import Commands, add_command
 from ._settings import add_settings, given
 
@@ -72,6 +72,8 @@ def run(arguments: argparse.Namespace) -> int:
         refuse_missing_tensorboard()
     if arguments.out is not None and not encodes(arguments.out):
         raise CannotRun("--out is not UTF-8")
+    if arguments.resume is None:
+        look_at_model(arguments, settings.own.model)
 
     with joined_hosts(arguments) as (_, reporting):
         from jaxbackprop.finetune import finetune, finetune_seeds, resume_finetune

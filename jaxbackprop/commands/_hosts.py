@@ -83,3 +83,22 @@ def joined_hosts(arguments: argparse.Namespace) -> Iterator[tuple[Hosts, Reporti
 
 def _say_nothing(message: str) -> None:
     """Where process 0 says it."""
+
+
+def look_at_model(arguments: argparse.Namespace, model: str) -> None:
+    """Refuses a BERT's folder at once, where it is nothing to load, before jax is imported.
+
+    Where several processes train together they all hear of it later.
+
+    Args:
+        arguments: with the flags of `add_hosts`.
+        model: an asset, or the folder.
+
+    Raises:
+        DataError, MissingExtra, CannotRun: see `jaxbackprop.models.load_bert`.
+    """
+    if arguments.coordinator is None:
+        from jaxbackprop.finetune import MINI, locate
+        from jaxbackprop.pretrained import look_at_bert
+
+        look_at_bert(locate(model, MINI))

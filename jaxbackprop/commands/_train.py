@@ -7,7 +7,7 @@ import argparse
 from jaxbackprop._errors import CannotRun
 from jaxbackprop.train import encodes, refuse_missing_tensorboard, seeds_of
 
-from ._hosts import add_hosts, joined_hosts
+from ._hosts import add_hosts, joined_hosts, look_at_model
 from ._options import Commands, add_command
 from ._settings import add_settings, config_of, given
 
@@ -66,6 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
         refuse_missing_tensorboard()
     if arguments.out is not None and not encodes(arguments.out):
         raise CannotRun("--out is not UTF-8")
+    if arguments.resume is None and config.model == "bert":
+        look_at_model(arguments, config.encoder)
 
     with joined_hosts(arguments) as (hosts, reporting):
         from jaxbackprop.ner import resume, train, train_seeds

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from jaxbackprop._lazy import attach
 
 if TYPE_CHECKING:
-    from ._build import MINI as MINI
     from ._classifier import Classifier as Classifier
     from ._classifier import Prediction as Prediction
     from ._classifier import load_classifier as load_classifier
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from ._run import weights_sha256 as weights_sha256
     from ._seeds import finetune_seeds as finetune_seeds
     from ._seeds import resume_finetune as resume_finetune
+    from ._texts import MINI as MINI
     from ._texts import locate as locate
     from ._texts import read_texts as read_texts
     from ._updates import make_updates as make_updates
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = attach(
     __name__,
     names={
-        "_build": ("MINI",),
         "_classifier": ("Classifier", "Prediction", "load_classifier"),
         "_config": ("SHARED", "FinetuneConfig", "Settings", "read_finetune_settings"),
         "_dataset": ("BertDataset",),
@@ -41,7 +40,7 @@ __getattr__, __dir__, __all__ = attach(
         "_parts": ("POOLER", "frozen_parts", "part_of"),
         "_run": ("finetune", "weights_sha256"),
         "_seeds": ("finetune_seeds", "resume_finetune"),
-        "_texts": ("locate", "read_texts"),
+        "_texts": ("MINI", "locate", "read_texts"),
         "_updates": ("make_updates", "trainable"),
     },
 )

@@ -16,9 +16,7 @@ from jaxbackprop.train import Config
 
 from ._config import Settings
 from ._dataset import BertDataset
-from ._texts import locate
-
-MINI = "bert-mini"
+from ._texts import MINI, locate
 
 
 def pretrained(settings: Settings, warn: Callable[[str], None]) -> Bert:

@@ -29,12 +29,12 @@ from jaxbackprop.train import (
     take_run,
 )
 
-from ._build import MINI, pretrained, with_head
+from ._build import pretrained, with_head
 from ._classifier import settings_of
 from ._config import Settings
 from ._fit import ClassifierTraining
 from ._parts import frozen_parts
-from ._texts import MOVIES, locate, read_texts
+from ._texts import MINI, MOVIES, locate, read_texts
 
 # Settings that change nothing of what a run comes to.
 FREE = ("save_every", "keep")

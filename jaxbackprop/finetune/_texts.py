@@ -15,7 +15,7 @@ from jaxbackprop.pretrained import ASSETS, find_asset
 
 from ._config import FinetuneConfig
 
-MOVIES = "vader-movies"
+MINI, MOVIES = "bert-mini", "vader-movies"
 _HELD_OUT = 0.1
 _MOST_LABELS = 1000
 

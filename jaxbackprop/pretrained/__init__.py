@@ -9,6 +9,8 @@ from ._assets import find_asset as find_asset
 from ._bert_config import HIDDEN_ACTIVATIONS as HIDDEN_ACTIVATIONS
 from ._bert_config import BertConfig as BertConfig
 from ._bert_config import read_config as read_config
+from ._bert_folder import BertFolder as BertFolder
+from ._bert_folder import look_at_bert as look_at_bert
 from ._tensors import FLOATS as FLOATS
 from ._tensors import Entry as Entry
 from ._tensors import TensorFile as TensorFile

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import subprocess
@@ -23,6 +24,8 @@ _SPECIAL = ("[UNK]", "[CLS]", "[SEP]", "[PAD]")
 _HANGUL = re.compile("[\uac00-\ud7a3]")
 # Each thread of the libraries would set memory of its own aside, on machines with many cores too much.
 _ONE_THREAD = {"RAYON_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "RUST_BACKTRACE": "0"}
+# Of the files that have been tried: a command reads the same one several times.
+_works: set[bytes] = set()
 _TRIAL = Path(__file__).with_name("_tokenizer_trial.py")
 
 
@@ -65,8 +68,10 @@ def _need_library() -> None:
 def _from_json(path: Path, name: str) -> Any:
     from tokenizers import Tokenizer
 
-    read_bounded(path, _MOST_BYTES)
-    _try_elsewhere(path, name)
+    digest = hashlib.sha256(read_bounded(path, _MOST_BYTES)).digest()
+    if digest not in _works:
+        _try_elsewhere(path, name)
+        _works.add(digest)
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:

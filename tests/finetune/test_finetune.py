@@ -22,8 +22,9 @@ from jaxbackprop.finetune import (
 )
 from jaxbackprop.models import load_bert
 from jaxbackprop.train import Progress, Reporting, RunError, read_outcome
+from tests.commands.process import assert_one_line_error, command
 from tests.commands.together import await_epoch, ends, together
-from tests.models.bert.folders import CONFIG, write_folder
+from tests.models.bert.folders import CONFIG, tensors, write_folder
 
 pytest.importorskip("safetensors")
 pytest.importorskip("tokenizers")
@@ -247,6 +248,13 @@ def test_what_is_wrong_is_said_in_a_line_and_leaves_no_folder(made, tmp_path, cl
         assert (status, stderr.count("\n")) == (2, 1), stderr
         assert said in stderr
         assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("flags", [("finetune", "--model"), ("train", "--model", "bert", "--encoder")])
+def test_a_strangers_model_is_refused_before_jax_is_imported(tmp_path, flags):
+    folder = write_folder(tmp_path / "bert", tensors() | {"odd": np.zeros(3, np.float32)})
+    without_jax = "import sys; sys.modules['jax'] = None"
+    assert_one_line_error(command(*flags, folder, prelude=without_jax), "'odd' has no place")
 
 
 def test_runs_are_compared_by_their_own_settings_too(made, tmp_path, cli):

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxbackprop.pretrained import BertConfig
+from ._bert_config import BertConfig
 
 POOLER = "pooler."
 
