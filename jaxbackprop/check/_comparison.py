@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -24,10 +25,23 @@ class Violation:
     """The entry that is furthest beyond its noise; the fields are those of a `Finding`."""
 
     index: tuple[int, ...]
-    got: float
-    want: float
+    got: complex
+    want: complex
     error: float
     noise: float
+    beside: tuple[float, float] = (0.0, 0.0)  # of complex numbers, got and want of the other part
+
+    def of_complex(self, sign: int) -> Violation:
+        """The same of the complex number whose part it is, where the imaginary part has this sign."""
+        pairs = zip((self.got, self.want), self.beside, strict=True)
+        parts = [(a, b) if self.index[-1] == 0 else (b, a) for a, b in pairs]
+        got, want = (complex(a.real, sign * b.real) for a, b in parts)
+        return Violation(self.index[:-1], got, want, abs(got - want), self.noise)
+
+    def numbers(self) -> dict[str, Any]:
+        """The fields of a `Finding`."""
+        named = ("index", "got", "want", "error", "noise")
+        return {name: getattr(self, name) for name in named}
 
 
 def worst_violation(got: np.ndarray, want: np.ndarray, noise: np.ndarray | float) -> Violation | None:
@@ -42,7 +56,11 @@ def worst_violation(got: np.ndarray, want: np.ndarray, noise: np.ndarray | float
         excess = np.where(over, np.where(np.isfinite(distance), distance / (noise + 1e-300), np.inf), -1.0)
     at = np.unravel_index(int(np.argmax(excess)), excess.shape)
     index = tuple(int(i) for i in at)
-    return Violation(index, float(got[at]), float(want[at]), float(distance[at]), float(noise[at]))
+    numbers = float(got[at]), float(want[at]), float(distance[at]), float(noise[at])
+    if np.shape(got)[-1:] != (2,):
+        return Violation(index, *numbers)
+    other = (*index[:-1], 1 - index[-1])
+    return Violation(index, *numbers, (float(got[other]), float(want[other])))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

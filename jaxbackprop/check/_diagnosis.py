@@ -13,6 +13,7 @@ from jaxbackprop.diagnose import Evidence, Mistake, Sample, Suspicion, diagnose
 
 from ._attempt import attempt
 from ._comparison import Comparison
+from ._complex_mistakes import among_complex, holds_complex
 from ._evaluator import Evaluator, Point
 from ._record import leaf_of
 from ._report import Finding
@@ -34,6 +35,8 @@ def diagnosed(
         return findings
     evidence = gather(session, comparisons, shown)
     suspicions = [] if evidence is None else diagnose(evidence, quick=session.quick and session.traced)
+    if holds_complex(session):
+        suspicions = among_complex(session, comparisons, suspicions)
     return named(session, findings, suspicions)
 
 
@@ -104,7 +107,7 @@ def gather(session: CheckSession, comparisons: Sequence[Comparison], shown: Show
     if len(samples) < enough:
         return None
     rule, truth = session.rule, session.truth
-    traced = truth is not None and rule.traced and truth.traced
+    traced = truth is not None and rule.traced and truth.traced and not holds_complex(session)
 
     def by_differences(leaves: tuple[Any, ...], dy: Arrays) -> Arrays:
         return session.differences.entries(Point(leaves, dy))[0]

@@ -16,6 +16,7 @@ from jaxbackprop._float64 import Arrays, float64_on_cpu
 
 from ._attempt import attempt
 from ._budget import go_on
+from ._complex import from_pairs
 from ._layout import Layout
 
 # Points in one call, and how many numbers they may hold together: the memory of a call is bounded.
@@ -61,9 +62,16 @@ def autodiff_pull(layout: Layout, f: Callable[..., Any], *, twice: bool = False)
     """The pull that `jax.vjp` makes of f; `twice` computes its value apart: a forward rule may differ."""
 
     def pull(leaves: tuple[Any, ...], dy: tuple[Any, ...]) -> Answer:
-        y, pullback = jax.vjp(layout.of_floats(f, leaves), *layout.floats_of(leaves))
+        # By the complex numbers themselves, so that the rule's own answer is seen.
+        floats = [
+            from_pairs(leaf) if slot in layout.complexes else leaf
+            for slot, leaf in zip(layout.floats, layout.floats_of(leaves), strict=True)
+        ]
+
+        y, pullback = jax.vjp(layout.of_floats(f, leaves), *floats)
         value = layout.results(f, leaves) if twice else y
-        return Answer(value, y, pullback(tuple(d.astype(leaf.dtype) for d, leaf in zip(dy, y, strict=True))))
+        cotangents = pullback(tuple(d.astype(leaf.dtype) for d, leaf in zip(dy, y, strict=True)))
+        return Answer(value, y, tuple(layout.cotangent(i, d) for i, d in enumerate(cotangents)))
 
     return pull
 

@@ -13,6 +13,8 @@ import numpy as np
 from jaxbackprop._errors import CannotRun
 from jaxbackprop._float64 import is_float
 
+from ._complex import OtherField, as_pairs, cotangent_as_pairs, from_pairs, is_complex
+
 
 class CannotCheck(CannotRun, ValueError):
     """An operator or its arguments leave nothing to judge; the message says why."""
@@ -35,13 +37,21 @@ def _is_none(leaf: Any) -> bool:
 
 
 def as_arrays(results: Any) -> Any:
-    """Results with Python floats as arrays: NumPy code often returns its sums so."""
-    return jax.tree.map(lambda y: np.asarray(y) if isinstance(y, float) else y, results)
+    """Results with Python's floats and complex numbers as arrays: NumPy code often returns its sums so."""
+    return jax.tree.map(lambda y: np.asarray(y) if isinstance(y, float | complex) else y, results)
+
+
+def as_floats(results: Any) -> tuple[Any, ...]:
+    """The float results of a function, flat, complex ones as pairs."""
+    flat = jax.tree.leaves(as_arrays(results))
+    return tuple(as_pairs(y) if is_complex(y) else y for y in flat if is_float(y) or is_complex(y))
 
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
     """Arguments taken apart into array leaves and everything else, which stays as it is.
+
+    Complex arrays are floats here: real arrays with a last axis of two, see `_complex`.
 
     Attributes:
         leaves: the array leaves in flattened order; floats as they came, Python floats as 0-d arrays.
@@ -51,6 +61,7 @@ class Layout:
         from_python: for each of them, whether it came as a Python float.
         all_floats: positions of all float leaves: those of arguments without a gradient too.
         owners: for each array leaf, the position of its argument.
+        complexes: positions of those leaves that stand for complex numbers.
     """
 
     leaves: tuple[Any, ...]
@@ -60,6 +71,7 @@ class Layout:
     from_python: tuple[bool, ...]
     all_floats: tuple[int, ...]
     owners: tuple[int, ...]
+    complexes: frozenset[int]
     _template: tuple[Any, ...]
     _slots: tuple[int, ...]
     _treedef: jax.tree_util.PyTreeDef
@@ -87,18 +99,22 @@ class Layout:
         """
         flat, treedef = jax.tree_util.tree_flatten_with_path(args)
         slots, leaves, owners, moving = [], list[Any](), [], list[tuple[int, int, str, bool]]()
-        all_floats: list[int] = []
+        all_floats, complexes = list[int](), set[int]()
         for at, (path, leaf) in enumerate(flat):
             position = path[0].idx
-            came_as_python = isinstance(leaf, float) and not isinstance(leaf, np.generic)
+            came_as_python = isinstance(leaf, float | complex) and not isinstance(leaf, np.generic)
             if position in static or not (is_array(leaf) or (came_as_python and trace_floats)):
                 continue
             value = leaf
             if came_as_python:
-                value = np.asarray(leaf, np.float64 if x64 else np.float32)
+                value = np.asarray(leaf)
+                value = value if x64 else value.astype(jax.dtypes.canonicalize_dtype(value.dtype))
             elif isinstance(leaf, np.ndarray | np.generic):
                 dtype = jnp.dtype(leaf.dtype) if x64 else jax.dtypes.canonicalize_dtype(leaf.dtype)
                 value = np.asarray(leaf).astype(dtype)
+            if is_complex(value):
+                complexes.add(len(leaves))
+                value = as_pairs(value)
             if is_float(value):
                 all_floats.append(len(leaves))
                 if position not in nondiff:
@@ -112,13 +128,15 @@ class Layout:
         floats, arguments, paths, from_python = zip(*moving, strict=True) if moving else ((), (), (), ())
         template = tuple(leaf for _, leaf in flat)
         of_floats = (floats, arguments, paths, from_python, tuple(all_floats))
-        return cls(tuple(leaves), *of_floats, tuple(owners), template, tuple(slots), treedef)
+        of_leaves = (tuple(owners), frozenset(complexes))
+        return cls(tuple(leaves), *of_floats, *of_leaves, template, tuple(slots), treedef)
 
     def args(self, leaves: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The arguments with other array leaves."""
+        """The arguments with other array leaves: complex ones as pairs, or as they are."""
         filled = list(self._template)
-        for slot, leaf in zip(self._slots, leaves, strict=True):
-            filled[slot] = leaf
+        for i, (slot, leaf) in enumerate(zip(self._slots, leaves, strict=True)):
+            is_pairs = i in self.complexes and not is_complex(leaf)
+            filled[slot] = from_pairs(leaf) if is_pairs else leaf
         return jax.tree_util.tree_unflatten(self._treedef, filled)
 
     def floats_of(self, leaves: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -138,7 +156,7 @@ class Layout:
 
     def results(self, f: Callable[..., Any], leaves: tuple[Any, ...]) -> tuple[Any, ...]:
         """The float results of a function at array leaves, flat."""
-        return tuple(y for y in jax.tree.leaves(as_arrays(f(*self.args(leaves)))) if is_float(y))
+        return as_floats(f(*self.args(leaves)))
 
     def of_floats(
         self, f: Callable[..., Any], leaves: tuple[Any, ...] | None = None
@@ -157,6 +175,26 @@ class Layout:
     def structs(self) -> tuple[jax.ShapeDtypeStruct, ...]:
         """Shape and dtype of every array leaf, to trace with."""
         return tuple(jax.ShapeDtypeStruct(np.shape(leaf), leaf.dtype) for leaf in self.leaves)
+
+    def is_pairs(self, leaf: int) -> bool:
+        """Whether a differentiable leaf stands for complex numbers."""
+        return self.floats[leaf] in self.complexes
+
+    def ndim(self, slot: int) -> int:
+        """How many axes an array leaf has as it came."""
+        return np.ndim(self.leaves[slot]) - (slot in self.complexes)
+
+    def cotangent(self, leaf: int, cotangent: Any) -> Any:
+        """A rule's cotangent of a differentiable leaf as it came, as that of the leaf here.
+
+        Raises:
+            OtherField: where one of them is complex and the other is not.
+        """
+        if is_complex(cotangent) != self.is_pairs(leaf):
+            due = np.dtype(self.dtypes[leaf])
+            due = np.result_type(due, np.complex64) if self.is_pairs(leaf) else due
+            raise OtherField(leaf, cotangent.dtype, due.name)
+        return cotangent_as_pairs(cotangent) if self.is_pairs(leaf) else cotangent
 
     @property
     def dtypes(self) -> tuple[np.dtype, ...]:
@@ -189,13 +227,14 @@ class Layout:
         except (ValueError, TypeError) as error:
             said = str(error).splitlines()[0]
             raise CannotCheck(f"in_axes {in_axes!r} does not fit the arguments: {said}") from None
-        axes = tuple(full[slot] for slot in self._slots)
-        for axis, leaf, owner in zip(axes, self.leaves, self.owners, strict=True):
+        axes = [full[slot] for slot in self._slots]
+        for i, (axis, owner) in enumerate(zip(axes, self.owners, strict=True)):
+            ndim = self.ndim(i)
             if axis is not None and not isinstance(axis, int):
                 raise CannotCheck(f"in_axes must hold integers and None, got {axis!r}")
             # One more axis than the leaf has: the harness stacks its own draws there.
-            if axis is not None and not -np.ndim(leaf) - 1 <= axis <= np.ndim(leaf):
-                raise CannotCheck(
-                    f"in_axes has {axis} for argument {owner}, which has {np.ndim(leaf)} other axes"
-                )
-        return axes
+            if axis is not None and not -ndim - 1 <= axis <= ndim:
+                raise CannotCheck(f"in_axes has {axis} for argument {owner}, which has {ndim} other axes")
+            if axis is not None and axis < 0 and i in self.complexes:
+                axes[i] = axis - 1
+        return tuple(axes)

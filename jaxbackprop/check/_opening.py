@@ -100,7 +100,7 @@ def _needs_x64(subject: Subject, args: tuple[Any, ...]) -> bool:
     arrays = [leaf for leaf in jax.tree.leaves(args) if isinstance(leaf, jax.Array)]
     # Float64 is what NumPy computes in, whatever jax is set to.
     in_numpy = subject.rule is not None and not arrays
-    return in_numpy or any(leaf.dtype in (np.float64, np.int64) for leaf in arrays)
+    return in_numpy or any(leaf.dtype in (np.float64, np.int64, np.complex128) for leaf in arrays)
 
 
 def _layout(
@@ -147,7 +147,9 @@ def _results(f: Callable[..., Any], layout: Layout, traced: bool, x64: bool) -> 
 
 
 def _float_shapes(results: Any) -> list[tuple[int, ...]]:
-    return [tuple(y.shape) for y in jax.tree.leaves(results) if jnp.issubdtype(y.dtype, jnp.floating)]
+    found = [y for y in jax.tree.leaves(results) if jnp.issubdtype(y.dtype, jnp.inexact)]
+    # A complex number counts as two.
+    return [(*y.shape, 2) if jnp.issubdtype(y.dtype, jnp.complexfloating) else tuple(y.shape) for y in found]
 
 
 def _must_fit(subject: Subject, shapes: list[tuple[int, ...]], ran: Outcome[Any]) -> None:

@@ -74,9 +74,14 @@ def finding(
     session: CheckSession, leaf: int, what: str, message: str, worst: Violation | None = None, **more: Any
 ) -> Finding:
     """A finding about a differentiable leaf; `more` are further fields of it."""
-    numbers = {} if worst is None else vars(worst)
+    numbers = {} if worst is None else as_seen(session, leaf, worst).numbers()
     argument, path = session.layout.arguments[leaf], session.layout.paths[leaf]
     return Finding(what, message, argument=argument, path=path, **{**numbers, **more})
+
+
+def as_seen(session: CheckSession, leaf: int, worst: Violation) -> Violation:
+    """What is wrong with a gradient as its reader sees it: complex numbers are pairs in the harness alone."""
+    return worst.of_complex(-1) if session.layout.is_pairs(leaf) else worst
 
 
 def leaf_of(session: CheckSession, found: Finding) -> int | None:

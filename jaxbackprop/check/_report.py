@@ -44,15 +44,15 @@ class Finding:
     mistakes: tuple[str, ...] = ()
     named_by: str = "property"
     index: tuple[int, ...] | None = None
-    got: float | None = None
-    want: float | None = None
+    got: complex | None = None
+    want: complex | None = None
     error: float | None = None
     noise: float | None = None
     point: tuple[Any, ...] | None = None
     cotangent: Any = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The finding as JSON holds it: arrays as nested lists, nan and infinities as text."""
+        """The finding as JSON holds it: arrays as nested lists, nan, inf and complex numbers as text."""
         return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
 
     def lines(self) -> list[str]:
@@ -136,6 +136,8 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return repr(float(value))
+    if isinstance(value, complex):
+        return str(value)
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
@@ -143,5 +145,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, jax.Array | np.ndarray | np.generic):
         array = np.asarray(value)
         numbers = jnp.issubdtype(array.dtype, jnp.floating)
+        if jnp.issubdtype(array.dtype, jnp.complexfloating):
+            return _plain(array.tolist())
         return _plain((array.astype(np.float64) if numbers else array).tolist())
     return repr(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cmath
 import dataclasses
 import importlib
 import math
@@ -16,9 +17,10 @@ from jaxbackprop._float64 import Arrays, is_float
 
 from ._attempt import attempt
 from ._comparison import Comparison, compare
+from ._complex import cotangent_from_pairs, is_complex
 from ._evaluator import Point
 from ._kinks import kink
-from ._record import leaf_of
+from ._record import as_seen, leaf_of
 from ._report import Finding
 from ._rounding import all_finite
 from ._sampling import Sampled, free_leaves
@@ -39,7 +41,7 @@ def simplified(session: CheckSession, found: Finding, shown: Mapping[int, Compar
     if worst is None:
         return found
     at = {"point": _args(session, comparison.point), "cotangent": _cotangent(session, comparison.point)}
-    return dataclasses.replace(found, **vars(worst), **at)
+    return dataclasses.replace(found, **as_seen(session, leaf, worst).numbers(), **at)
 
 
 def simplest(session: CheckSession, comparison: Comparison, leaf: int) -> Comparison:
@@ -99,12 +101,17 @@ def _args(session: CheckSession, point: Point) -> tuple[Any, ...]:
 def _cotangent(session: CheckSession, point: Point) -> Any:
     """The cotangents of a point with the structure of the results; None where one is not float."""
     y = session.result
-    if any(not jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in jax.tree.leaves(y)):
+    if any(not jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in jax.tree.leaves(y)):
         return None
     in_jax = session.subject.rule is None or not session.layout.is_numpy
     dy = iter(point.dy)
+
+    def of(leaf: Any) -> Any:
+        is_pairs = jnp.issubdtype(leaf.dtype, jnp.complexfloating)
+        return cotangent_from_pairs(next(dy)) if is_pairs else next(dy)
+
     with session.native_setting():
-        return jax.tree.map(lambda leaf: (jnp.asarray if in_jax else np.asarray)(next(dy), leaf.dtype), y)
+        return jax.tree.map(lambda leaf: (jnp.asarray if in_jax else np.asarray)(of(leaf), leaf.dtype), y)
 
 
 class TooLong(ValueError):
@@ -159,7 +166,9 @@ def snippet(session: CheckSession, found: Finding) -> str:
     _, function = imported[-1]
     if rule is None:
         moving = [
-            i for i in sorted(set(session.layout.arguments)) if any(map(is_float, jax.tree.leaves(args[i])))
+            i
+            for i in sorted(set(session.layout.arguments))
+            if any(map(_is_inexact, jax.tree.leaves(args[i])))
         ]
         inputs = ", ".join(named[i] for i in moving)
         if len(moving) < len(args) or keywords:
@@ -192,6 +201,8 @@ def literal(value: Any) -> str:
         return repr(value)
     if isinstance(value, float) and not isinstance(value, np.generic):
         return repr(value) if math.isfinite(value) else f"float('{value}')"
+    if isinstance(value, complex) and not isinstance(value, np.generic):
+        return repr(value) if cmath.isfinite(value) else f"complex('{value}')"
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key!r}: {literal(item)}" for key, item in value.items()) + "}"
     if type(value) is list:
@@ -207,11 +218,15 @@ def literal(value: Any) -> str:
     raise TooLong
 
 
+def _is_inexact(leaf: Any) -> bool:
+    return is_float(leaf) or is_complex(leaf)
+
+
 def _array(value: Any) -> str:
     array = np.asarray(value)
     if array.size > _LONGEST_LITERAL:
         raise TooLong
-    numbers = _short(array) if jnp.issubdtype(array.dtype, jnp.floating) else repr(array.tolist())
+    numbers = _short(array) if jnp.issubdtype(array.dtype, jnp.inexact) else repr(array.tolist())
     maker = "jnp.array" if isinstance(value, jax.Array) else "np.array"
     if 0 in array.shape:
         return f"{maker.replace('array', 'zeros')}({array.shape}, '{array.dtype.name}')"
@@ -222,6 +237,11 @@ def _short(array: np.ndarray) -> str:
     """Nested lists with as few digits as name each number in its own dtype."""
     if array.ndim:
         return "[" + ", ".join(map(_short, array)) + "]"
+    if is_complex(array):
+        real, imaginary = (_short(part) for part in (array.real, array.imag))
+        if "float" in real + imaginary:
+            return f"complex({real}, {imaginary})"
+        return f"{real}{'' if imaginary.startswith('-') else '+'}{imaginary}j"
     number = float(array)
     if not math.isfinite(number):
         return f"float('{number}')"

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxbackprop._float64 import Arrays, float64_on_cpu, to_numpy64
@@ -88,6 +89,13 @@ class CheckSession:
     def shapes(self) -> list[tuple[int, ...]]:
         """Of the cotangents."""
         return [d.shape for d in self.base.dy]
+
+    @functools.cached_property
+    def result_is_pairs(self) -> tuple[bool, ...]:
+        """For each float result, whether it stands for complex numbers."""
+        dtypes = [y.dtype for y in jax.tree.leaves(self.result)]
+        found = [dtype for dtype in dtypes if jnp.issubdtype(dtype, jnp.inexact)]
+        return tuple(bool(jnp.issubdtype(dtype, jnp.complexfloating)) for dtype in found)
 
     @property
     def scale(self) -> float:

@@ -117,10 +117,10 @@ def coarsest(jaxpr: Any) -> Any:
     found = (
         v.aval.dtype
         for equation in jaxprs.all_equations(jaxpr)
-        if any(getattr(atom.aval, "dtype", None) == jnp.float64 for atom in equation.invars)
+        if any(getattr(atom.aval, "dtype", None) in (jnp.float64, jnp.complex128) for atom in equation.invars)
         for v in equation.outvars
         if hasattr(v.aval, "dtype")
-        and jnp.issubdtype(v.aval.dtype, jnp.floating)
+        and jnp.issubdtype(v.aval.dtype, jnp.inexact)
         and jnp.finfo(v.aval.dtype).bits < 64
     )
     return max(found, key=lambda dtype: float(jnp.finfo(dtype).eps), default=None)

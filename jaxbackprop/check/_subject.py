@@ -16,8 +16,9 @@ import numpy as np
 
 from jaxbackprop._float64 import is_float
 
+from ._complex import cotangent_from_pairs, is_complex
 from ._evaluator import Answer, Pull, autodiff_pull
-from ._layout import CannotCheck, Layout, as_arrays, is_array
+from ._layout import CannotCheck, Layout, as_arrays, as_floats, is_array
 
 Function = Callable[..., Any]
 Keywords = Mapping[str, Any]
@@ -95,13 +96,15 @@ class Subject:
             flat, treedef = jax.tree.flatten(y)
             cotangents = iter(dy)
             full = [
-                next(cotangents).astype(leaf.dtype)
+                cotangent_from_pairs(next(cotangents)).astype(leaf.dtype)
+                if is_complex(leaf)
+                else next(cotangents).astype(leaf.dtype)
                 if is_float(leaf)
                 else np.zeros(np.shape(leaf), jax.dtypes.float0)
                 for leaf in flat
             ]
             answer = rule(*args, jax.tree.unflatten(treedef, full))
-            results = tuple(leaf for leaf in flat if is_float(leaf))
+            results = as_floats(y)
             return Answer(results, results, _gradients(layout, args, self._with_settings(answer, len(args))))
 
         return pull
@@ -154,7 +157,7 @@ def _gradients(layout: Layout, args: tuple[Any, ...], answer: Any) -> tuple[Any,
     if len(answer) != len(args):
         raise TypeError(f"the rule answers {len(answer)} cotangents for {len(args)} arguments")
     found: list[Any] = []
-    for position, path in zip(layout.arguments, layout.paths, strict=True):
+    for n, (position, path) in enumerate(zip(layout.arguments, layout.paths, strict=True)):
         # Of this evaluation, not of the layout: its dtype may be another.
         here, cotangent = _by_path(args[position])[path], _by_path(answer[position]).get(path)
         if cotangent is None:
@@ -165,7 +168,7 @@ def _gradients(layout: Layout, args: tuple[Any, ...], answer: Any) -> tuple[Any,
                 f"but the argument has shape {np.shape(here)}"
             )
         known = is_array(cotangent) or hasattr(cotangent, "aval")
-        found.append(cotangent if known else np.asarray(cotangent))
+        found.append(layout.cotangent(n, cotangent if known else np.asarray(cotangent)))
     return tuple(found)
 
 

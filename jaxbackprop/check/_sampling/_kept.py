@@ -38,7 +38,7 @@ def kept(layout: Layout, domains: Any) -> Iterator[Kept]:
     for slot, (leaf, domain) in enumerate(
         zip(layout.leaves, domains_of_leaves(layout, domains), strict=True)
     ):
-        if domain is None and not is_key(leaf) and np.size(leaf) > 1:
+        if domain is None and not is_key(leaf) and slot not in layout.complexes and np.size(leaf) > 1:
             floats = is_float(leaf)
             values = np.asarray(leaf).astype(np.float64) if floats else np.asarray(leaf)
             structure = _of_floats(values, lone) if floats else _of_integers(values)

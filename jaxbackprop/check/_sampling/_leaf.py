@@ -10,7 +10,8 @@ import numpy as np
 
 from jaxbackprop._float64 import is_float
 
-from .._layout import is_key
+from .._complex import as_pairs, from_pairs
+from .._layout import CannotCheck, is_key
 from ._domains import Domain
 from ._kind import Kind
 
@@ -40,6 +41,20 @@ class Draw(NamedTuple):
         if not is_float(leaf):
             return self._integers(leaf, domain)
         return _rounded(self._floats(np.asarray(leaf).astype(np.float64), domain, leaf.dtype), leaf.dtype)
+
+    def pairs(self, leaf: Any, domain: Domain) -> Any:
+        """Complex numbers drawn anew, as pairs: real and imaginary parts alike."""
+        if callable(domain):
+            drawn = domain(self.rng, from_pairs(self._resized(leaf)))
+            return _rounded(as_pairs(np.asarray(drawn, np.complex128)), leaf.dtype)
+        if isinstance(domain, str) and domain != "fixed":
+            raise CannotCheck(f"no complex number is {domain!r}: a domain of complex numbers is a function")
+        if domain is not None or leaf.size == 0:
+            return self.leaf(leaf, domain)
+        values = np.asarray(leaf).astype(np.float64)
+        if self.kind is None:
+            return _rounded(values + 0.3 * self.rng.uniform(-1, 1, values.shape), leaf.dtype)
+        return _rounded(self._free(values, leaf.dtype), leaf.dtype)
 
     def _resized(self, leaf: Any) -> Any:
         if np.shape(leaf) == self.shape:

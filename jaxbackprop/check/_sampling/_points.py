@@ -37,9 +37,9 @@ def redraws(
 ) -> Iterator[Redraw]:
     """Arguments drawn anew, of each of these kinds; in other shapes where a batch of one is to be three."""
     limits = domains_of_leaves(layout, domains)
-    scalars_alone = all(np.ndim(layout.leaves[i]) == 0 for i in layout.all_floats)
+    scalars_alone = all(layout.ndim(i) == 0 for i in layout.all_floats)
     # Knots stand beside what is looked up among them; a vector on its own is ascending by chance.
-    lone = sum(np.ndim(layout.leaves[i]) > 0 for i in layout.all_floats) == 1
+    lone = sum(layout.ndim(i) > 0 for i in layout.all_floats) == 1
     for kind in REDRAWS:
         if kind not in kinds:
             continue
@@ -47,8 +47,9 @@ def redraws(
         for i, (leaf, domain) in enumerate(zip(layout.leaves, limits, strict=True)):
             shape = np.shape(leaf) if shapes is None else shapes[i]
             # Beside arrays a scalar is a rate, a bound or a width: it stays in its neighbourhood.
-            hyperparameter = np.ndim(leaf) == 0 and not scalars_alone
-            leaves.append(Draw(None if hyperparameter else kind, shape, rng, lone).leaf(leaf, domain))
+            hyperparameter = layout.ndim(i) == 0 and not scalars_alone
+            draw = Draw(None if hyperparameter else kind, shape, rng, lone)
+            leaves.append((draw.pairs if i in layout.complexes else draw.leaf)(leaf, domain))
         yield Redraw(kind, tuple(leaves))
 
 
@@ -56,8 +57,16 @@ def free_leaves(layout: Layout, domains: Any) -> list[bool]:
     """For every array leaf, whether any float would do in it: not beside arrays a scalar, nor a mask."""
     alone = len(layout.all_floats) == 1
     return [
-        is_float(leaf) and domain is None and _is_free(np.asarray(leaf).astype(np.float64), alone)
-        for leaf, domain in zip(layout.leaves, domains_of_leaves(layout, domains), strict=True)
+        is_float(leaf)
+        and domain is None
+        and (
+            alone or layout.ndim(i) > 0
+            if i in layout.complexes
+            else _is_free(np.asarray(leaf).astype(np.float64), alone)
+        )
+        for i, (leaf, domain) in enumerate(
+            zip(layout.leaves, domains_of_leaves(layout, domains), strict=True)
+        )
     ]
 
 

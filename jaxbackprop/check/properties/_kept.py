@@ -10,7 +10,7 @@ from .._attempt import attempt
 from .._comparison import Comparison, compare
 from .._evaluator import Point
 from .._kinks import kink
-from .._record import Observations, Record
+from .._record import Observations, Record, as_seen
 from .._report import Finding
 from .._sampling import Kept, Kind, Sampled, broken, kept
 from .._session import VERY_MANY, CheckSession
@@ -53,6 +53,7 @@ def _wrong(session: CheckSession, one: Comparison) -> str | None:
             continue
         if session.truth is not None and not _agrees(session, one, leaf):
             continue
+        worst = as_seen(session, leaf, worst)
         at = f" at {list(worst.index)}" if worst.index else ""
         return f"{name} is {worst.got:.6g} instead of {worst.want:.6g}{at}"
     return None

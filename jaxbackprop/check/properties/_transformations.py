@@ -18,7 +18,7 @@ from .._attempt import attempt
 from .._comparison import worst_violation
 from .._evaluator import Answer, Point, in_haste
 from .._raising import function_alone
-from .._record import Observations, Record, finding
+from .._record import Observations, Record, as_seen, finding
 from .._report import Finding
 from .._rounding import Blur, all_finite
 from .._sampling import Kind, redraws
@@ -48,7 +48,8 @@ def differing(
             message = f"{session.names[leaf]} has shape {g.shape} {how}, {w.shape} without"
             findings.append(finding(session, leaf, what, message, mistakes=mistakes))
         elif worst := worst_violation(g, w, n):
-            said = f"{worst.got:.6g} instead of {worst.want:.6g} at {list(worst.index)}"
+            seen = as_seen(session, leaf, worst)
+            said = f"{seen.got:.6g} instead of {seen.want:.6g} at {list(seen.index)}"
             message = f"{session.names[leaf]} is another {how}: {said}"
             findings.append(finding(session, leaf, what, message, worst, mistakes=mistakes))
     return findings

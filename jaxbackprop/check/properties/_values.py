@@ -19,7 +19,7 @@ from .._evaluator import Point
 from .._kinks import kink, kink_together, nearby_mean
 from .._layout import CannotCheck, Layout
 from .._raising import function_alone
-from .._record import Observations, Record, finding, raised
+from .._record import Observations, Record, as_seen, finding, raised
 from .._report import Finding
 from .._rounding import all_finite, backward_error
 from .._sampling import Kind, Sampled, cotangents, larger_shapes, redraws
@@ -143,11 +143,11 @@ def _judge(
             return one, found
         if leaf not in record.kinks:
             other = "autodiff" if session.truth is not None else "differences"
-            want = float(one.want[leaf][found.index])
-            at = f" at {list(found.index)}" if found.index else ""
+            seen = as_seen(session, leaf, found)
+            at = f" at {list(seen.index)}" if seen.index else ""
             record.note(
                 f"{session.names[leaf]} is a valid subgradient at a kink ({one.kind} arguments): "
-                f"{found.got:.4g}{at}, where {other} has {want:.4g}"
+                f"{seen.got:.4g}{at}, where {other} has {seen.want:.4g}"
             )
         record.kinks.add(leaf)
     return None
