@@ -77,3 +77,16 @@ def test_wrong_shapes_name_the_argument(args, message):
         ops.linear(*args)
     with pytest.raises(ValueError, match=message):
         jax.jit(ops.linear)(*args)
+
+
+def test_rows_under_several_axes_are_multiplied_as_rows_under_one():
+    # XLA transposes a copy of what it sums over several axes.
+    def gradient(x, kernel, b, dy):
+        return jax.vjp(lambda x, kernel, b: ops.linear(x, kernel.T, b), x, kernel, b)[1](dy)
+
+    shapes = [(3, 5, 7), (7, 11), (11,), (3, 5, 11)]
+    program = (
+        jax.jit(gradient).lower(*(jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes)).compile()
+    )
+    assert "f32[15,11]" in program.as_text()
+    assert "f32[11,15]" not in program.as_text()

@@ -42,6 +42,8 @@ CASES = {
     "linear, outputs split": (ops.linear, (ROWS, WEIGHTS, BIAS), (P("data"), P("model"), P("model"))),
     "linear, inputs split": (ops.linear, (ROWS, WEIGHTS, BIAS), (P("data", "model"), P(None, "model"), P())),
     "linear, weights split as the rows": (ops.linear, (ROWS, WEIGHTS[:4]), (P("data"), P("data"))),
+    "linear, sequences split": (ops.linear, (STEPS, WEIGHTS, BIAS), (P("data"), P(), P())),
+    "linear, steps split": (ops.linear, (STEPS, WEIGHTS, BIAS), (P(None, "data"), P("model"), P("model"))),
     "embedding, ids split": (
         lambda table, ids: ops.embedding(table, ids, padding_id=-1),
         (TABLE, IDS),

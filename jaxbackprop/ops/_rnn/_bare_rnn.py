@@ -14,7 +14,8 @@ from jaxbackprop._precision import accumulator
 from jaxbackprop._shapes import as_floats, as_static_int
 from jaxbackprop._sharding import explicit_sharding, place, product_sharding, vary_together
 
-from ._products import states_before, weight_gradient
+from .._linear import weight_gradient
+from ._products import states_before
 from ._starts import zero_carry
 from ._step import error_signals, states
 
@@ -98,7 +99,8 @@ def _bare_rnn_bwd(
     W, h0, y = residuals
     start = place(h0, product_sharding(h0, W))
     deltas, dh0 = error_signals(dy, y, None, W, None, "relu", zero_carry(start))
-    dW = weight_gradient(deltas, states_before(start, y, None), W)
+    before = states_before(start, y, None).astype(deltas.dtype)
+    dW = weight_gradient(deltas, before, W, deltas.dtype)
     return dW.astype(W.dtype), place(dh0.astype(h0.dtype), explicit_sharding(h0))
 
 

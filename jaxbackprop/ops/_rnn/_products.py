@@ -1,4 +1,4 @@
-"""The products over all steps at once: of the inputs, and of the weights' gradients."""
+"""The products with the weights, of one step or of all at once, and what they are of."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from jax.sharding import NamedSharding
 from jaxtyping import Array, Bool, Float
 
 from jaxbackprop._precision import accumulator
-from jaxbackprop._sharding import explicit_sharding, product_sharding
+from jaxbackprop._sharding import product_sharding
 
 
 def product(
@@ -27,20 +27,6 @@ def product(
 def input_products(x: Float[Array, "... T n"], W_x: Float[Array, "m n"]) -> Float[Array, "... T m"]:
     """W_x x_t for every t."""
     return product(x, W_x, 1, product_sharding(x, W_x))
-
-
-def weight_gradient(
-    deltas: Float[Array, "... T m"], inputs: Float[Array, "... T n"], W: Float[Array, "m n"]
-) -> Float[Array, "m n"]:
-    """Σ δ inputᵀ over steps and sequences, one product for all of them, in the dtype of the δ."""
-    rows = tuple(range(deltas.ndim - 1))
-    return lax.dot_general(
-        deltas,
-        inputs.astype(deltas.dtype),
-        ((rows, rows), ((), ())),
-        preferred_element_type=deltas.dtype,
-        out_sharding=explicit_sharding(W),
-    )
 
 
 def states_before(

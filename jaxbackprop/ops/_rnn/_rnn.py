@@ -16,8 +16,9 @@ from jaxbackprop._precision import accumulator
 from jaxbackprop._shapes import as_choice, as_floats, as_mask, as_static_bool, as_static_int
 from jaxbackprop._sharding import Like, explicit_sharding, place, vary_together
 
+from .._linear import weight_gradient
 from ._loops import cut, filled, no_steps_yet, over_segments, put
-from ._products import input_products, product, states_before, weight_gradient
+from ._products import input_products, product, states_before
 from ._starts import cotangent_at_end, read, start_of, whole_in_time
 from ._step import Activation, error_signals, states
 
@@ -273,8 +274,9 @@ def _rnn_bwd(
         dy_n = cut(every_dy, first, n)
         deltas, from_next = error_signals(dy_n, y_n, z_n, W_h, runs_n, activation, from_next)
         dx = put(dx, product(deltas, W_x.astype(wide), 0, explicit_sharding(x_n)), first)
-        dW_x = dW_x + weight_gradient(deltas, x_n, W_x)
-        dW_h = dW_h + weight_gradient(deltas, states_before(h, y_n, runs_n), W_h)
+        before = states_before(h, y_n, runs_n)
+        dW_x = dW_x + weight_gradient(deltas, x_n.astype(wide), W_x, wide)
+        dW_h = dW_h + weight_gradient(deltas, before.astype(wide), W_h, wide)
         if b_like is not None:
             db = db + place(jnp.sum(deltas, range(deltas.ndim - 1)), b_like.sharding)
         return from_next, dx, dW_x, dW_h, db
