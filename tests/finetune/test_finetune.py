@@ -121,6 +121,7 @@ def test_several_seeds_and_the_one_that_is_missing(made, tmp_path):
     found = json.loads((tmp_path / "runs" / "summary.json").read_text())
     assert [row["seed"] for row in found["seeds"]] == [0, 1]
     assert found["mean"]["dev"] is not None
+    assert Settings.of_all(**read_finetune_settings(tmp_path / "runs")) == settings(made, shared)
     shutil.rmtree(tmp_path / "runs" / "seed-1")
     (tmp_path / "runs" / "status.json").write_text('{"status": "interrupted"}')
     with pytest.raises(RunError, match="--epochs is 2, but it began with 1"):
