@@ -1,6 +1,7 @@
 """The correctness harness: is a hand-written VJP right and, if not, where and why. It knows no operator."""
 
 from ._api import assert_vjp as assert_vjp
+from ._api import check_jvp as check_jvp
 from ._api import check_pair as check_pair
 from ._api import check_vjp as check_vjp
 from ._api import examine as examine

@@ -65,6 +65,48 @@ def check_vjp(
         return examine_subject(subject, args, **options, effort=effort, budget=budget, seed=seed).report
 
 
+def check_jvp(
+    op: Callable[..., Any],
+    *args: Any,
+    oracle: Callable[..., Any] | None = None,
+    domains: Any = None,
+    in_axes: Any = 0,
+    nondiff: int | Sequence[int] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    effort: str = "thorough",
+    budget: float | None = None,
+    seed: int = 0,
+) -> Report:
+    """Says of a hand-written JVP whether it is right and, if not, where and which mistake it looks like.
+
+    `jax.jvp` of the operator is held against autodiff of its primal function, in float64, and against
+    differences; it must be linear in the tangents, and its transpose what reverse mode gives. `check_vjp`
+    judges such a rule by reverse mode alone.
+
+    Args:
+        op: a `jax.custom_jvp` function, or any function built on some.
+        *args: see `check_vjp`.
+        oracle: the same function without custom rules. By default that under the custom JVPs themselves.
+        domains: see `check_vjp`.
+        in_axes: see `check_vjp`.
+        nondiff: see `check_vjp`; these arguments have no tangent.
+        kwargs: keyword arguments of `op` and of the oracle.
+        effort: see `check_vjp`.
+        budget: see `check_vjp`.
+        seed: of redraws and tangents.
+
+    Returns:
+        See `check_vjp`.
+
+    Raises:
+        CannotCheck: see `check_vjp`; also for a function with a custom VJP inside, which has no JVP.
+    """
+    options: dict[str, Any] = {"domains": domains, "in_axes": in_axes, "nondiff": nondiff}
+    with judging(op):
+        subject = Subject.of_jvp(op, oracle, kwargs)
+        return examine_subject(subject, args, **options, effort=effort, budget=budget, seed=seed).report
+
+
 def assert_vjp(op: Callable[..., Any], *args: Any, **options: Any) -> None:
     """Raises AssertionError, with the report as its message, where `check_vjp` finds something wrong.
 

@@ -14,7 +14,7 @@ from jaxbackprop.diagnose import Evidence, Mistake, Sample, Suspicion, diagnose
 from ._attempt import attempt
 from ._comparison import Comparison
 from ._complex_mistakes import among_complex, holds_complex
-from ._evaluator import Evaluator, Point
+from ._evaluator import Evaluator, Point, autodiff_pull
 from ._record import leaf_of
 from ._report import Finding
 from ._rounding import all_finite
@@ -119,8 +119,8 @@ def gather(session: CheckSession, comparisons: Sequence[Comparison], shown: Show
         samples=samples,
         rule=_asked(rule),
         truth=_asked(truth) if truth is not None else by_differences,
-        rule_program=_program(rule) if traced else None,
-        truth_program=_program(truth) if traced and truth is not None else None,
+        rule_program=_program(session, rule) if traced else None,
+        truth_program=_program(session, truth) if traced and truth is not None else None,
         settings=_settings(session),
     )
 
@@ -135,8 +135,12 @@ def _settings(session: CheckSession) -> tuple[tuple[str, float], ...]:
     )
 
 
-def _program(evaluator: Evaluator) -> Callable[..., tuple[Any, ...]]:
-    return lambda leaves, dy: evaluator.pull(leaves, dy).gradient
+def _program(session: CheckSession, evaluator: Evaluator) -> Callable[..., tuple[Any, ...]]:
+    pull = evaluator.pull
+    if session.subject.forward and evaluator is session.rule:
+        # The same by reverse mode, which is one program and not one an entry.
+        pull = autodiff_pull(session.layout, session.subject.value)
+    return lambda leaves, dy: pull(leaves, dy).gradient
 
 
 def _asked(evaluator: Evaluator) -> Callable[[tuple[Any, ...], Arrays], Arrays]:

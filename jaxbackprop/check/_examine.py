@@ -26,11 +26,11 @@ from ._reproducer import shown_by, simplified
 from ._sampling import Kind, Sampled
 from ._session import CheckSession
 from ._subject import Subject
-from .properties import PROPERTIES, Property, structure
+from .properties import OF_TANGENTS, PROPERTIES, Property, structure
 
 _EFFORTS = ("quick", "thorough")
 # The most serious first.
-_ORDER = "structure jit forward linearity value vmap precision scan checkpoint determinism".split()
+_ORDER = "structure jit forward linearity transpose value vmap precision scan checkpoint determinism".split()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,11 +116,12 @@ def _examined(session: CheckSession) -> Examination:
     own = {id(point): answer for (_, point), answer in zip(points, run.answers, strict=True)}
     observed = Observations(comparisons, tuple(own[id(one.point)] for one in comparisons), run.answers[0])
     record = Record(session, notes, points=len(comparisons))
-    for at, holds in enumerate(PROPERTIES):
+    properties = OF_TANGENTS if session.subject.forward else PROPERTIES
+    for at, holds in enumerate(properties):
         try:
             ran = attempt(functools.partial(_asked, holds, session, observed, record))
         except OutOfTime:
-            left = ", ".join(p.__name__.replace("_", " ") for p in PROPERTIES[at:])
+            left = ", ".join(p.__name__.replace("_", " ") for p in properties[at:])
             record.note(f"the budget is spent; not looked at: {left}")
             break
         if ran.error is not None and not findings:

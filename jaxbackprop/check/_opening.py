@@ -21,7 +21,7 @@ from ._layout import CannotCheck, Layout
 from ._nondiff import positions, refuse_forbidden
 from ._sampling import EXAMPLES, cotangents
 from ._session import LARGE, VERY_MANY, CheckSession, FirstRun
-from ._strip import strip
+from ._strip import holds, strip
 from ._subject import Subject
 
 
@@ -52,6 +52,8 @@ def open_session(
         raise CannotCheck(f"{subject.name} has no floating-point result to be differentiated")
     if not any(0 not in shape for shape in shapes):
         raise CannotCheck(f"the floating-point results of {subject.name} are empty: no number to judge")
+    if subject.forward and traced:
+        _must_have_tangents(subject, layout, x64)
     leaves = tuple(
         to_numpy64(leaf) if i in layout.all_floats else leaf for i, leaf in enumerate(layout.leaves)
     )
@@ -144,6 +146,13 @@ def _results(f: Callable[..., Any], layout: Layout, traced: bool, x64: bool) -> 
 
     with jax.enable_x64(x64):
         return attempt(results)
+
+
+def _must_have_tangents(subject: Subject, layout: Layout, x64: bool) -> None:
+    with jax.enable_x64(x64):
+        program = jax.make_jaxpr(lambda *leaves: layout.results(subject.value, leaves))(*layout.structs)
+    if holds(program, "custom_vjp_call"):
+        raise CannotCheck(f"{subject.name} has a custom VJP inside, which has no JVP: check_vjp judges it")
 
 
 def _float_shapes(results: Any) -> list[tuple[int, ...]]:

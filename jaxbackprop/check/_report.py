@@ -21,7 +21,7 @@ class Finding:
 
     Attributes:
         property: what does not hold: "structure" (shapes, dtypes, a rule that raises), "jit", "forward",
-            "linearity", "value", "precision", "vmap", "scan", "checkpoint" or "determinism".
+            "linearity", "transpose", "value", "precision", "vmap", "scan", "checkpoint" or "determinism".
         message: the discrepancy in a sentence.
         argument: position of the argument whose cotangent is wrong; None where it is none in particular.
         path: where inside a pytree argument, such as "['W']".
@@ -29,6 +29,8 @@ class Finding:
         named_by: what named the first of them: "property" (it is what does not hold), "numbers", "rule" (one
             edit of the rule makes it right) or "autodiff" (one edit makes autodiff wrong in the same way).
         index: the worst entry.
+            A rule for tangents is asked for that of the result where this entry alone of the arguments has a
+            tangent, which is one; `got` and `want` are what the cotangent makes of it.
         got: what the rule answered there.
         want: what is right.
         error: their distance.

@@ -173,12 +173,43 @@ def snippet(session: CheckSession, found: Finding) -> str:
         inputs = ", ".join(named[i] for i in moving)
         if len(moving) < len(args) or keywords:
             function = f"lambda {inputs}: {function}({', '.join(named)}{keywords})"
+        if session.subject.forward:
+            try:
+                return "\n".join([*lines, *_pushed(found, function, moving, args, named), ""]).rstrip()
+            except TooLong:
+                return ""
         lines.append(f"y, pullback = jax.vjp({function}, {inputs})")
         lines.append(f"print(pullback(dy)[{moving.index(found.argument)}]{place})  # {says}")
     else:
         call = f"{function}({', '.join(named)}, dy{keywords})"
         lines.append(f"print({call}[{found.argument}]{place})  # {says}")
     return "\n".join(lines)
+
+
+def _pushed(
+    found: Finding, function: str, moving: Sequence[int], args: tuple[Any, ...], named: Sequence[str]
+) -> list[str]:
+    """The lines that print the result's tangent, weighted by the cotangent, along the wrong entry."""
+    tangents = []
+    for i in moving:
+        leaves, treedef = jax.tree_util.tree_flatten_with_path(args[i])
+        moved = []
+        for path, leaf in leaves:
+            if not _is_inexact(leaf):
+                raise TooLong
+            tangent = np.zeros(np.shape(leaf), leaf.dtype)
+            if i == found.argument and jax.tree_util.keystr(path) == found.path:
+                tangent[found.index or ()] = 1
+            moved.append(jnp.asarray(tangent) if isinstance(leaf, jax.Array) else tangent)
+        tangents.append(literal(jax.tree.unflatten(treedef, moved)))
+    inputs, along = (
+        ", ".join(each) + ("," if len(moving) == 1 else "") for each in ((named[i] for i in moving), tangents)
+    )
+    return [
+        f"_, tangent = jax.jvp({function}, ({inputs}), ({along}))",
+        "pairs = zip(jax.tree.leaves(dy), jax.tree.leaves(tangent))",
+        f"print(sum((d * t).sum() for d, t in pairs).real)  # got {found.got:.7g}, want {found.want:.7g}",
+    ]
 
 
 def _import_names(f: Callable[..., Any]) -> tuple[str, str] | None:

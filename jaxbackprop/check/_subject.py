@@ -19,6 +19,7 @@ from jaxbackprop._float64 import is_float
 from ._complex import cotangent_from_pairs, is_complex
 from ._evaluator import Answer, Pull, autodiff_pull
 from ._layout import CannotCheck, Layout, as_arrays, as_floats, is_array
+from ._pushforward import pushed_pull
 
 Function = Callable[..., Any]
 Keywords = Mapping[str, Any]
@@ -43,6 +44,7 @@ class Subject:
     rule: Function | None  # the rule of a pair; None where jax.vjp of `value` is the rule
     static: frozenset[int]  # positions that hold settings
     given: Given  # what the caller gave
+    forward: bool = False  # whether jax.jvp of `value` is the rule
 
     @property
     def plain(self) -> Function:
@@ -57,9 +59,9 @@ class Subject:
         _must_fit(kwargs, op=op, oracle=oracle, oracle_vjp=intended)
         inner, shift = _inside(op)
         static: frozenset[int] = frozenset()
-        if isinstance(inner, jax.custom_vjp):
+        if isinstance(inner, jax.custom_vjp | jax.custom_jvp):
             static = frozenset(i - shift for i in inner.nondiff_argnums if i >= shift)
-            if oracle is None and shift == 0:
+            if oracle is None and shift == 0 and isinstance(inner, jax.custom_vjp):
                 oracle = inner.__wrapped__  # type: ignore[attr-defined]
         return cls(
             name=getattr(op, "__name__", None) or type(op).__name__,
@@ -70,6 +72,11 @@ class Subject:
             static=static,
             given=Given(op, None, kwargs or {}),
         )
+
+    @classmethod
+    def of_jvp(cls, op: Function, oracle: Function | None, kwargs: Keywords | None) -> Subject:
+        """As `of_op`, where the rule is one for tangents."""
+        return dataclasses.replace(cls.of_op(op, oracle, None, kwargs), forward=True)
 
     @classmethod
     def of_pair(
@@ -121,6 +128,8 @@ class Subject:
         """The pull that is judged."""
         if self.rule is not None:
             return self.by_rule(layout, self.value, self.rule)
+        if self.forward:
+            return pushed_pull(layout, self.value)
         return autodiff_pull(layout, self.value, twice=True)
 
 
@@ -139,7 +148,7 @@ def _bound(f: Function, kwargs: Keywords | None) -> Function:
 def _inside(op: Function) -> tuple[Any, int]:
     """The function under jit's wrapper, and how many leading arguments a method has bound."""
     inner, shift = op, 0
-    while not isinstance(inner, jax.custom_vjp):
+    while not isinstance(inner, jax.custom_vjp | jax.custom_jvp):
         # vmap's wrapper has __wrapped__ too, and another function in it; jit's has `lower` beside it.
         if hasattr(inner, "lower") and hasattr(inner, "__wrapped__"):
             inner = inner.__wrapped__

@@ -17,6 +17,7 @@ from ._linearity import linearity, outputs_used
 from ._precision import precision
 from ._residuals import differentiable_again, residuals
 from ._residuals import held_bytes as held_bytes
+from ._tangents import tangents
 from ._transformations import determinism, jit, scan_and_checkpoint, vmap
 from ._values import differences, larger_batch, values
 
@@ -26,4 +27,9 @@ Property = Callable[[CheckSession, Observations, Record], list[Finding]]
 PROPERTIES: tuple[Property, ...] = (
     *(forward, values, linearity, outputs_used, differences, precision, larger_batch),
     *(determinism, vmap, scan_and_checkpoint, jit, residuals, differentiable_again, kept_structure),
+)
+# The same of a rule for tangents.
+OF_TANGENTS: tuple[Property, ...] = (
+    *(forward, values, tangents, outputs_used, differences, precision, larger_batch),
+    *(determinism, vmap, jit, kept_structure),
 )

@@ -96,7 +96,7 @@ def _in_own_dtypes(session: CheckSession, answers: Sequence[Answer]) -> Finding 
 def _other_results(session: CheckSession) -> Finding | None:
     """Results that are no floats, as the forward rule gives them, beside the function's."""
     subject, layout, native = session.subject, session.layout, session.rule_native
-    if subject.rule is not None or not native.traced:
+    if subject.rule is not None or subject.forward or not native.traced:
         return None
     if len(jax.tree.leaves(session.result)) == len(session.shapes):
         return None

@@ -34,11 +34,11 @@ def linearity(session: CheckSession, observed: Observations, record: Record) -> 
         tolerance = max(1e-9, 1e3 * session.eps * 64) * scale + 4 * blur + 1e-290
         broken = {
             kind
-            for kind, got, want, size in _laws(g, session.scale)
+            for kind, got, want, size in laws(g, session.scale)
             if not np.all(np.abs(got - want) <= tolerance * size)
         }
         if broken:
-            mistakes, how = _explained(g, broken, tolerance * 1024)
+            mistakes, how = explained(g, broken, tolerance * 1024)
             message = f"{session.names[leaf]} {how}"
             labels = tuple(mistake.value for mistake in mistakes)
             findings.append(finding(session, leaf, "linearity", message, mistakes=labels))
@@ -60,7 +60,8 @@ def outputs_used(session: CheckSession, observed: Observations, record: Record) 
     return findings
 
 
-def _laws(g: dict[Kind, np.ndarray], scale: float) -> list[_Law]:
+def laws(g: dict[Kind, np.ndarray], scale: float) -> list[_Law]:
+    """What a linear rule answers for a sum, for multiples and for nothing."""
     base = g[Kind.BASE]
     return [
         (Kind.SUM, g[Kind.SUM], base + g[Kind.FRESH], 1),
@@ -71,9 +72,11 @@ def _laws(g: dict[Kind, np.ndarray], scale: float) -> list[_Law]:
     ]
 
 
-def _explained(
+def explained(
     g: dict[Kind, np.ndarray], broken: set[Kind], tolerance: np.ndarray
 ) -> tuple[tuple[Mistake, ...], str]:
+    """Mistakes that break some of the laws so, likeliest first, and how in words."""
+
     def same(a: np.ndarray, b: np.ndarray) -> bool:
         return bool(np.all(np.abs(a - b) <= tolerance))
 
