@@ -196,7 +196,7 @@ def test_in_float64():
 def written(op, *args, dy, argument=0):
     wrong = Finding("value", "so", index=(0,), got=1.0, want=2.0, point=args, cotangent=dy, argument=argument)
     session = SimpleNamespace(
-        subject=SimpleNamespace(given=Given(op, None, {})),
+        subject=SimpleNamespace(forward=False, given=Given(op, None, {})),
         layout=SimpleNamespace(arguments=tuple(range(len(args)))),
         parameters=lambda count: [*"abcd"][:count],
     )
