@@ -336,7 +336,7 @@ for (name, run), colour in zip(runs.items(), (GREEN, ORANGE, BLUE, VERMILLION), 
 left.set(
     title="development accuracy, and the training loss (dotted)", xlabel="epoch", ylim=(0, 1), xticks=epochs
 )
-right.set(title="how far what was pretrained has moved, over its length", xlim=(0, None))
+right.set(title="change of what was pretrained, over its length", xlim=(0, None))
 left.legend(loc="lower left")
 show(fig)
 assert max(run.dev for run in runs.values()) > 0.6
