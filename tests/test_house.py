@@ -46,6 +46,8 @@ ROOMS = {
     "verify": {"check", "graph", "ops"},
     "bench": {
         "ner",
+        "finetune",
+        "pretrained",
         "verify",
         "doctor",
         "train",

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from jaxbackprop._lazy import attach
 
 if TYPE_CHECKING:
+    from ._accuracy_table import Accuracies as Accuracies
+    from ._bert_accuracy import bert_accuracy as bert_accuracy
     from ._check import check as check
     from ._command import NAMES as NAMES
     from ._command import run as run
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = attach(
     __name__,
     names={
+        "_accuracy_table": ("Accuracies",),
+        "_bert_accuracy": ("bert_accuracy",),
         "_check": ("check",),
         "_command": ("NAMES", "run"),
         "_graph": ("graph",),

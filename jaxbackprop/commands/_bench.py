@@ -15,7 +15,7 @@ from ._settings import add_settings, config_of
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from jaxbackprop.bench import Kills, Scaling, Soak, Streaming
+    from jaxbackprop.bench import Accuracies, Kills, Scaling, Soak, Streaming
 
 # Those that write rows and growth curves.
 _WITH_ROWS = {
@@ -26,6 +26,9 @@ _WITH_ROWS = {
     "train": "a training step of the window classifier beside the same model in plain flax",
     "startup": "from the start of a process to help, and to the first training step",
 }
+
+# What is fine-tuned on what.
+_TEXTS = {"model": "bert-mini", "data": "vader-movies"}
 
 
 def add_parser(commands: Commands) -> None:
@@ -105,7 +108,43 @@ def _run_check(arguments: argparse.Namespace) -> int:
 
 def _add_bert(measurements: Commands) -> None:
     text = "a training step of a BERT of 6 × 384 beside plain flax, and torch with transformers"
-    _add_files(add_command(measurements, "bert", text, run))
+    parser = add_command(measurements, "bert", text, _run_bert)
+    _add_files(parser)
+    accuracy = parser.add_argument_group("what fine-tuning comes to")
+    accuracy.add_argument(
+        "--accuracy",
+        action="store_true",
+        help="instead: accuracy by what is trained and on how much, beside logistic regression",
+    )
+    accuracy.add_argument("--sizes", metavar="N,...", help="training sentences (default: 200,2000,all)")
+    accuracy.add_argument("--seeds", type=int, metavar="N", help="runs of each (default: 3)")
+    for name, default in _TEXTS.items():
+        accuracy.add_argument(
+            f"--{name}", metavar="...", help=f"as of jaxbackprop finetune (default: {default})"
+        )
+
+
+def _run_bert(arguments: argparse.Namespace) -> int:
+    own = ("sizes", "seeds", *_TEXTS)
+    if not arguments.accuracy:
+        if given := [name for name in own if getattr(arguments, name) is not None]:
+            raise CannotRun(f"--{given[0]} is of bench bert --accuracy")
+        return run(arguments)
+    _refuse_files(arguments, "plot")
+    if arguments.json is not None:
+        refuse_unwritable(arguments.json)
+
+    from jaxbackprop import bench
+
+    console = make_console()
+    found = bench.bert_accuracy(
+        (arguments.sizes or "200,2000,all").split(","),
+        3 if arguments.seeds is None else arguments.seeds,
+        lambda line: console.print(line, soft_wrap=True),
+        **{name: getattr(arguments, name) or default for name, default in _TEXTS.items()},
+        json_path=arguments.json,
+    )
+    return _told(found, arguments.json, console)
 
 
 def _add_graph(measurements: Commands) -> None:
@@ -203,7 +242,9 @@ def _run_mesh(arguments: argparse.Namespace) -> int:
     return _told(bench.mesh(console.print), arguments.json, console)
 
 
-def _told(found: Kills | Scaling | Soak | Streaming, json_path: str | None, console: Console) -> int:
+def _told(
+    found: Accuracies | Kills | Scaling | Soak | Streaming, json_path: str | None, console: Console
+) -> int:
     """Prints what was found; the exit status is 1 where a promise is not kept."""
     for line in found.lines():
         console.print(line, soft_wrap=True)

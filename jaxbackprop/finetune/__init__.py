@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ._seeds import finetune_seeds as finetune_seeds
     from ._seeds import resume_finetune as resume_finetune
     from ._texts import MINI as MINI
+    from ._texts import Texts as Texts
     from ._texts import locate as locate
     from ._texts import read_texts as read_texts
     from ._updates import make_updates as make_updates
@@ -40,7 +41,7 @@ __getattr__, __dir__, __all__ = attach(
         "_parts": ("POOLER", "frozen_parts", "part_of"),
         "_run": ("finetune", "weights_sha256"),
         "_seeds": ("finetune_seeds", "resume_finetune"),
-        "_texts": ("MINI", "locate", "read_texts"),
+        "_texts": ("MINI", "Texts", "locate", "read_texts"),
         "_updates": ("make_updates", "trainable"),
     },
 )

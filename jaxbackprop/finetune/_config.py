@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from jaxbackprop.train import Config, checked, setting, settings_in
+from jaxbackprop.train import Config, checked, for_finetuning, setting, settings_in
 
 SHARED = (
     *("optimizer", "momentum", "weight_decay", "clip_norm"),
@@ -116,7 +116,7 @@ class Settings:
             "task": "tags",
             "model": "bert",
         }
-        return cls(config, Config(**files, **shared))
+        return cls(config, Config(**files, **for_finetuning(shared)))
 
     def shared(self) -> dict[str, Any]:
         """The settings of training that are shared, by name."""

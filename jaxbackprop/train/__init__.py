@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from ._metrics import entities as entities
     from ._metrics import score as score
     from ._model_settings import FINETUNING as FINETUNING
+    from ._model_settings import for_finetuning as for_finetuning
     from ._model_settings import refuse_of_other as refuse_of_other
     from ._optimizers import kernels as kernels
     from ._optimizers import make_clipping as make_clipping
@@ -128,7 +129,7 @@ __getattr__, __dir__, __all__ = attach(
         "_machine": ("describe_machine",),
         "_manifest": ("SEEDS", "RunError", "kind_of_run", "read_run"),
         "_mesh": ("make_mesh", "parse_mesh"),
-        "_model_settings": ("FINETUNING", "refuse_of_other"),
+        "_model_settings": ("FINETUNING", "for_finetuning", "refuse_of_other"),
         "_metrics": ("Score", "Scores", "entities", "score"),
         "_optimizers": ("kernels", "make_clipping", "make_optimizer", "make_row_optimizer"),
         "_outcome": ("read_outcome",),

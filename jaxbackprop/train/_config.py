@@ -234,7 +234,7 @@ class Config:
     batch_size: int = _setting(
         None,
         int,
-        "words a batch (default: 128); with --model bert sentences (default: 32)",
+        "words a batch (default: 128); with --model bert sentences (default: 16)",
         least=1,
     )
     average: float = _setting(
@@ -246,7 +246,7 @@ class Config:
         below=1,
     )
     epochs: int = _setting(
-        None, int, "passes over the training words (default: 16; 4 with --model bert)", least=1
+        None, int, "passes over the training words (default: 16; 6 with --model bert)", least=1
     )
     patience: int = _setting(
         None, int, "stop after so many epochs in a row without a better dev score (default: never)", least=1

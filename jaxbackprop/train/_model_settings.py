@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ._setting import flag
@@ -20,7 +20,8 @@ LEARNING_RATES = {
     "adagrad": 0.05,
     "rmsprop": 1e-3,
 }
-# What a pretrained model wants of training, where the window's defaults are for one that begins from nothing.
+# What a pretrained model wants of training, where the window's defaults are for one that begins from nothing:
+# as a classifier of sentences.
 FINETUNING: dict[str, Any] = {
     "optimizer": "adamw",
     "lr": 2e-4,
@@ -31,8 +32,10 @@ FINETUNING: dict[str, Any] = {
     "average": 0.0,
     "epochs": 4,
 }
+# As a tagger it has more to learn, where most words are outside of any entity: more updates, and longer ones.
+_TAGGING = FINETUNING | {"encoder": "bert-mini", "lr": 5e-4, "batch_size": 16, "epochs": 6}
 _WINDOW = {"optimizer": "adam", "schedule": "cyclic", "batch_size": 128, "average": 0.997, "epochs": 16}
-# Optimizers whose steps are as long as the learning rate, for which that of FINETUNING is meant.
+# Optimizers whose steps are as long as the learning rate, for which those of pretrained models are meant.
 _SCALED = ("adam", "adamw", "radam")
 _ALONE = {
     "window": (
@@ -45,13 +48,23 @@ _ALONE = {
 
 def default_of(model: str, name: str) -> Any:
     """What a setting is that nobody says, where that depends on the model; None for none."""
-    return (FINETUNING | {"encoder": "bert-mini"} if model == "bert" else _WINDOW).get(name)
+    return (_TAGGING if model == "bert" else _WINDOW).get(name)
 
 
 def learning_rate(model: str, optimizer: str) -> float:
     """The learning rate that suits an optimizer and a model."""
-    rate: float = FINETUNING["lr"]
+    rate: float = _TAGGING["lr"]
     return rate if model == "bert" and optimizer in _SCALED else LEARNING_RATES[optimizer]
+
+
+def for_finetuning(said: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of training that are said, and those of `FINETUNING` where nothing is."""
+    defaults = {name: value for name, value in FINETUNING.items() if said.get(name) is None}
+    # These depend on other settings.
+    defaults.pop("warmup_epochs", None)
+    if said.get("optimizer") not in (None, *_SCALED):
+        defaults.pop("lr", None)
+    return {**said, **defaults}
 
 
 def refuse_of_other(model: str, said: Iterable[str]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import FrozenInstanceError, fields
 
 import pytest
 
-from jaxbackprop.train import Config, flag
+from jaxbackprop.train import Config, flag, for_finetuning
 
 
 def test_defaults_are_within_their_own_bounds_and_survive_json():
@@ -22,6 +22,17 @@ def test_what_depends_on_another_setting_is_filled_in():
     assert [Config(schedule=name).min_lr for name in ("cosine", "plateau")] == [0.0, 1e-5]
     assert Config(schedule="plateau", lr=1e-6).min_lr == 1e-6
     assert (Config().decode, Config(train="a", dev="a", task="tags").decode) == ("valid", "greedy")
+
+
+def test_a_tagger_on_a_pretrained_model_wants_more_than_a_classifier_on_one():
+    tagger = Config(model="bert")
+    assert (tagger.lr, tagger.batch_size, tagger.epochs, tagger.warmup_epochs) == (5e-4, 16, 6, 0.3)
+    assert Config(model="bert", optimizer="sgd").lr == 0.2
+    said = for_finetuning({"epochs": 2, "lr": None, "patience": None})
+    classifier = Config(model="bert", **said)
+    assert (classifier.lr, classifier.batch_size, classifier.epochs) == (2e-4, 32, 2)
+    assert classifier.warmup_epochs == 0.2
+    assert Config(model="bert", **for_finetuning({"optimizer": "sgd"})).lr == 0.2
 
 
 def test_the_schemes_are_those_of_the_reader():
