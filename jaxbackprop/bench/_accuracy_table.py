@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -25,15 +27,15 @@ class Accuracies:
     """Who gets which test sentence right.
 
     Attributes:
-        model: the encoder.
-        data: the sentences.
+        source: the encoder and the sentences, with checksums, as JSON holds them.
+        test: test sentences.
         sizes: training sentences, by their column's name.
         right: by row and column, an array (N,) a seed, of test sentences.
         rates: the learning rates that development data chose, by row.
     """
 
-    model: str
-    data: str
+    source: dict[str, Any]
+    test: int
     sizes: dict[str, int]
     right: dict[tuple[str, str], list[Bool[np.ndarray, "N"]]] = field(default_factory=dict)
     rates: dict[str, float] = field(default_factory=dict)
@@ -92,13 +94,38 @@ class Accuracies:
         half = half_width(right)
         return f"{right.mean():.4f}" + ("" if half is None else f" ± {half:.4f}")
 
+    def recall(self, path: str) -> int:
+        """Takes over the runs of a file that was written of the same source.
+
+        Args:
+            path: of the file; there may be none.
+
+        Returns:
+            How many.
+        """
+        try:
+            held = json.loads(Path(path).read_text(encoding="utf-8"))
+            rows = held["rows"] if held["source"] == self.source else []
+            for row in rows:
+                if self.sizes.get(row["size"]) != row["sentences"]:
+                    continue
+                self.right[row["row"], row["size"]] = [
+                    ~np.isin(np.arange(self.test), wrong) for wrong in row["wrong"]
+                ]
+                if row["rate"] is not None:
+                    self.rates[row["row"]] = row["rate"]
+        except (OSError, ValueError, KeyError, TypeError):
+            # It is another file, which the figures replace.
+            self.right.clear()
+            self.rates.clear()
+        return sum(map(len, self.right.values()))
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it."""
         differences = self.differences()
         return {
             "benchmark": "bert accuracy",
-            "model": self.model,
-            "data": self.data,
+            "source": self.source,
             "rows": [
                 {
                     "row": row,

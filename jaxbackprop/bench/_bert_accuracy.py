@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 from flax import nnx
@@ -11,7 +12,7 @@ from jaxtyping import Bool
 
 from jaxbackprop._output import write_json
 from jaxbackprop.data import Labelled
-from jaxbackprop.finetune import MINI, Settings, Texts, locate, read_texts
+from jaxbackprop.finetune import MINI, Settings, Texts, locate, read_texts, weights_sha256
 from jaxbackprop.models import BertClassifier, load_bert
 from jaxbackprop.pretrained import load_tokenizer
 
@@ -48,7 +49,8 @@ def bert_accuracy(
         say: told of every run.
         model: the encoder: an asset, or a folder.
         data: the sentences: an asset, or a file.
-        json_path: file for the figures, written anew after every run of a size.
+        json_path: file for the figures, written anew after every run. Where it is there and was written of
+            the same encoder and sentences, the runs in it are not made again.
 
     Raises:
         CannotBench: an argument does not fit, or scikit-learn is not installed.
@@ -61,8 +63,11 @@ def bert_accuracy(
     texts = read_texts(settings.own)
     if texts.in_pairs:
         raise CannotBench(f"--data {data}: expected single sentences, got pairs")
-    found = Accuracies(model, texts.name, _sizes(sizes, len(texts.train)))
     folder = locate(model, MINI)
+    source = {"model": model, "model_sha256": weights_sha256(folder), "data": texts.name, **texts.describe()}
+    found = Accuracies(source, len(texts.test), _sizes(sizes, len(texts.train)))
+    if json_path is not None and (held := found.recall(json_path)):
+        say(f"{json_path} holds {held} runs, which are not made again")
     bert, tokenizer = load_bert(folder, warn=say), load_tokenizer(folder)
     began = time.perf_counter()
     encoded = {
@@ -74,9 +79,10 @@ def bert_accuracy(
     runs = _Runs(found, texts, encoded, Trainer(settings, bert.config.num_hidden_layers), say)
     for seed in range(seeds):
         for size in found.sizes:
-            runs.at(size, seed, BertClassifier(bert, len(texts.labels), rngs=nnx.Rngs(seed)))
-            if json_path is not None:
-                write_json(json_path, found.to_dict())
+            model_of_seed = BertClassifier(bert, len(texts.labels), rngs=nnx.Rngs(seed))
+            for _ in runs.at(size, seed, model_of_seed):
+                if json_path is not None:
+                    write_json(json_path, found.to_dict())
     return found
 
 
@@ -116,18 +122,21 @@ class _Runs:
             say,
         )
 
-    def at(self, size: str, seed: int, model: BertClassifier) -> None:
-        """All rows of a size and a seed."""
+    def at(self, size: str, seed: int, model: BertClassifier) -> Iterator[None]:
+        """Makes all runs of a size and a seed that are missing, one by one."""
         count = self._found.sizes[size]
         rows = np.random.default_rng([seed, count]).permutation(len(self._texts.train))[:count]
         if len(np.unique(self._encoded["train"].labels[rows])) < 2:
             raise CannotBench(f"--sizes: the {count} sentences of seed {seed} have one label alone")
-        for name in BASELINES:
-            began = time.perf_counter()
-            self._add(name, size, seed, self._baseline(name, rows), began)
-        for strategy in STRATEGIES:
-            began = time.perf_counter()
-            self._add(strategy.name, size, seed, self._trained(strategy, size, seed, rows, model), began)
+        runs: dict[str, Callable[[], Bool[np.ndarray, "N"]]] = {
+            **{name: partial(self._baseline, name, rows) for name in BASELINES},
+            **{one.name: partial(self._trained, one, seed, rows, model) for one in STRATEGIES},
+        }
+        for name, run in runs.items():
+            if len(self._found.right.get((name, size), [])) <= seed:
+                began = time.perf_counter()
+                self._add(name, size, seed, run(), began)
+                yield
 
     def _baseline(self, name: str, rows: np.ndarray) -> Bool[np.ndarray, "N"]:
         train, dev, test = (self._encoded[part] for part in ("train", "dev", "test"))
@@ -145,7 +154,7 @@ class _Runs:
         )
 
     def _trained(
-        self, strategy: Strategy, size: str, seed: int, rows: np.ndarray, model: BertClassifier
+        self, strategy: Strategy, seed: int, rows: np.ndarray, model: BertClassifier
     ) -> Bool[np.ndarray, "N"]:
         epochs, rate = epochs_of(len(rows)), self._found.rates.get(strategy.name)
         tried = [

@@ -195,6 +195,17 @@ def test_command_runs_each_strategy_on_the_same_sentences(files, tmp_path, monke
         draws = {(seed, chosen) for _, _, chosen, _, seed in trained if len(chosen) == size}
         assert len(draws) == count
     shown = capsys.readouterr().out
+    # What was stopped goes on.
+    rows_of = {(row["row"], row["size"]): row for row in found["rows"]}
+    for key in ("accuracy", "wrong"):
+        rows_of["gradual", "all"][key].pop()
+    out.write_text(json.dumps(found))
+    trained.clear()
+    assert main(flags) == 1
+    assert [(name, len(chosen), seed) for name, _, chosen, _, seed in trained] == [("gradual", 64, 1)]
+    again = json.loads(out.read_text())
+    assert [len(row["wrong"]) for row in again["rows"]] == [2] * 12
+    assert {**again, "rows": None} == {**found, "rows": None}
     assert "all sentences: all layers less logistic regression, bag of words: -0." in shown
 
 
@@ -221,7 +232,7 @@ def test_bad_flags(flags, said, files, capsys):
 
 def accuracies(tuned, sizes):
     """A test of 400 sentences, of which the baselines get 280 right."""
-    found = Accuracies("a", "b", sizes)
+    found = Accuracies({"model": "a"}, 400, sizes)
     for size in sizes:
         for name in (VECTORS, WORDS, *NAMES):
             right = tuned[size] if name == "all layers" else 280
@@ -246,3 +257,21 @@ def test_a_size_that_has_not_been_run_is_not_met():
     assert found.met
     del found.right["all layers", "all"]
     assert not found.met
+
+
+@pytest.mark.parametrize("text", ["", "[1]", '{"rows": [{}], "source": {"model": "a"}}', '{"rows": 3}'])
+def test_a_file_of_something_else_is_not_gone_on_with(text, tmp_path):
+    found = Accuracies({"model": "a"}, 400, {"200": 200})
+    (tmp_path / "out.json").write_text(text)
+    assert found.recall(str(tmp_path / "out.json")) == 0
+    assert found.recall(str(tmp_path / "none.json")) == 0
+
+
+def test_runs_of_another_source_are_made_again(tmp_path):
+    sizes = {"200": 200, "all": 3000}
+    (tmp_path / "out.json").write_text(json.dumps(accuracies({"200": 300, "all": 330}, sizes).to_dict()))
+    same = Accuracies({"model": "a"}, 400, sizes)
+    assert same.recall(str(tmp_path / "out.json")) == 36
+    assert same.lines() == accuracies({"200": 300, "all": 330}, sizes).lines()
+    assert Accuracies({"model": "b"}, 400, sizes).recall(str(tmp_path / "out.json")) == 0
+    assert Accuracies({"model": "a"}, 400, {"200": 200, "all": 3001}).recall(str(tmp_path / "out.json")) == 18
