@@ -17,6 +17,7 @@ from jaxbackprop import ops
 from jaxbackprop.models import Bert, BertClassifier, BertConfig
 from jaxbackprop.train import init_state, make_step
 
+from ._bert_products import jax_products, torch_products
 from ._machine import Limits
 from ._measure import Peer, Row, side_by_side
 from ._memory import temporary_rows
@@ -25,6 +26,7 @@ from ._torch import to_its_end, torch_device
 
 FLAX = "plain flax, jax.grad"
 TORCH = "torch eager, transformers"
+PRODUCTS, TORCH_PRODUCTS = "its matrix products alone", "torch, its matrix products alone"
 _BATCH, _STEPS, _LABELS, _RATE = 32, 64, 2, 1e-4
 # all-MiniLM-L6-v2, which is bert-mini.
 MINI = BertConfig(hidden_size=384, num_hidden_layers=6, intermediate_size=1536)
@@ -59,13 +61,25 @@ def at(
 ) -> list[Row]:
     """The rows of one model."""
     ours, plain = Stepper("ours", config, batch, steps), Stepper(FLAX, config, batch, steps)
-    peers = [Peer(FLAX, plain, _FASTER)]
+    peers = [Peer(FLAX, plain, _FASTER), Peer(PRODUCTS, jax_products(config, batch, steps))]
     torch_step = _torch_step(config, batch, steps, say)
     if torch_step is not None:
         peers.append(Peer(TORCH, torch_step, _TORCH_BAR))
+        peers.append(Peer(TORCH_PRODUCTS, torch_products(config, batch, steps, torch_device(say) or "cpu")))
     bound = 1e3 * operations(config, batch, steps) / limits.gemm
     rows = side_by_side("bert", case, Peer("ours", ours), peers, seconds=seconds, bound_ms=bound)
+    say(f"bert, {case}: {_shares(rows)}")
     return rows + temporary_rows("bert", case, FLAX, ours.program, plain.program, _LESS_MEMORY)
+
+
+def _shares(rows: list[Row]) -> str:
+    """What the products take of each step: where they are nearly all, no rule makes it faster."""
+    took = {row.peer: row.other for row in rows}
+    steps = {"our step": (rows[0].ours, PRODUCTS), FLAX: (took[FLAX], PRODUCTS)}
+    if TORCH in took:
+        steps[TORCH] = (took[TORCH], TORCH_PRODUCTS)
+    shares = [f"{took[products] / whole:.0%} of {step}" for step, (whole, products) in steps.items()]
+    return f"the matrix products alone take {'; '.join(shares)}"
 
 
 def operations(config: BertConfig, batch: int, steps: int) -> float:
