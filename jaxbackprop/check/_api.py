@@ -31,18 +31,20 @@ def check_vjp(
     caller's x64, precision and promotion settings are left as they are.
 
     Args:
-        op: a `jax.custom_vjp` function, or any function built on some: under jit or vmap, a method, a lambda.
-        *args: its positional arguments, pytrees of arrays of any shapes. Floats are differentiated; integers,
-            booleans and random keys are redrawn; None, strings, functions, Python integers and what
-            `nondiff_argnums` names stay as they are. A Python float whose cotangent is None is a setting.
-        oracle: the same function without custom rules. By default that under the custom VJPs themselves.
+        op: a `jax.custom_vjp` or `jax.custom_jvp` function, or any function built on some: under jit or vmap,
+            a method, a lambda. The custom JVPs of JAX's own functions count as autodiff.
+        *args: its positional arguments, pytrees of arrays of any shapes. Floats and complex numbers, these in
+            JAX's convention, are differentiated; integers, booleans and random keys are redrawn; None,
+            strings, functions, Python integers and what `nondiff_argnums` names stay as they are. A Python
+            float whose cotangent is None is a setting.
+        oracle: the same function without custom rules. By default that under the custom rules themselves.
         oracle_vjp: (*args, dy) -> one cotangent an argument, for a rule that is deliberately not the
             derivative: a straight-through estimator, gradient reversal, clipping, an implicit solve.
         domains: where arguments may be redrawn, one entry an argument: (lo, hi), "positive", "simplex" (rows
             that sum to one), "fixed", a function (rng, like) -> value with NumPy's generator, or None. By
             default integers stay within the range seen, an ascending vector beside others stays ascending, a
             mask of zeros and ones stays one, a permutation too, and a redraw where the function raises or is
-            not finite is dropped.
+            not finite is dropped. Of complex numbers (lo, hi) bounds both parts.
         in_axes: as in jax.vmap, for the check under vmap; None shares an argument.
         nondiff: positions of arguments that hold floats and have no gradient by design, such as targets. They
             are redrawn like the others, and nothing is asked of their cotangents.
@@ -53,11 +55,13 @@ def check_vjp(
         seed: of redraws and cotangents.
 
     Returns:
-        A report; it is printed to be read, and `report.ok` is True where nothing is wrong.
+        A report; it is printed to be read, and `report.ok` is True where nothing is wrong. A note says what
+        redraws kept of the arguments, and whether the rule is right without it.
 
     Raises:
-        CannotCheck: where there is nothing to judge: no float among arguments or results, a function that
-            raises, domains or axes that do not fit. Never for a wrong gradient.
+        CannotCheck: where there is nothing to judge: no float among arguments or results, or empty ones, a
+            function that raises, domains or axes that do not fit. Never for a wrong gradient, and whatever
+            the functions raise: nothing else is raised.
     """
     options: dict[str, Any] = {"domains": domains, "in_axes": in_axes, "nondiff": nondiff}
     with judging(op):
@@ -138,7 +142,8 @@ def check_pair(
     Args:
         f: f(*args) -> results, arrays or a pytree of them.
         f_vjp: f_vjp(*args, dy) -> one cotangent an argument (None for those without), with dy of the results'
-            structure.
+            structure. That of a complex z is dz where a change δz counts
+            by the real part of dz δz, as in JAX.
         *args: see `check_vjp`.
         oracle: f in JAX, for autodiff to differentiate where f is in NumPy. Without it differences alone
             judge.

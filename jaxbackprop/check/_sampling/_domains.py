@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxbackprop._errors import first_line
 from jaxbackprop._float64 import Arrays
 
 from .._attempt import attempt
@@ -49,7 +50,7 @@ def _called(at: int, domain: Callable[..., Any], rng: np.random.Generator, like:
     """What a function draws, which must be as what it is given."""
     outcome = attempt(lambda: domain(rng, like))
     if (error := outcome.error) is not None:
-        raise CannotCheck(f"domains[{at}] raises {type(error).__name__}: {error}") from error
+        raise CannotCheck(f"domains[{at}] raises {first_line(error)}") from error
     drawn = outcome.value
     if np.shape(drawn) != np.shape(like):
         raise CannotCheck(
