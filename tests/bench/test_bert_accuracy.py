@@ -193,9 +193,8 @@ def test_command_runs_each_strategy_on_the_same_sentences(files, tmp_path, monke
         tried = [rate for _, rate, chosen, _, seed in mine if len(chosen) == 20 and seed == 0]
         assert tuple(tried) == strategy.rates
         assert len(mine) == len(strategy.rates) + 3
-    for size, count in ((20, 2), (64, 2)):
-        draws = {(seed, chosen) for _, _, chosen, _, seed in trained if len(chosen) == size}
-        assert len(draws) == count
+    # Each seed draws its own, which all strategies get.
+    assert len({chosen for _, _, chosen, _, _ in trained if len(chosen) == 20}) == 2
     shown = capsys.readouterr().out
     # What was stopped goes on.
     rows_of = {(row["row"], row["size"]): row for row in found["rows"]}
