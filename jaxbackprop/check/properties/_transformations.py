@@ -20,7 +20,7 @@ from .._evaluator import Answer, Point, in_haste
 from .._raising import function_alone
 from .._record import Observations, Record, as_seen, finding
 from .._report import Finding
-from .._rounding import Blur, all_finite
+from .._rounding import Blur, all_finite, largest
 from .._sampling import Kind, redraws
 from .._session import VERY_MANY, CheckSession
 from .._strip import donates
@@ -169,21 +169,30 @@ def vmap(session: CheckSession, observed: Observations, record: Record) -> list[
     if ran.error is not None:
         return _raises(session, points, ran.error, record)
     findings: list[Finding] = []
+    slack = _slack(session, observed)
     for n, (point, answer) in enumerate(zip(points, apart, strict=True)):
         if not all_finite(answer.y):
             continue
         got = [leaf[n] for leaf in ran.value]
-        new = session.judge_with_rounding(point, answer, partial(_judge, record, got, answer))
+        new = session.judge_with_rounding(point, answer, partial(_judge, record, got, answer, slack))
         known = {(f.argument, f.path) for f in findings}
         findings += [f for f in new if (f.argument, f.path) not in known]
     return findings
 
 
-def _judge(record: Record, got: Sequence[np.ndarray], answer: Answer, blur: Blur) -> list[Finding]:
+def _judge(
+    record: Record, got: Sequence[np.ndarray], answer: Answer, slack: Sequence[float], blur: Blur
+) -> list[Finding]:
     mistakes = (Mistake.BATCH_GLOBAL.value,)
-    return differing(
-        record, got, answer.gradient, blur.noise, what="vmap", how="under vmap", mistakes=mistakes
-    )
+    noise = [n + s for n, s in zip(blur.noise, slack, strict=True)]
+    return differing(record, got, answer.gradient, noise, what="vmap", how="under vmap", mistakes=mistakes)
+
+
+def _slack(session: CheckSession, observed: Observations) -> list[float]:
+    """How far runs of a loop that stops at a tolerance may be apart: in a batch it stops with the last."""
+    given = [one for one in observed.comparisons if one.kind is Kind.BASE] if session.tolerance else []
+    leaves = range(len(session.names))
+    return [max((largest(one.noise[leaf]) for one in given), default=0.0) for leaf in leaves]
 
 
 def _examples(session: CheckSession) -> list[Point]:
