@@ -27,8 +27,10 @@ def check_vjp(
     """Says of a hand-written VJP whether it is right and, if not, where and which mistake it looks like.
 
     The gradient at the arguments, and at others drawn from them, is held against autodiff in float64 and
-    against extrapolated differences. What rounding explains is measured, never asked of the caller. The
-    caller's x64, precision and promotion settings are left as they are.
+    against extrapolated differences: where autodiff is not the function's derivative, as through a bisection,
+    differences alone judge. What rounding explains is measured, never asked of the caller; what only float64
+    can show, or only arguments far larger than the caller's, is noted. The caller's x64, precision and
+    promotion settings are left as they are.
 
     Args:
         op: a `jax.custom_vjp` or `jax.custom_jvp` function, or any function built on some: under jit or vmap,

@@ -130,6 +130,7 @@ def _with_differences(
     found = []
     for (kind, point), got in zip(points, answers, strict=True):
         if kind not in _FOR_LINEARITY and all_finite(got.value):
-            want, noise = session.differences.entries(point)
+            want, blurs = session.differences.entries(point)
+            noise = tuple(n + 1.6e4 * session.eps * largest(w) for n, w in zip(blurs, want, strict=True))
             found.append(Comparison(kind, point, got, want, noise, tuple(map(to_numpy64, got.value))))
     return found

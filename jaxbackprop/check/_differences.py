@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -23,6 +23,7 @@ STEP = 2.0**-27
 NATIVE_STEP = 2.0**-9
 _VERY_MANY = 1 << 14
 _STEPS = 0.1 * 2.0 ** -np.arange(16)
+_TINY = 2.0**-40
 # In narrower dtypes than float64 the shorter steps show rounding alone.
 _NATIVE_STEPS = 6
 
@@ -33,6 +34,7 @@ class Estimate:
 
     value: np.ndarray
     error: np.ndarray
+    sure: np.ndarray  # the relative error below which it can judge: where a function jumps, a larger one
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,10 +45,12 @@ class Directions:
     entries: np.ndarray  # for the first of them, the flat entry that moves alone; the rest move a whole leaf
 
     @classmethod
-    def of(cls, floats: Arrays, rng: np.random.Generator, *, limit: int = 48) -> Directions:
-        """Every entry where there are few; else some of each leaf, and one way a whole leaf.
+    def of(
+        cls, floats: Arrays, rng: np.random.Generator, *, limit: int = 48, also: Sequence[int] = ()
+    ) -> Directions:
+        """Every entry where there are few; else some of each leaf, those of `also`, and one way a whole leaf.
 
-        Of very many entries none is moved alone: the work is bounded.
+        Of very many entries none else is moved alone: the work is bounded.
         """
         sizes = [leaf.size for leaf in floats]
         offsets = np.concatenate([[0], np.cumsum(sizes)])
@@ -55,7 +59,13 @@ class Directions:
         if total <= limit:
             return cls(np.eye(total), np.arange(total))
         entries = np.concatenate(
-            [o + rng.choice(n, min(n, some), replace=False) for o, n in zip(offsets, sizes, strict=False)]
+            [
+                *(
+                    o + rng.choice(n, min(n, some), replace=False)
+                    for o, n in zip(offsets, sizes, strict=False)
+                ),
+                also,
+            ]
         ).astype(np.int64)
         ways = np.zeros((len(entries) + len(floats), total))
         ways[np.arange(len(entries)), entries] = 1.0
@@ -84,41 +94,63 @@ class Differences:
         """
         self.f, self.layout, self.traced, self.eps, self.room = f, layout, traced, eps, room
         self.native = native
+        # Short steps show rounding alone where numbers are rounded to float32.
+        self.coarse = native or eps > 1e-9
         self._program = jax.jit(self._all, compiler_options=in_haste(on_cpu=True))
 
     def along(self, point: Point, directions: Directions) -> Estimate:
         """Derivatives of ⟨dy, f⟩ along every way, with their errors."""
         if not len(directions.ways):
-            return Estimate(np.zeros(0), np.zeros(0))
+            return Estimate(np.zeros(0), np.zeros(0), np.zeros(0))
         with np.errstate(all="ignore"):
             x = self._floats(point)
-            lengths = _STEPS[:_NATIVE_STEPS] if self.native else _STEPS
+            lengths = _STEPS[:_NATIVE_STEPS] if self.native else np.append(_STEPS, _TINY)
             steps = lengths[:, None] * self._unit(point, x, directions)
             row = np.tile(np.arange(len(directions.ways)), len(lengths))
             sums, sizes = self._both(point, directions.ways, row, steps.reshape(-1))
             s, size = sums.reshape(2, *steps.shape), sizes.reshape(2, *steps.shape)
+            jumps = np.zeros(len(directions.ways))
+            if not self.native:
+                still = _stands_still(s, size, steps)
+                steps, s, size = steps[:-1], s[:, :-1], size[:, :-1]
+                if np.any(still):
+                    jumps[still] = self._jumps(point, directions.ways[still], steps[-1, still])
+                    # Kinks cannot be seen any more closely than that.
+                    self.coarse |= bool(np.any(jumps > 1e-9 * (size[0] + size[1])))
             rounding = (4 * np.finfo(np.float64).eps + self.eps) * (size[0] + size[1]) / (2 * steps)
-            best, error = extrapolate((s[0] - s[1]) / (2 * steps), rounding)
+            best, error = extrapolate((s[0] - s[1]) / (2 * steps), rounding + jumps / steps)
             # Moved so little, a large argument is not moved by what was asked for.
             largest = np.max(np.abs(flat(x)), initial=0.0)
             rounds = [eps_of(dtype) for dtype in self.layout.dtypes] if self.native else [EPS]
             slip = max(rounds) * largest / np.maximum(steps[-1], 1e-300)
-            return Estimate(best, error + slip * np.abs(best))
+            sure = np.where((jumps > 0) | self.coarse, 1e-2, 1e-4)
+            return Estimate(best, error + slip * np.abs(best), sure)
+
+    def _jumps(self, point: Point, ways: np.ndarray, longest: np.ndarray) -> np.ndarray:
+        """The smallest change along ways of a function that stands still in between; 0 where there is none.
+
+        A root found by bisection in few steps moves in jumps.
+        """
+        steps = 2.0 ** -np.arange(len(_STEPS) + 4)[:, None] * longest
+        row = np.tile(np.arange(len(ways)), len(steps))
+        sums, _ = self._both(point, ways, row, steps.reshape(-1))
+        s = sums.reshape(2, *steps.shape)
+        changes = np.abs(s - s[:, -1:])
+        smallest = np.min(np.where(changes > 0, changes, np.inf), axis=(0, 1))
+        return np.where(np.isfinite(smallest), 2 * smallest, 0.0)
 
     def entries(self, point: Point) -> tuple[Arrays, Arrays]:
         """Gradients, nan where none was taken or none converges, and their noise: an array a leaf each."""
-        # What stops at a tolerance has coarse differences, and a wrong gradient is seldom off by so little.
-        sure = 1e-2 if self.native or self.eps > 1e-7 else 1e-4
-        return _at_entries(self._floats(point), *self.anywhere(point), sure)
+        return _at_entries(self._floats(point), *self.anywhere(point))
 
-    def anywhere(self, point: Point) -> tuple[Directions, Estimate]:
-        """Derivatives along every entry where there are few, else along some ways."""
-        directions = Directions.of(self._floats(point), np.random.default_rng(0))
+    def anywhere(self, point: Point, *, also: Sequence[int] = ()) -> tuple[Directions, Estimate]:
+        """Derivatives along every entry where there are few, else along some ways and those entries."""
+        directions = Directions.of(self._floats(point), np.random.default_rng(0), also=also)
         return directions, self.along(point, directions)
 
     def gradient(self, point: Point) -> np.ndarray:
         """Every entry by one short step to either side, for kinks to be seen around a point."""
-        step = NATIVE_STEP if self.native else STEP
+        step = NATIVE_STEP if self.coarse else STEP
         h = flat(tuple(np.full(x.size, step * (_size(x) or 1.0)) for x in self._floats(point)))
         if not h.size:
             return h
@@ -126,6 +158,15 @@ class Differences:
             sums, _ = self._both(point, np.eye(h.size), np.arange(h.size), h)
             ahead, behind = np.split(sums, 2)
             return np.asarray((ahead - behind) / (2 * h))
+
+    def short_steps(self, point: Point, ways: np.ndarray) -> np.ndarray:
+        """For every way the longest of the short steps that decide."""
+        return _STEPS[-4] * self._unit(point, self._floats(point), Directions(ways, np.zeros(0, np.int64)))
+
+    def moved(self, point: Point, step: np.ndarray) -> Point:
+        """A point a step aside, in which all differentiable entries stand behind one another."""
+        x = self._floats(point)
+        return Point(self.layout.with_floats(point.leaves, as_leaves(flat(x) + step, x)), point.dy)
 
     def _floats(self, point: Point) -> Arrays:
         return tuple(np.asarray(leaf, np.float64) for leaf in self.layout.floats_of(point.leaves))
@@ -215,6 +256,14 @@ def _pairing(numpy: Any, dy: tuple[Any, ...], ys: tuple[Any, ...]) -> tuple[Any,
     return sum(map(numpy.sum, terms), zero), sum((numpy.sum(numpy.abs(t)) for t in terms), zero)
 
 
+def _stands_still(sums: np.ndarray, sizes: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """Whether a function does not move at all in the last step, though its slope in longer ones says so."""
+    ahead, behind = sums
+    slope = np.max(np.abs(ahead[:-1] - behind[:-1]) / (2 * steps[:-1]), axis=0)
+    seen = slope * steps[-1] > 64 * EPS * (sizes[0, -1] + sizes[1, -1])
+    return seen & (ahead[-1] == behind[-1])
+
+
 def extrapolate(differences: np.ndarray, rounding: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The best entry of each column's Neville tableau, with its error. Rows: the step halved each time."""
     best, error = differences[0], np.full_like(differences[0], np.inf)
@@ -232,19 +281,14 @@ def extrapolate(differences: np.ndarray, rounding: np.ndarray) -> tuple[np.ndarr
     return best, error
 
 
-def _at_entries(
-    floats: Arrays, directions: Directions, estimate: Estimate, sure: float
-) -> tuple[Arrays, Arrays]:
-    """Derivatives along single entries as leaves, nan where none was taken or where it does not converge.
-
-    They converge where their relative error is below `sure`.
-    """
+def _at_entries(floats: Arrays, directions: Directions, estimate: Estimate) -> tuple[Arrays, Arrays]:
+    """Derivatives along single entries as leaves, nan where none was taken or where it does not converge."""
     total = sum(leaf.size for leaf in floats)
     want, noise = np.full(total, np.nan), np.full(total, np.inf)
     count = len(directions.entries)
     value, error = estimate.value[:count], estimate.error[:count]
     scale = float(np.max(np.abs(value), initial=0.0, where=np.isfinite(value)))
-    known = error <= sure * (np.abs(value) + 1e-2 * scale) + 1e-300
+    known = error <= estimate.sure[:count] * (np.abs(value) + 1e-2 * scale) + 1e-300
     want[directions.entries] = np.where(known, value, np.nan)
     noise[directions.entries] = 20 * error + 1e-9 * scale
     return as_leaves(want, floats), as_leaves(noise, floats)

@@ -25,6 +25,7 @@ from ._report import Finding, Report
 from ._reproducer import shown_by, simplified
 from ._sampling import Kind, Sampled
 from ._session import CheckSession
+from ._slopes import is_no_derivative
 from ._subject import Subject
 from .properties import OF_TANGENTS, PROPERTIES, Property, structure
 
@@ -111,6 +112,13 @@ def _examined(session: CheckSession) -> Examination:
         session = dataclasses.replace(session, rule=session.rule_native)
         compared = attempt(lambda: _compared(session, points))
     comparisons = tuple(compared.value)
+    if is_no_derivative(session, comparisons):
+        notes.append(
+            "autodiff of the function is not its derivative (it goes through comparisons or drops a part): "
+            "differences alone judge; a rule that is meant otherwise is stated by oracle_vjp"
+        )
+        session = dataclasses.replace(session, truth=None, truth_native=None)
+        comparisons = tuple(_compared(session, points))
     if all(one.kind is not Kind.BASE for one in comparisons):
         notes.append("the function is not finite at the given arguments: judged at redrawn ones")
     own = {id(point): answer for (_, point), answer in zip(points, run.answers, strict=True)}

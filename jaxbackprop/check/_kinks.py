@@ -126,7 +126,7 @@ def _radius(session: CheckSession) -> float:
     """Differences want room between a kink and their step."""
     if session.truth is not None:
         return RADIUS
-    return 2.0**-2 if session.differences.native else 2.0**-12
+    return 2.0**-2 if session.differences.coarse else 2.0**-12
 
 
 def nearby_mean(truth: Evaluator, point: Point, leaf: int) -> tuple[np.ndarray, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -11,7 +11,7 @@ from jaxbackprop._errors import first_line
 
 from ._attempt import UNTRACEABLE, attempt
 from ._layout import CannotCheck, Layout
-from ._strip import strip
+from ._strip import without_vjps
 from ._subject import Subject
 
 
@@ -29,8 +29,8 @@ def positions(nondiff: Any, count: int) -> frozenset[int]:
 def refuse_forbidden(subject: Subject, args: tuple[Any, ...], layout: Layout, *, x64: bool) -> None:
     """Raises CannotCheck where a function forbids being differentiated by some of its arguments alone.
 
-    Its plain form forbids it too, and no rule has a part in that: equinox's `filter_custom_vjp` takes
-    tangents of its first argument only.
+    It forbids that without its custom VJPs too, so that these have no part in it: equinox's
+    `filter_custom_vjp` takes tangents of its first argument only.
     """
     if subject.rule is not None or len(set(layout.arguments)) < 2:
         return
@@ -52,16 +52,14 @@ def _error(subject: Subject, args: tuple[Any, ...], nondiff: frozenset[int], x64
     """What differentiating by all other arguments raises, both with the rules of the function and without."""
     layout = Layout.of(args, subject.static, nondiff=nondiff, trace_floats=True, x64=x64)
 
-    def gradient(f: Callable[..., Any]) -> Callable[..., Any]:
-        def pulled(*leaves: Any) -> Any:
-            y, pullback = jax.vjp(layout.of_floats(f, leaves), *layout.floats_of(leaves))
-            return pullback(y)
-
-        return pulled
+    def gradient(plainly: bool, *leaves: Any) -> Any:
+        f = layout.of_floats(subject.value, leaves)
+        y, pullback = jax.vjp(without_vjps(f) if plainly else f, *layout.floats_of(leaves))
+        return pullback(y)
 
     with jax.enable_x64(x64):
-        for f in (subject.value, strip(subject.value)):
-            ran = attempt(lambda f=f: jax.eval_shape(gradient(f), *layout.structs))  # type: ignore[misc]
+        for plainly in (False, True):
+            ran = attempt(lambda at=plainly: jax.eval_shape(partial(gradient, at), *layout.structs))  # type: ignore[misc]
             if ran.error is None or isinstance(ran.error, UNTRACEABLE):
                 return None
     return ran.error

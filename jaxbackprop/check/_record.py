@@ -53,6 +53,7 @@ class Record:
     points: int = 0  # how many points were looked at
     wrong: dict[int, Comparison] = dataclasses.field(default_factory=dict)  # what shows each wrong leaf
     compared: list[Compared] = dataclasses.field(default_factory=list)  # where figures are kept
+    invisible: set[int] = dataclasses.field(default_factory=set)  # leaves off by what no caller can see
     kinks: set[int] = dataclasses.field(default_factory=set)  # leaves that were at a kink and right
     kept: tuple[int, int] | None = None  # bytes of residuals, the rule's and autodiff's; None if unknown
 

@@ -113,10 +113,10 @@ def blur(
     return Blur(tuple(errors), tuple(noises), tuple(finite))
 
 
-def nearby_line(floats: Arrays, seed: int = 0) -> list[Arrays]:
-    """Nine points in a row, a billionth apart, the given one in their middle."""
+def nearby_line(floats: Arrays, seed: int = 0, *, step: float = 2.0**-30) -> list[Arrays]:
+    """Nine points in a row, a relative step apart (a billionth), the given one in their middle."""
     rng = np.random.default_rng(seed)
-    directions = [x * rng.choice([-1.0, 1.0], x.shape) * 2.0**-30 for x in floats]
+    directions = [x * rng.choice([-1.0, 1.0], x.shape) * step for x in floats]
     return [tuple(x + i * d for x, d in zip(floats, directions, strict=True)) for i in range(-4, 5)]
 
 

@@ -138,8 +138,36 @@ class CheckSession:
     @functools.cached_property
     def _coarsest(self) -> tuple[Any, Any]:
         """The dtypes to which rule and truth round on their way though given float64; None if to none."""
+        if not self.traced and self.truth is None:
+            return self._stored, None
         rule, truth = (coarsest(m.jaxpr) if m and m.jaxpr else None for m in (self.rule, self.truth))
         return rule, truth
+
+    @functools.cached_property
+    def _stored(self) -> Any:
+        """The coarsest dtype in which an untraceable function or its rule stores numbers; None if none."""
+        ran = attempt(lambda: self.rule.run([self.base])[0])
+        if ran.error is not None:
+            return None
+        stored = {leaf.dtype for leaf in (*ran.value.y, *ran.value.gradient)}
+        if stored <= {np.dtype(np.float64)}:
+            # What is stored on the way shows in the results' last digits.
+            stored |= {np.dtype(np.float32)} if self._blurred() else set()
+        return max(stored - {np.dtype(np.float64)}, key=eps_of, default=None)
+
+    def _blurred(self) -> bool:
+        """Whether results along a line of points are rounded as float32 rounds, or more coarsely."""
+        floats = tuple(np.asarray(leaf, np.float64) for leaf in self.layout.floats_of(self.base.leaves))
+        moved = (
+            self.layout.with_floats(self.base.leaves, near) for near in nearby_line(floats, step=2.0**-16)
+        )
+        ran = attempt(lambda: [a.y for a in self.rule.run([Point(leaves, self.base.dy) for leaves in moved])])
+        if ran.error is not None:
+            return False
+        line = [tuple(map(to_numpy64, y)) for y in ran.value]
+        sizes = [np.max(np.abs(y), initial=0.0) for y in line[0]]
+        noises = [float(np.max(n, initial=0.0)) for n in fourth_differences(line)]
+        return any(n > 1e-10 * size for n, size in zip(noises, sizes, strict=True))
 
     @property
     def narrows(self) -> str | None:
@@ -151,6 +179,11 @@ class CheckSession:
         """Whether the rule, but not the function, computes in a coarser dtype than a leaf has."""
         rule, truth = (0.0 if dtype is None else eps_of(dtype) for dtype in self._coarsest)
         return rule > eps_of(self.layout.dtypes[leaf]) >= truth
+
+    def casts(self, leaf: int) -> bool:
+        """Whether the rule computes in a leaf's own dtype, or in one less coarse, though given float64."""
+        rule = self._coarsest[0]
+        return rule is not None and eps_of(rule) <= eps_of(self.layout.dtypes[leaf])
 
     @property
     def eps(self) -> float:

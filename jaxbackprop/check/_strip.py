@@ -47,6 +47,20 @@ def strip(f: Callable[..., Any]) -> Callable[..., Any]:
     return plain
 
 
+def without_vjps(f: Callable[..., Any]) -> Callable[..., Any]:
+    """A traceable function of arrays whose custom VJPs outside of loops are replaced; custom JVPs stay."""
+
+    def replaced(equation: Any, operands: list[Any]) -> Sequence[Any]:
+        if equation.primitive.name in _INLINE:
+            return evaluate(jaxprs.call_body(equation), operands)
+        return jaxprs.binder(equation)(*operands)
+
+    def evaluate(jaxpr: Any, args: Sequence[Any]) -> list[Any]:
+        return jaxprs.interpret(jaxpr, args, replaced, lambda value, dtype: value)
+
+    return lambda *args: evaluate(jax.make_jaxpr(f)(*args), args)
+
+
 def holds(jaxpr: Any, primitive: str) -> bool:
     """Whether a program has an equation of a primitive."""
     return any(equation.primitive.name == primitive for equation in jaxprs.all_equations(jaxpr))

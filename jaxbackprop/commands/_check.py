@@ -45,6 +45,13 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("target", metavar="TARGET", help=TARGET)
     add_arg(parser)
     parser.add_argument("--oracle", metavar="MODULE:NAME", help="the same function without its rule")
+    parser.add_argument(
+        "--nondiff",
+        type=int,
+        action="append",
+        metavar="N",
+        help="the argument at position N, from 0, has no gradient by design; may be given again",
+    )
     add_effort(parser, "how hard to look (default: %(default)s)", "thorough")
     parser.add_argument(
         "--budget",
@@ -66,6 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.target,
         arguments.arg,
         oracle=arguments.oracle,
+        nondiff=arguments.nondiff,
         json_path=arguments.json,
         effort=arguments.effort,
         budget=arguments.budget,

@@ -22,6 +22,7 @@ def check_target(
     texts: Sequence[str] | None = None,
     *,
     oracle: str | None = None,
+    nondiff: Sequence[int] | None = None,
     json_path: str | None = None,
     effort: str = "thorough",
     budget: float | None = None,
@@ -34,6 +35,7 @@ def check_target(
         target: "package.module:function" or "package.module".
         texts: arguments, each as `parse_argument` reads it; None to ask CHECK_ARGUMENTS or the annotations.
         oracle: "package.module:function": the function without its rule.
+        nondiff: positions of arguments without a gradient by design.
         json_path: file for the reports, written whole or not at all.
         effort: "quick" or "thorough".
         budget: seconds for each call; None for as long as it takes.
@@ -46,13 +48,13 @@ def check_target(
     """
     if json_path is not None:
         refuse_unwritable(json_path)
-    if ":" not in target and (texts is not None or oracle is not None):
-        flag = "--arg" if texts is not None else "--oracle"
-        raise CannotRun(f"{flag} is for one function: {target}:NAME")
+    for flag, given in (("--arg", texts), ("--oracle", oracle), ("--nondiff", nondiff)):
+        if ":" not in target and given is not None:
+            raise CannotRun(f"{flag} is for one function: {target}:NAME")
     if budget is not None and not budget > 0:
         raise CannotRun(f"--budget must be a number of seconds above 0, not {budget:g}")
     call = None if texts is None else read_call(texts)
-    how = {"effort": effort, "budget": budget, "seed": seed}
+    how = {"effort": effort, "budget": budget, "seed": seed, "nondiff": tuple(nondiff or ())}
     skipped: list[Skipped] = []
     with importable_from_here():
         if ":" in target:

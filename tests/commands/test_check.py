@@ -41,6 +41,25 @@ def test_the_command_says_right_wrong_and_why_not(cli, write, tmp_path):
     assert (status, shown, said) == (2, "", "jaxbackprop: error: --arg f32[2: expected ] where it ends\n")
 
 
+def test_an_argument_without_a_gradient_is_named(cli, write):
+    write(
+        weighed="""
+        import jax
+
+        @jax.custom_vjp
+        def weighed(x, w):
+            return x * w
+
+        weighed.defvjp(lambda x, w: (x * w, w), lambda w, dy: (dy * w, None))
+        """
+    )
+    call = ("check", "weighed:weighed", "--arg", "f32[3]", "--arg", "f32[3]", "--effort", "quick")
+    status, shown, _ = cli(*call)
+    assert status == 1
+    assert "pass nondiff=(1,)" in shown
+    assert cli(*call, "--nondiff", "1")[0] == 0
+
+
 def test_an_f_with_an_f_vjp_beside_it_is_a_pair(write):
     write(pairs=PAIRS, broken=PAIRS.replace("np.add.at(dx, ids,", "dx.__setitem__(ids,"))
     assert check("pairs:pick", "f64[4]", "i64[6]<4")[0] == 0
@@ -245,6 +264,8 @@ def test_the_reference_is_right():
         ("rules:square", ("f32[3]",), {"oracle": "rules"}, "'rules' must read package.module:function"),
         ("rules", ("f32[3]",), {}, "--arg is for one function: rules:NAME"),
         ("rules", (), {"oracle": "rules:square"}, "--oracle is for one function: rules:NAME"),
+        ("rules", (), {"nondiff": [0]}, "--nondiff is for one function: rules:NAME"),
+        ("rules:square", ("f32[3]",), {"nondiff": [1]}, "nondiff names argument 1, but the last .* is 0"),
         ("empty", (), {}, "empty holds no custom_vjp function and no f with an f_vjp beside it"),
         ("bare", (), {}, "nothing in bare could be checked; bare:f: .* parameter x has no annotation"),
         ("list_of_it", (), {}, "list_of_it.CHECK_ARGUMENTS must be a dict .*, got list"),

@@ -56,7 +56,11 @@ def forward(session: CheckSession, observed: Observations, record: Record) -> li
 
 
 def _in_float64(session: CheckSession, comparisons: Sequence[Comparison]) -> Finding | None:
-    relative = max(1e-9, 1e3 * session.eps) * 64
+    shown = [
+        eps_of(y.dtype) for y in jax.tree.leaves(session.result) if jnp.issubdtype(y.dtype, jnp.floating)
+    ]
+    # What the results' own digits cannot show is no other value.
+    relative = max(1e-9 * 64, 64e3 * session.eps, *shown)
     for comparison in comparisons:
         args = session.layout.args(comparison.point.leaves)
         given = comparison.got.value, comparison.got.y, comparison.y, session.result_is_pairs

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -20,7 +20,7 @@ from .._evaluator import Answer, Point, in_haste
 from .._raising import function_alone
 from .._record import Observations, Record, as_seen, finding
 from .._report import Finding
-from .._rounding import Blur, all_finite, largest
+from .._rounding import Blur, all_finite, jittered, largest
 from .._sampling import Kind, redraws
 from .._session import VERY_MANY, CheckSession
 from .._strip import donates
@@ -78,10 +78,33 @@ def jit(session: CheckSession, observed: Observations, record: Record) -> list[F
         return [Finding("jit", f"the rule runs under jit but not without: {first_line(ran.error)}")]
     compiled, apart = observed.base, ran.value
 
-    def judge(blur: Blur) -> list[Finding]:
-        return differing(record, compiled.gradient, apart.gradient, blur.noise, what="jit", how="under jit")
+    def judge(noise: Sequence[float]) -> list[Finding]:
+        return differing(record, compiled.gradient, apart.gradient, noise, what="jit", how="under jit")
 
-    return session.judge_with_rounding(session.base, compiled, judge)
+    return _same(session, session.base, compiled, judge)
+
+
+def _same(
+    session: CheckSession, point: Point, answer: Answer, judge: Callable[[Sequence[float]], list[Finding]]
+) -> list[Finding]:
+    """What a judge of the noise finds: rounding's, and where that does not do what the rule's own may be.
+
+    A compiler that fuses otherwise rounds otherwise, and a rule in which terms cancel shows it.
+    """
+    if not session.judge_with_rounding(point, answer, lambda blur: judge(blur.noise)):
+        return []
+    near = [point, *(jittered(session.layout, point, None, n) for n in (1, 2))]
+    native, wide = session.rule_native.run(near), session.rule.run(near)
+    both = [(a.gradient, b.gradient) for a, b in zip(native, wide, strict=True)]
+    own = [
+        8 * max(largest(to_numpy64(a[leaf]) - to_numpy64(b[leaf])) for a, b in both)
+        for leaf in range(len(session.layout.floats))
+    ]
+
+    def with_own(blur: Blur) -> list[Finding]:
+        return judge([n + o for n, o in zip(blur.noise, own, strict=True)])
+
+    return session.judge_with_rounding(point, answer, with_own)
 
 
 def scan_and_checkpoint(session: CheckSession, observed: Observations, record: Record) -> list[Finding]:
@@ -125,12 +148,11 @@ def scan_and_checkpoint(session: CheckSession, observed: Observations, record: R
         return []
     want = [(1 + part) * to_numpy64(g) for g in observed.base.gradient]
 
-    def judge(blur: Blur) -> list[Finding]:
-        noise = [4 * n for n in blur.noise]
-        how = "under jax.checkpoint inside lax.scan"
-        return differing(record, ran.value, want, noise, what="scan", how=how)
+    def judge(noise: Sequence[float]) -> list[Finding]:
+        wider, how = [4 * n for n in noise], "under jax.checkpoint inside lax.scan"
+        return differing(record, ran.value, want, wider, what="scan", how=how)
 
-    return session.judge_with_rounding(session.base, observed.base, judge)
+    return _same(session, session.base, observed.base, judge)
 
 
 def _works_under_checkpoint(session: CheckSession) -> bool:
@@ -174,18 +196,18 @@ def vmap(session: CheckSession, observed: Observations, record: Record) -> list[
         if not all_finite(answer.y):
             continue
         got = [leaf[n] for leaf in ran.value]
-        new = session.judge_with_rounding(point, answer, partial(_judge, record, got, answer, slack))
+        new = _same(session, point, answer, partial(_judge, record, got, answer, slack))
         known = {(f.argument, f.path) for f in findings}
         findings += [f for f in new if (f.argument, f.path) not in known]
     return findings
 
 
 def _judge(
-    record: Record, got: Sequence[np.ndarray], answer: Answer, slack: Sequence[float], blur: Blur
+    record: Record, got: Sequence[np.ndarray], answer: Answer, slack: Sequence[float], noise: Sequence[float]
 ) -> list[Finding]:
     mistakes = (Mistake.BATCH_GLOBAL.value,)
-    noise = [n + s for n, s in zip(blur.noise, slack, strict=True)]
-    return differing(record, got, answer.gradient, noise, what="vmap", how="under vmap", mistakes=mistakes)
+    wider = [n + s for n, s in zip(noise, slack, strict=True)]
+    return differing(record, got, answer.gradient, wider, what="vmap", how="under vmap", mistakes=mistakes)
 
 
 def _slack(session: CheckSession, observed: Observations) -> list[float]:

@@ -14,17 +14,18 @@ from jaxbackprop.diagnose import Mistake
 
 from .._attempt import attempt
 from .._comparison import Comparison, Violation, compare, worst_violation
-from .._differences import Estimate
 from .._evaluator import Point
 from .._kinks import kink, kink_together, nearby_mean
 from .._layout import CannotCheck, Layout
 from .._raising import function_alone
 from .._record import Observations, Record, as_seen, finding, raised
 from .._report import Finding
-from .._rounding import all_finite, backward_error
+from .._rounding import all_finite
 from .._sampling import Kind, Sampled, cotangents, larger_shapes, redraws
 from .._session import VERY_MANY, CheckSession
+from .._slopes import slopes
 from .._strip import holds
+from ._visible import visible
 
 _LARGER = {Kind.GENERIC: Kind.LARGER_GENERIC, Kind.FLIPPED: Kind.LARGER_FLIPPED}
 _BATCH_OF_ONE = (Mistake.BATCH_OF_ONE.value,)
@@ -136,7 +137,7 @@ def _judge(
         found = one.violation(leaf)
         if one.kind.given and not np.all(np.isfinite(one.want[leaf])):
             found = _beside_nonfinite(session, one, leaf) or found
-        if found is None:
+        if found is None or not visible(session, one, leaf, record):
             continue
         at_kink = kink(session, one, leaf)
         if at_kink is None or not at_kink.outside <= _OUTSIDE:
@@ -235,17 +236,15 @@ def differences(session: CheckSession, observed: Observations, record: Record) -
         if ran.error is not None:
             record.note(f"differences cannot be taken: {first_line(ran.error)}")
             return []
-        directions, estimate = ran.value
-        ends = np.cumsum([0, *(want.size for want in one.want)])
         for leaf in range(len(one.want)):
-            ways = directions.ways[:, ends[leaf] : ends[leaf + 1]]
-            moved = np.any(ways != 0, axis=1)
-            got = ways @ one.gradient(leaf).reshape(-1)
+            # What rounding alone puts aside, autodiff stands for.
+            gradient = one.want[leaf] if leaf in record.invisible else one.gradient(leaf)
+            found = slopes(session, one, leaf, gradient, *ran.value)
+            off, got, estimate = found.off, found.got, found.estimate
+            moved = found.moved
             record.compare("differences", leaf, got[moved], estimate.value[moved], estimate.error[moved])
             if leaf in record.wrong or is_setting(session, observed.comparisons, leaf):
                 continue
-            sure, noise = _sure(session, one, leaf, estimate, ways, got)
-            off = moved & sure & ~(np.abs(got - estimate.value) <= noise)
             if not np.any(off) or kink(session, one, leaf) is not None:
                 continue
             if session.truth.jaxpr is not None and holds(session.truth.jaxpr, "stop_gradient"):
@@ -253,20 +252,9 @@ def differences(session: CheckSession, observed: Observations, record: Record) -
                 return []
             row = int(np.argmax(np.where(off, np.abs(got - estimate.value), -1)))
             error = abs(got[row] - estimate.value[row])
-            read = {"got": got[row], "want": estimate.value[row], "error": error, "noise": noise[row]}
+            read = {"got": got[row], "want": estimate.value[row], "error": error, "noise": found.noise[row]}
             numbers: dict[str, Any] = {name: float(number) for name, number in read.items()}
             said = "differs from differences of the function, though autodiff of the oracle agrees with it"
             message, point = f"{session.names[leaf]} {said}", session.layout.args(one.point.leaves)
             return [finding(session, leaf, "value", message, point=point, **numbers)]
     return []
-
-
-def _sure(
-    session: CheckSession, one: Comparison, leaf: int, estimate: Estimate, ways: np.ndarray, got: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Which differences are exact enough to judge, and how far from them a right gradient may be."""
-    scale = float(np.max(np.abs(got), initial=0.0))
-    backward = backward_error(one.point, one.y, session.layout.floats[leaf])
-    known = np.abs(ways) @ np.nan_to_num(one.noise[leaf]).reshape(-1)
-    sure = estimate.error <= 1e-4 * (np.abs(estimate.value) + 1e-2 * scale)
-    return sure, 20 * estimate.error + known + 1e-7 * scale + 1e-9 * backward + 1e-40
