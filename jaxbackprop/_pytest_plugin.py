@@ -51,10 +51,14 @@ def check_vjp(request: pytest.FixtureRequest) -> Callable[..., Report]:
         options = settings | options
         if "effort" in options and options["effort"] not in _EFFORTS:
             pytest.fail(_no_effort(options["effort"]))
+        failure = None
         try:
             report = judge(op, *args, **options)
         except CannotCheck as error:
-            pytest.fail(f"cannot be checked: {error}")
+            failure = f"cannot be checked: {error}"
+        # Within the except block pytest would show that error too.
+        if failure is not None:
+            pytest.fail(failure)
         if not report.ok:
             pytest.fail(str(report))
         return report

@@ -110,6 +110,36 @@ def test_the_closest_marker_chooses_and_the_call_overrides_it(run):
     result.assert_outcomes(passed=3)
 
 
+def test_what_is_imported_fails_at_the_line_of_the_test_too(run):
+    result = run(
+        """
+        from jaxbackprop.check import assert_vjp, check_vjp as judge
+
+        def refuses(x):
+            raise ValueError("not today")
+
+        def test_integers():
+            judge(square, jnp.arange(3))
+
+        def test_raises():
+            assert_vjp(refuses, x)
+
+        def test_wrong():
+            assert_vjp(cube, x, effort="quick")
+
+        def test_by_fixture(check_vjp):
+            check_vjp(refuses, x)
+        """
+    )
+    result.assert_outcomes(failed=4)
+    result.stdout.fnmatch_lines([">*judge(square, jnp.arange(3))", "E*CannotCheck: square has no float*"])
+    result.stdout.fnmatch_lines([">*assert_vjp(refuses, x)", "E*CannotCheck: refuses raises*: not today"])
+    result.stdout.fnmatch_lines([">*assert_vjp(cube*", "E*AssertionError: cube: WRONG*"])
+    result.stdout.fnmatch_lines([">*check_vjp(refuses, x)", "E*Failed: cannot be checked: refuses raises*"])
+    for ours in ("*_api.py*", "*_attempt.py*", "*_pytest_plugin.py*", "*another exception*", "*direct cause*"):
+        result.stdout.no_fnmatch_line(ours)
+
+
 def test_what_cannot_be_checked_and_what_is_misspelt_says_so(run):
     result = run(
         """

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ._attempt import judging
+from ._attempt import judges
 from ._examine import Examination, examine_subject
 from ._report import Report
 from ._subject import Subject
 
 
+@judges
 def check_vjp(
     op: Callable[..., Any],
     *args: Any,
@@ -66,11 +67,11 @@ def check_vjp(
             the functions raise: nothing else is raised.
     """
     options: dict[str, Any] = {"domains": domains, "in_axes": in_axes, "nondiff": nondiff}
-    with judging(op):
-        subject = Subject.of_op(op, oracle, oracle_vjp, kwargs)
-        return examine_subject(subject, args, **options, effort=effort, budget=budget, seed=seed).report
+    subject = Subject.of_op(op, oracle, oracle_vjp, kwargs)
+    return examine_subject(subject, args, **options, effort=effort, budget=budget, seed=seed).report
 
 
+@judges
 def check_jvp(
     op: Callable[..., Any],
     *args: Any,
@@ -108,9 +109,8 @@ def check_jvp(
         CannotCheck: see `check_vjp`; also for a function with a custom VJP inside, which has no JVP.
     """
     options: dict[str, Any] = {"domains": domains, "in_axes": in_axes, "nondiff": nondiff}
-    with judging(op):
-        subject = Subject.of_jvp(op, oracle, kwargs)
-        return examine_subject(subject, args, **options, effort=effort, budget=budget, seed=seed).report
+    subject = Subject.of_jvp(op, oracle, kwargs)
+    return examine_subject(subject, args, **options, effort=effort, budget=budget, seed=seed).report
 
 
 def assert_vjp(op: Callable[..., Any], *args: Any, **options: Any) -> None:
@@ -121,11 +121,13 @@ def assert_vjp(op: Callable[..., Any], *args: Any, **options: Any) -> None:
         *args: see `check_vjp`.
         **options: see `check_vjp`.
     """
+    __tracebackhide__ = True
     report = check_vjp(op, *args, **options)
     if not report.ok:
         raise AssertionError(str(report))
 
 
+@judges
 def check_pair(
     f: Callable[..., Any],
     f_vjp: Callable[..., Any],
@@ -164,11 +166,11 @@ def check_pair(
         CannotCheck: see `check_vjp`.
     """
     options: dict[str, Any] = {"domains": domains, "in_axes": in_axes, "nondiff": nondiff}
-    with judging(f):
-        subject = Subject.of_pair(f, f_vjp, oracle, kwargs)
-        return examine_subject(subject, args, **options, effort=effort, budget=budget, seed=seed).report
+    subject = Subject.of_pair(f, f_vjp, oracle, kwargs)
+    return examine_subject(subject, args, **options, effort=effort, budget=budget, seed=seed).report
 
 
+@judges
 def examine(
     op: Callable[..., Any],
     *args: Any,
@@ -179,6 +181,5 @@ def examine(
     seed: int = 0,
 ) -> Examination:
     """As `check_vjp`, with the numbers behind the verdict; operation by operation is run at any effort."""
-    with judging(op):
-        subject = Subject.of_op(op, oracle, None, kwargs)
-        return examine_subject(subject, args, domains=domains, effort=effort, seed=seed, figures=True)
+    subject = Subject.of_op(op, oracle, None, kwargs)
+    return examine_subject(subject, args, domains=domains, effort=effort, seed=seed, figures=True)

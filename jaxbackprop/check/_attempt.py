@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
-from typing import Any, Generic, TypeVar, cast
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Generic, ParamSpec, TypeVar, cast
 
 import jax
 
@@ -13,6 +14,7 @@ from jaxbackprop._errors import first_line
 
 from ._layout import CannotCheck
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 # What jax raises where Python asks a traced value for a number, a truth value or an index.
@@ -51,13 +53,24 @@ def attempt(call: Callable[[], T]) -> Outcome[T]:
         return Outcome(error=error)
 
 
-@contextlib.contextmanager
-def judging(f: Any) -> Iterator[None]:
-    """Around a whole check of a function: whatever leaves it is a CannotCheck."""
-    try:
-        yield
-    except CannotCheck:
-        raise
-    except Exception as error:
-        name = getattr(f, "__name__", None) or type(f).__name__
-        raise CannotCheck(f"{name} cannot be judged: {first_line(error)}") from error
+def judges(check: Callable[P, T]) -> Callable[P, T]:
+    """A whole check of its first argument: whatever leaves it is a CannotCheck, without our frames."""
+
+    @functools.wraps(check)
+    def judged(*args: P.args, **kwargs: P.kwargs) -> T:
+        __tracebackhide__ = True
+        # A call that Python itself would refuse stays a TypeError.
+        given = inspect.signature(check).bind(*args, **kwargs).arguments
+        failure: CannotCheck
+        try:
+            return check(*args, **kwargs)
+        except CannotCheck as error:
+            failure = error
+        except Exception as error:
+            f = next(iter(given.values()))
+            name = getattr(f, "__name__", None) or type(f).__name__
+            failure = CannotCheck(f"{name} cannot be judged: {first_line(error)}")
+        # Raised here and from nothing, it shows its reader the line that asked and no other.
+        raise failure.with_traceback(None) from None
+
+    return judged
