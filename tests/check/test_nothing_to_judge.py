@@ -69,6 +69,21 @@ def test_differences_in_float32_judge_what_takes_nothing_else(f, slope):
     assert quick(of_float32(f, slope, 1.1), AT).wrong_arguments == (0,)
 
 
+@pytest.mark.parametrize("factor", [1, 1.1])
+def test_what_takes_float32_alone_may_say_so_only_when_it_is_run(factor):
+    def sine(x):
+        if x.dtype != np.float32:
+            raise ValueError("float32 only")
+        return np.sin(x)
+
+    def plain(x):
+        shape = jax.ShapeDtypeStruct(x.shape, x.dtype)
+        return jax.pure_callback(sine, shape, x, vmap_method="expand_dims")
+
+    op = rule(plain, lambda r, dy: (jnp.asarray(factor, dy.dtype) * dy * jnp.cos(r[0]),))
+    assert quick(op, AT).ok is (factor == 1)
+
+
 def test_float32_alone_in_numpy():
     def cube(x):
         assert x.dtype == np.float32

@@ -56,6 +56,8 @@ def _called(at: int, domain: Callable[..., Any], rng: np.random.Generator, like:
         raise CannotCheck(
             f"domains[{at}] must draw an array of shape {np.shape(like)}, got {np.shape(drawn)}"
         )
+    if np.asarray(drawn).dtype.kind in "USOMm":
+        raise CannotCheck(f"domains[{at}] must draw numbers, got {np.asarray(drawn).dtype}")
     return drawn
 
 
