@@ -136,8 +136,8 @@ def test_what_is_imported_fails_at_the_line_of_the_test_too(run):
     result.stdout.fnmatch_lines([">*assert_vjp(refuses, x)", "E*CannotCheck: refuses raises*: not today"])
     result.stdout.fnmatch_lines([">*assert_vjp(cube*", "E*AssertionError: cube: WRONG*"])
     result.stdout.fnmatch_lines([">*check_vjp(refuses, x)", "E*Failed: cannot be checked: refuses raises*"])
-    for ours in ("*_api.py*", "*_attempt.py*", "*_pytest_plugin.py*", "*another exception*", "*direct cause*"):
-        result.stdout.no_fnmatch_line(ours)
+    for other in ("_api.py", "_attempt.py", "_pytest_plugin.py", "another exception", "direct cause"):
+        result.stdout.no_fnmatch_line(f"*{other}*")
 
 
 def test_what_cannot_be_checked_and_what_is_misspelt_says_so(run):

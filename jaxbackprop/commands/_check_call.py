@@ -13,9 +13,9 @@ from typing import Any
 import jax
 
 from jaxbackprop._specs import describe
-from jaxbackprop.check import CannotCheck, Report, check_pair, check_vjp
+from jaxbackprop.check import CannotCheck, Report, check_jvp, check_pair, check_vjp
 
-from .targets import Call, Target, as_jax, draw
+from .targets import Call, Target, as_jax, draw, ruled
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +87,9 @@ def check_call(
         }
         try:
             if target.rule is None:
-                report = check_vjp(target.function, *map(as_jax, args), **options)
+                # A rule for tangents is asked for them too.
+                judge = check_jvp if isinstance(ruled(target.function), jax.custom_jvp) else check_vjp
+                report = judge(target.function, *map(as_jax, args), **options)
             else:
                 if _is_of_jax(target.function, args, kwargs):
                     args = tuple(map(as_jax, args))

@@ -149,7 +149,7 @@ def _count_wrong(results: Sequence[Checked]) -> int:
 
 def _nothing(target: str, skipped: Sequence[Skipped]) -> str:
     if not skipped:
-        return f"{target} holds no custom_vjp function and no f with an f_vjp beside it"
+        return f"{target} holds no custom_vjp or custom_jvp and no f with an f_vjp beside it"
     return f"nothing in {target} could be checked; {skipped[0].name}: {skipped[0].reason}"
 
 

@@ -266,7 +266,7 @@ def test_the_reference_is_right():
         ("rules", (), {"oracle": "rules:square"}, "--oracle is for one function: rules:NAME"),
         ("rules", (), {"nondiff": [0]}, "--nondiff is for one function: rules:NAME"),
         ("rules:square", ("f32[3]",), {"nondiff": [1]}, "nondiff names argument 1, but the last .* is 0"),
-        ("empty", (), {}, "empty holds no custom_vjp function and no f with an f_vjp beside it"),
+        ("empty", (), {}, "empty holds no custom_vjp or custom_jvp and no f with an f_vjp beside it"),
         ("bare", (), {}, "nothing in bare could be checked; bare:f: .* parameter x has no annotation"),
         ("list_of_it", (), {}, "list_of_it.CHECK_ARGUMENTS must be a dict .*, got list"),
         ("unknown", (), {}, r"unknown.CHECK_ARGUMENTS\['g'\]: the module has no such function"),

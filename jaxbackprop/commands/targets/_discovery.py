@@ -9,7 +9,7 @@ import pkgutil
 import sys
 from collections.abc import Callable, Iterator
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 
@@ -19,26 +19,16 @@ from jaxbackprop._jaxpr import all_equations, vjp_rule
 
 from ._annotations import from_annotations
 from ._calls import attribute, draw, given_calls
-from ._target import Target, custom_vjp_of, rule_beside, with_calls
-
-
-class Skipped(NamedTuple):
-    """A module or a function that is not checked.
-
-    Attributes:
-        name: of it.
-        reason: why not.
-    """
-
-    name: str
-    reason: str
+from ._members import Skipped, out_of_reach, static_methods
+from ._target import Target, custom_vjp_of, rule_beside, ruled, with_calls
 
 
 def discover(name: str) -> tuple[list[Target], list[Skipped]]:
     """Every hand-written rule of a module or, for a package, of all modules in it.
 
     Returns:
-        The targets, and the modules that cannot be imported.
+        The targets, and what is left out: modules that cannot be imported, rules that need an object or that
+        a function makes.
 
     Raises:
         CannotRun: where the module itself cannot be imported, or a CHECK_ARGUMENTS cannot be read.
@@ -51,6 +41,7 @@ def discover(name: str) -> tuple[list[Target], list[Skipped]]:
             skipped.append(Skipped(below, str(error)))
     targets: dict[int, Target] = {}
     for module in modules:
+        skipped += out_of_reach(module)
         for target in _by_way_of_others(list(_targets_of(module))):
             targets.setdefault(id(target.function), target)
     return list(targets.values()), skipped
@@ -70,13 +61,13 @@ def _names_below(module: ModuleType) -> Iterator[str]:
 
 def _targets_of(module: ModuleType) -> Iterator[Target]:
     given = given_calls(module)
-    members = vars(module)
+    members = vars(module) | static_methods(module)
     found = set()
     for name, value in list(members.items()):
         if name.startswith("__") or not callable(value) or not _is_defined_in(module, value):
             continue
         target = Target(f"{module.__name__}:{name}", value, rule_beside(members, name))
-        if target.rule is None and custom_vjp_of(value) is None:
+        if target.rule is None and ruled(value) is None:
             if name in given:
                 continue
             target = dataclasses.replace(target, backward=_rules_behind(value))
@@ -94,9 +85,9 @@ def _is_defined_in(module: ModuleType, value: object) -> bool:
     home = getattr(value, "__module__", None)
     if home == module.__name__:
         return True
-    # A custom_vjp function says the home of its primal, which may be another function's.
+    # A function with a rule says the home of its primal, which may be another function's.
     elsewhere = vars(sys.modules[home]).values() if home in sys.modules else ()
-    return custom_vjp_of(value) is not None and not any(other is value for other in elsewhere)
+    return ruled(value) is not None and not any(other is value for other in elsewhere)
 
 
 def _rules_behind(value: Callable[..., Any]) -> frozenset[str]:
@@ -109,8 +100,8 @@ def _rules_behind(value: Callable[..., Any]) -> frozenset[str]:
     # A function that is none of jax, or not for these arguments, may raise anything.
     except Exception:
         return frozenset()
-    ruled = (each for each in all_equations(traced.jaxpr) if each.primitive.name == "custom_vjp_call")
-    return frozenset(vjp_rule(each, [True] * len(each.invars)).name for each in ruled)
+    with_rule = (each for each in all_equations(traced.jaxpr) if each.primitive.name == "custom_vjp_call")
+    return frozenset(vjp_rule(each, [True] * len(each.invars)).name for each in with_rule)
 
 
 def _by_way_of_others(targets: list[Target]) -> list[Target]:

@@ -76,7 +76,13 @@ def resolve_function(text: str) -> Callable[..., Any]:
 
 def custom_vjp_of(function: Any) -> jax.custom_vjp | None:
     """The custom_vjp function that this is, or is the jit of."""
-    while not isinstance(function, jax.custom_vjp):
+    found = ruled(function)
+    return found if isinstance(found, jax.custom_vjp) else None
+
+
+def ruled(function: Any) -> jax.custom_vjp | jax.custom_jvp | None:
+    """The function with a rule of its own that this is, or is the jit of."""
+    while not isinstance(function, jax.custom_vjp | jax.custom_jvp):
         # Only jit's wrapper has `lower`; other wrappers compute something else.
         if not (hasattr(function, "lower") and hasattr(function, "__wrapped__")):
             return None

@@ -83,11 +83,85 @@ def test_a_public_function_leads_to_the_rules_that_it_calls(write):
     assert "\n  rules:bare: it is not in CHECK_ARGUMENTS, and parameter x has no annotation" in shown
 
 
+METHODS = """
+    import functools
+    import jax
+    import jax.numpy as jnp
+    from jaxtyping import Array, Float
+
+    class Ops:
+        @staticmethod
+        @jax.custom_vjp
+        def cube(x: Float[Array, "n"]):
+            return x**3
+
+        cube.__func__.defvjp(lambda x: (x**3, x), lambda x, dy: (2 * x**2 * dy,))
+
+        @staticmethod
+        @jax.custom_vjp
+        def bare(x):
+            return x
+
+        @functools.partial(jax.custom_vjp, nondiff_argnums=0)
+        def method(self, x):
+            return x
+
+        @classmethod
+        @jax.custom_vjp
+        def of_class(cls, x):
+            return x
+
+        class Inner:
+            @staticmethod
+            def sine(x: Float[Array, "n"]):
+                return jnp.sin(x)
+
+            @staticmethod
+            def sine_vjp(x, dy):
+                return (jnp.cos(x) * dy,)
+
+        def plain(self, x):
+            return x
+
+    @jax.custom_jvp
+    def tanh(x: Float[Array, "n"]):
+        return jnp.tanh(x)
+
+    tanh.defjvps(lambda t, y, x: t * (1 - y**2))
+
+    def make(k):
+        @jax.custom_vjp
+        def op(x):
+            return k * x
+
+        return op
+"""
+
+
+def test_static_methods_are_checked_and_what_is_left_out_is_listed(write):
+    write(methods=METHODS)
+    status, shown = check("methods", effort="quick")
+    assert status == 1
+    assert lines(shown) == {
+        "methods:tanh": (1, "right"),
+        "methods:Ops.cube": (1, "WRONG"),
+        "methods:Ops.Inner.sine": (1, "right"),
+    }
+    for left_out in (
+        "Ops.bare: it is not in CHECK_ARGUMENTS, and parameter x has no annotation",
+        "Ops.method: it is a method and needs an object: in Python, check_vjp(object.method, ...)",
+        "Ops.of_class: it is a class method: in Python, check_vjp(Ops.of_class, ...) checks it",
+        "make.<locals>.op: make makes it (line ",
+    ):
+        assert f"\n  methods:{left_out}" in shown
+    assert shown.endswith("checked 3 functions, 3 calls: 1 wrong, 4 skipped\n")
+
+
 def test_what_is_imported_belongs_elsewhere(write):
     write(
         rules=OPS, other="from rules import *\nfrom rules import square as again\nimport jax.numpy as jnp\n"
     )
-    with pytest.raises(CannotRun, match="other holds no custom_vjp function and no f with an f_vjp"):
+    with pytest.raises(CannotRun, match="other holds no custom_vjp or custom_jvp and no f with an f_vjp"):
         check("other")
     # A custom_vjp function of a primal from elsewhere says that it is from there, wherever it is met.
     write(
