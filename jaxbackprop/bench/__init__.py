@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from ._soak import soak as soak
     from ._stream import Streaming as Streaming
     from ._stream import stream as stream
+    from ._wild import Verdicts as Verdicts
+    from ._wild import wild as wild
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
@@ -43,5 +45,6 @@ __getattr__, __dir__, __all__ = attach(
         "_resume": ("Kills", "resume"),
         "_soak": ("Soak", "soak"),
         "_stream": ("Streaming", "stream"),
+        "_wild": ("Verdicts", "wild"),
     },
 )

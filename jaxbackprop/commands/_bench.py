@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from jaxbackprop._errors import CannotRun
 from jaxbackprop._output import refuse_unwritable, write_json
 
-from ._options import Commands, add_command, add_json, add_seed, refuse_negative_seed
+from ._options import Commands, add_command, add_effort, add_json, add_seed, refuse_negative_seed
 from ._output import make_console
 from ._settings import add_settings, config_of
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from jaxbackprop.bench import Accuracies, Kills, Scaling, Soak, Streaming
+    from jaxbackprop.bench import Accuracies, Kills, Scaling, Soak, Streaming, Verdicts
 
 # Those that write rows and growth curves.
 _WITH_ROWS = {
@@ -38,7 +38,7 @@ def add_parser(commands: Commands) -> None:
     _add_files(parser)
     parser.set_defaults(what=None, json=None, plot=None)
     measurements = parser.add_subparsers(
-        title="measurements (without one: all but the last five)", metavar="WHAT", dest="what"
+        title="measurements (without one: those from rows to check)", metavar="WHAT", dest="what"
     )
     for name, text in _WITH_ROWS.items():
         _add_files(add_command(measurements, name, text, run))
@@ -50,6 +50,7 @@ def add_parser(commands: Commands) -> None:
     _add_soak(measurements)
     _add_stream(measurements)
     _add_mesh(measurements)
+    _add_wild(measurements)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -242,8 +243,29 @@ def _run_mesh(arguments: argparse.Namespace) -> int:
     return _told(bench.mesh(console.print), arguments.json, console)
 
 
+def _add_wild(measurements: Commands) -> None:
+    text = "what the harness says of rules of published libraries, each verdict explained"
+    parser = add_command(measurements, "wild", text, _run_wild)
+    add_effort(parser, "how hard to look (default: %(default)s)", "quick")
+    add_json(parser, "the verdicts", argparse.SUPPRESS)
+
+
+def _run_wild(arguments: argparse.Namespace) -> int:
+    _refuse_files(arguments, "plot")
+    if arguments.json is not None:
+        refuse_unwritable(arguments.json)
+
+    from jaxbackprop import bench
+
+    console = make_console()
+    found = bench.wild(
+        arguments.effort, lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True)
+    )
+    return _told(found, arguments.json, console)
+
+
 def _told(
-    found: Accuracies | Kills | Scaling | Soak | Streaming, json_path: str | None, console: Console
+    found: Accuracies | Kills | Scaling | Soak | Streaming | Verdicts, json_path: str | None, console: Console
 ) -> int:
     """Prints what was found; the exit status is 1 where a promise is not kept."""
     for line in found.lines():

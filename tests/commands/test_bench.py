@@ -3,9 +3,11 @@
 import json
 import re
 
+import jax.numpy as jnp
 import pytest
 
-from jaxbackprop.bench import _check, _report
+from jaxbackprop.bench import _check, _report, _wild
+from jaxbackprop.bench._wild_rules import Ask, Wild
 from tests.bench.stand_in import replace_benchmarks
 from tests.commands.process import assert_one_line_error
 
@@ -91,3 +93,12 @@ def test_without_a_checkout_check_says_where_its_rules_are(cli, tmp_path, monkey
 )
 def test_what_a_measurement_refuses_is_one_line(cli, flags, message):
     assert_one_line_error(cli("bench", *flags), message)
+
+
+def test_wild_writes_verdicts(cli, tmp_path, monkeypatch):
+    relu = Wild("jax.nn", "relu", lambda nn: Ask(nn.relu, (jnp.asarray([1.0, -2.0]),)))
+    monkeypatch.setattr(_wild.wild, "__defaults__", ((relu,),))
+    status, out, _ = cli("bench", "wild", "--json", tmp_path / "wild.json")
+    assert (status, out.splitlines()[-1]) == (0, "1 rules: 1 right, 0 not and explained, 0 not explained")
+    (verdict,) = json.loads((tmp_path / "wild.json").read_text())["rules"]
+    assert (verdict["rule"], verdict["said"]) == ("relu", "right")
