@@ -132,7 +132,7 @@ RULES: tuple[Wild, ...] = (
         "flax.linen.fp8_ops",
         "in_qdq",
         _quantized,
-        explained="to 8 bits and back, whose derivative jax calls 1; scale and history carry state: nondiff=(1, 2)",
+        explained="to 8 bits and back, which jax takes for an identity; scale and history: nondiff=(1, 2)",
     ),
     Wild(
         "equinox",
