@@ -30,7 +30,7 @@ def diagnosed(
     session: CheckSession, findings: list[Finding], comparisons: Sequence[Comparison], shown: Shown
 ) -> list[Finding]:
     """Findings with the mistakes they look like, and their sentences."""
-    findings = [_overflown(session, found, comparisons) for found in findings]
+    findings = [_overflown(session, found, comparisons, shown) for found in findings]
     if not any(_unnamed(found) for found in findings):
         return findings
     evidence = gather(session, comparisons, shown)
@@ -72,21 +72,35 @@ def _with_mistakes(found: Finding, suspicions: Sequence[Suspicion]) -> Finding:
     return dataclasses.replace(found, mistakes=labels[:5], named_by=first.stage, message=first.message)
 
 
-def _overflown(session: CheckSession, found: Finding, comparisons: Sequence[Comparison]) -> Finding:
+def _overflown(
+    session: CheckSession, found: Finding, comparisons: Sequence[Comparison], shown: Shown
+) -> Finding:
     """A finding of a value that is right wherever it is finite."""
     leaf = leaf_of(session, found)
     if found.property != "value" or leaf is None:
         return found
     wrong = [one for one in comparisons if one.violation(leaf) is not None]
+    # Where autodiff is not finite either, the gradients around have judged one comparison alone.
+    wrong = wrong or ([shown[leaf]] if leaf in shown else [])
     if not wrong or any(np.all(np.isfinite(one.gradient(leaf))) for one in wrong):
         return found
     where = ", ".join(dict.fromkeys(one.kind for one in wrong if one.redrawn))
     at = "" if any(not one.redrawn for one in wrong) else f" at redrawn arguments ({where})"
-    message = f"{session.names[leaf]} is not finite where it should be{at}"
+    message = f"{session.names[leaf]} is not finite where it should be{at or _where(session, leaf, wrong[0])}"
     mistakes = (Mistake.UNSTABLE.value, Mistake.PARTLY_WRONG.value)
     # Far out it is a matter of range; at the caller's own arguments the value is simply wrong.
     what = "precision" if at else "value"
     return dataclasses.replace(found, property=what, mistakes=mistakes, message=message)
+
+
+def _where(session: CheckSession, leaf: int, one: Comparison) -> str:
+    """At which value of the argument a gradient is not finite; "" where at no single one."""
+    if session.layout.is_pairs(leaf):
+        return ""
+    x, bad = session.layout.floats_of(one.point.leaves)[leaf], ~np.isfinite(one.gradient(leaf))
+    values = np.unique(np.asarray(x, np.float64)[bad])
+    name = session.parameters(len(session.layout.args(one.point.leaves)))[session.layout.arguments[leaf]]
+    return f", at {name}{session.layout.paths[leaf]} = {values[0]:.4g}" if len(values) == 1 else ""
 
 
 def gather(session: CheckSession, comparisons: Sequence[Comparison], shown: Shown) -> Evidence | None:

@@ -66,7 +66,20 @@ def test_a_gradient_that_is_wrong_only_where_it_is_not_finite_is_unstable():
     square = elementwise(lambda x: x * x, lambda x: 2 * x * x / x)
     (found,) = check_vjp(square, jnp.asarray([0.0, 1.0, 2.0])).findings
     assert found.mistakes == ("numerically unstable", "partly wrong")
-    assert found.message == "dx is not finite where it should be"
+    assert found.message == "dx is not finite where it should be, at x = 0"
+
+
+def test_nan_where_autodiff_has_it_too_is_said_to_be_that():
+    for f, x, at in (
+        (jnp.linalg.norm, jnp.zeros(3), "x = 0"),
+        (lambda x: jnp.sqrt(jnp.sum(x**2, -1)), jnp.zeros((2, 3)), "x = 0"),
+        (lambda p: jnp.where(p["w"] > 1, jnp.sqrt(p["w"] - 1), 0.0), {"w": jnp.asarray([0.5, 3])}, "= 0.5"),
+    ):
+        report = check_vjp(f, x, effort="quick")
+        (found,) = report.findings
+        assert "is not finite where it should be" in found.message
+        assert found.message.endswith(at)
+        assert found.mistakes[0] == "numerically unstable"
 
 
 def test_a_rule_in_numpy_judged_by_differences_is_named():

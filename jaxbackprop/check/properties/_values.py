@@ -161,15 +161,27 @@ def _beside_nonfinite(session: CheckSession, one: Comparison, leaf: int) -> Viol
     if not all_finite(one.y):
         return None
     mean, spread = nearby_mean(session.truth, one.point, leaf)
-    if not np.all(np.isfinite(mean)):
-        return None
     got = one.gradient(leaf)
+    if not np.all(np.isfinite(mean)):
+        return _nan_on_a_slope(session, one, leaf)
     if np.all(np.isfinite(got)) and kink(session, one, leaf) is not None:
         # The caller asks for the hull.
         return worst_violation(got, mean, np.zeros_like(mean))
     unknown = ~np.isfinite(one.want[leaf])
     size = float(np.max(np.abs(mean), initial=0.0))
     return worst_violation(np.where(unknown, got, mean), mean, 2 * spread + 1e-3 * size + 1e-290)
+
+
+def _nan_on_a_slope(session: CheckSession, one: Comparison, leaf: int) -> Violation | None:
+    """Where autodiff is not finite all around, as behind a `where`: differences tell of entries like that."""
+    got = one.gradient(leaf)
+    if session.large or np.all(np.isfinite(got)):
+        return None
+    ran = attempt(lambda: session.differences.entries(one.point))
+    if ran.error is not None:
+        return None
+    want, noise = (each[leaf] for each in ran.value)
+    return worst_violation(np.where(np.isfinite(got), want, got), want, noise)
 
 
 def larger_batch(session: CheckSession, observed: Observations, record: Record) -> list[Finding]:

@@ -172,7 +172,9 @@ def _other_constant(context: Context, old: float, uses: tuple[Use, ...]) -> Edit
 
     def meaning(c: float) -> Meaning:
         wrong, right = (old, c) if context.repair else (c, old)
-        what = f"the constant {wrong:.6g} should be {right:.6g}"
+        plain = f"{wrong:.6g}", f"{right:.6g}"
+        said = plain if plain[0] != plain[1] else (f"{wrong:.12g}", f"{right:.12g}")
+        what = f"the constant {said[0]} should be {said[1]}"
         size = max(abs(old), abs(c))
         if old != 1 and abs(c - old) <= _SMALL * size or size < 1e-3:
             return Meaning(what, 0.0, (M.SMALL_CONSTANT,))
