@@ -159,6 +159,21 @@ def test_pairs_that_store_in_a_narrow_dtype(f):
     assert time.perf_counter() - began < 60
 
 
+def softmax_in_float32(x):
+    e = np.exp(x - x.max(-1, keepdims=True)).astype("float32")
+    return e / e.sum(-1, keepdims=True)
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.1])
+def test_pairs_that_compute_in_float32(factor):
+    def f_vjp(x, dy):
+        y = softmax_in_float32(x)
+        return (factor * y * (dy - np.sum(y * dy, -1, keepdims=True)),)
+
+    report = quick_pair(softmax_in_float32, f_vjp, np.asarray(normal(5, 3)))
+    assert report.ok == (factor == 1), report
+
+
 def test_a_rule_alone_that_stores_in_float32():
     report = quick_pair(
         np.sin, lambda x, dy: ((dy * np.cos(x)).astype("float32"),), np.array([0.5, 2.0], "float32")
