@@ -267,7 +267,7 @@ CASES = (
     linear.right(
         "float16, small", make_args=lambda: (draw("float16", 2, 4, scale=1e-3), *_linear_args("float16")[1:])
     ),
-    linear.right("no example", make_args=lambda: _linear_args("float32", 0, 4, 5)),
+    linear.right("one example", make_args=lambda: _linear_args("float32", 1, 4, 5)),
     linear.right(
         "a million", make_args=lambda: tuple(a * np.float32(1e6) for a in _linear_args("float32", 3, 4, 5))
     ),
