@@ -70,6 +70,8 @@ def judges(check: Callable[P, T]) -> Callable[P, T]:
             f = next(iter(given.values()))
             name = getattr(f, "__name__", None) or type(f).__name__
             failure = CannotCheck(f"{name} cannot be judged: {first_line(error)}")
+            # For who looks for it; it is not printed.
+            failure.__context__ = error
         # Raised here and from nothing, it shows its reader the line that asked and no other.
         raise failure.with_traceback(None) from None
 

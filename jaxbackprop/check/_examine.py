@@ -18,6 +18,7 @@ from ._budget import OutOfTime, go_on, limited, within
 from ._comparison import Comparison, compare
 from ._diagnosis import diagnosed
 from ._layout import CannotCheck
+from ._merge import merged
 from ._opening import open_session
 from ._raising import quiet_callbacks, run_rule
 from ._record import Compared, Observations, Record
@@ -190,7 +191,7 @@ def _named(findings: list[Finding], observed: Observations, record: Record) -> l
 
 def _result(record: Record, findings: list[Finding], observed: Observations | None) -> Examination:
     session = record.session
-    findings = sorted(findings, key=lambda found: _ORDER.index(found.property))
+    findings = merged(sorted(findings, key=lambda found: _ORDER.index(found.property)))
     name, snippet = session.subject.name, shown_by(session, findings)
     report = Report(name, tuple(findings), tuple(record.notes), record.points, snippet)
     base = observed.comparisons[0] if observed is not None and observed.comparisons else None

@@ -131,7 +131,7 @@ def snippet(session: CheckSession, found: Finding) -> str:
     """
     op, rule, kwargs = session.subject.given
     args = found.point
-    if found.property != "value" or found.argument is None or args is None or found.cotangent is None:
+    if found.argument is None or args is None or found.cotangent is None:
         return ""
     try:
         literals, dy = [literal(arg) for arg in args], literal(found.cotangent)

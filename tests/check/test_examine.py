@@ -26,7 +26,7 @@ def test_a_fault_of_ours_elsewhere_leaves_nothing_called_right(monkeypatch):
     monkeypatch.setattr(_examine, "PROPERTIES", (fails,))
     with pytest.raises(CannotCheck, match="sin cannot be judged: IndexError: of ours") as raised:
         check_vjp(sine(), normal(3), effort="quick")
-    assert isinstance(raised.value.__cause__, IndexError)
+    assert isinstance(raised.value.__context__, IndexError)
 
 
 def test_what_is_found_before_a_fault_of_ours_stays(monkeypatch):
