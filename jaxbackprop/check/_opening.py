@@ -50,8 +50,6 @@ def open_session(
     shapes = _float_shapes(ran.value)
     if not shapes:
         raise CannotCheck(f"{subject.name} has no floating-point result to be differentiated")
-    if not any(0 not in shape for shape in shapes):
-        raise CannotCheck(f"the floating-point results of {subject.name} are empty: no number to judge")
     if subject.forward and traced:
         _must_have_tangents(subject, layout, x64)
     leaves = tuple(

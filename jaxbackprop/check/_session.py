@@ -210,20 +210,25 @@ class CheckSession:
         points = [Point(leaves, self.base.dy) for leaves in moved]
         return fourth_differences([tuple(map(to_numpy64, a.gradient)) for a in self.truth.run(points)])
 
-    def judge_with_rounding(self, point: Point, answer: Answer, judge: Callable[[Blur], Found]) -> Found:
+    def judge_with_rounding(
+        self, point: Point, answer: Answer, judge: Callable[[Blur], Found], *, itself: bool = False
+    ) -> Found:
         """What a judge finds at a point in the arguments' own dtypes.
 
-        Most rules pass with the rounding of the dtype alone. Only where one does not is autodiff's own error
-        asked for: it takes a program of its own.
+        A rule that is held against `itself`, run in another way, may round in whatever it computes in. Most
+        rules pass with the rounding of the dtype alone. Only where one does not is autodiff's own error asked
+        for: it takes a program of its own.
         """
-        found = judge(blur(self.layout, point, answer, [], self.tolerance))
+        narrowed = eps_of(self.narrows) if itself and self.narrows else 0.0
+        tolerance = max(self.tolerance, narrowed)
+        found = judge(blur(self.layout, point, answer, [], tolerance))
         if not found or self.truth is None or self.truth_native is None:
             return found
         # Autodiff beside the truth, there and a unit in the last place aside.
         near = [point, *(jittered(self.layout, point, None, n) for n in (1, 2))]
         exact = self.truth.run(near)
         pairs = list(zip(self.truth_native.run(near), exact, strict=True))
-        return judge(blur(self.layout, point, exact[0], pairs, self.tolerance))
+        return judge(blur(self.layout, point, exact[0], pairs, tolerance))
 
     # -- differences -------------------------------------------------------------------------------------
 

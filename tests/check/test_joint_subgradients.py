@@ -49,8 +49,16 @@ def test_in_other_units():
     assert not quick(maximum(1.0, 1.0, 1e3), A, 1e3 * A).ok
 
 
-def test_ties_that_redraws_bring():
-    assert not quick(maximum(1.0, 1.0), A, A[::-1] + 0.125).ok
+@pytest.mark.parametrize("count", [1, 3])
+def test_ties_that_redraws_bring(count):
+    at = A[:count] + 0.5, A[::-1][:count] + 0.125
+    assert not quick(maximum(1.0, 1.0), *at).ok
+    assert quick(maximum(0.5, 0.5), *at).ok
+
+
+def test_ties_of_two_scalars_that_redraws_bring():
+    assert not quick(maximum(1.0, 1.0), jnp.float32(0.5), jnp.float32(0.75)).ok
+    assert quick(maximum(0.0, 1.0), jnp.float32(0.5), jnp.float32(0.75)).ok
 
 
 def clipped(edge, lows, highs):
@@ -72,6 +80,9 @@ def test_an_array_and_its_bounds():
     assert quick(clipped(1, 0, 0), *at).ok
     assert quick(clipped(0, 1, 1), *at).ok
     assert not quick(clipped(1, 1, 1), *at).ok
+    apart = jnp.asarray([-1, 0.5, 0.25, 1.5, 2], jnp.float32), *at[1:]
+    assert quick(clipped(1, 0, 0), *apart).ok
+    assert not quick(clipped(1, 1, 1), *apart).ok
 
 
 def largest(share):

@@ -50,7 +50,27 @@ def redraws(
             hyperparameter = layout.ndim(i) == 0 and not scalars_alone
             draw = Draw(None if hyperparameter else kind, shape, rng, lone)
             leaves.append((draw.pairs if i in layout.complexes else draw.leaf)(leaf, domain))
+        if kind is Kind.TIED:
+            _tie(layout, domains, leaves)
         yield Redraw(kind, tuple(leaves))
+
+
+def _tie(layout: Layout, domains: Any, leaves: list[Any]) -> None:
+    """Makes first entries of free arrays equal one another, and last ones the scalars beside them."""
+    free = free_leaves(layout, domains)
+    scalars_alone = all(layout.ndim(i) == 0 for i in layout.all_floats)
+    every = [i for i in layout.all_floats if i not in layout.complexes and np.size(leaves[i])]
+    moving = [i for i in every if scalars_alone or (free[i] and layout.ndim(i) > 0)]
+    bounds = [i for i in every if layout.ndim(i) == 0 and i not in moving]
+    for i in moving:
+        x = np.array(leaves[i])
+        if layout.leaves[i].dtype != layout.leaves[moving[0]].dtype:
+            continue
+        x.flat[0] = np.ravel(leaves[moving[0]])[0]
+        # The first entry and one more stay as they were drawn.
+        for place, bound in zip(range(x.size - 1, 1, -1), bounds, strict=False):
+            x.flat[place] = leaves[bound].astype(layout.leaves[i].dtype)
+        leaves[i] = x
 
 
 def free_leaves(layout: Layout, domains: Any) -> list[bool]:

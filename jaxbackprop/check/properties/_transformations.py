@@ -91,7 +91,7 @@ def _same(
 
     A compiler that fuses otherwise rounds otherwise, and a rule in which terms cancel shows it.
     """
-    if not session.judge_with_rounding(point, answer, lambda blur: judge(blur.noise)):
+    if not session.judge_with_rounding(point, answer, lambda blur: judge(blur.noise), itself=True):
         return []
     near = [point, *(jittered(session.layout, point, None, n) for n in (1, 2))]
     native, wide = session.rule_native.run(near), session.rule.run(near)
@@ -104,7 +104,7 @@ def _same(
     def with_own(blur: Blur) -> list[Finding]:
         return judge([n + o for n, o in zip(blur.noise, own, strict=True)])
 
-    return session.judge_with_rounding(point, answer, with_own)
+    return session.judge_with_rounding(point, answer, with_own, itself=True)
 
 
 def scan_and_checkpoint(session: CheckSession, observed: Observations, record: Record) -> list[Finding]:
