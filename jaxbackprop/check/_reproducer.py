@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import cmath
 import dataclasses
-import importlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -20,6 +19,7 @@ from ._comparison import Comparison, compare
 from ._complex import cotangent_from_pairs, is_complex
 from ._evaluator import Point
 from ._kinks import kink
+from ._names import name_of, named_within
 from ._record import as_seen, leaf_of
 from ._report import Finding
 from ._rounding import all_finite
@@ -99,19 +99,20 @@ def _args(session: CheckSession, point: Point) -> tuple[Any, ...]:
 
 
 def _cotangent(session: CheckSession, point: Point) -> Any:
-    """The cotangents of a point with the structure of the results; None where one is not float."""
+    """The cotangents of a point with the structure of the results; JAX's zeros for those of integers."""
     y = session.result
-    if any(not jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in jax.tree.leaves(y)):
-        return None
     in_jax = session.subject.rule is None or not session.layout.is_numpy
     dy = iter(point.dy)
 
     def of(leaf: Any) -> Any:
+        if not jnp.issubdtype(leaf.dtype, jnp.inexact):
+            return np.zeros(leaf.shape, jax.dtypes.float0)
         is_pairs = jnp.issubdtype(leaf.dtype, jnp.complexfloating)
-        return cotangent_from_pairs(next(dy)) if is_pairs else next(dy)
+        cotangent = cotangent_from_pairs(next(dy)) if is_pairs else next(dy)
+        return (jnp.asarray if in_jax else np.asarray)(cotangent, leaf.dtype)
 
     with session.native_setting():
-        return jax.tree.map(lambda leaf: (jnp.asarray if in_jax else np.asarray)(of(leaf), leaf.dtype), y)
+        return jax.tree.map(of, y)
 
 
 class TooLong(ValueError):
@@ -138,19 +139,21 @@ def snippet(session: CheckSession, found: Finding) -> str:
         keywords = "".join(f", {name}={literal(value)}" for name, value in kwargs.items())
     except TooLong:
         return ""
-    functions = [_import_names(f) for f in (op, rule) if f is not None]
-    imported = [names for names in functions if names is not None]
-    if len(imported) < len(functions):
+    functions = [name_of(f) for f in (op, rule) if f is not None]
+    functions += [name_of(thing) for thing in named_within([args, kwargs, found.cotangent])]
+    known = [name for name in functions if name is not None]
+    if len(known) < len(functions):
         return ""
+    function = known[0 if rule is None else 1].text
     text = " ".join([*literals, dy, keywords])
     lines = []
-    if rule is None or "jax." in text:
+    if rule is None or "jax." in text + function:
         lines.append("import jax")
     if "jnp." in text:
         lines.append("import jax.numpy as jnp")
     if "np." in text.replace("jnp.", ""):
         lines.append("import numpy as np")
-    lines += [f"from {module} import {name.partition('.')[0]}" for module, name in dict.fromkeys(imported)]
+    lines += dict.fromkeys(name.line for name in known)
     if "float64" in text and rule is None:
         lines.append('jax.config.update("jax_enable_x64", True)')
     # An array has a line of its own; what is short stands in the call.
@@ -163,7 +166,6 @@ def snippet(session: CheckSession, found: Finding) -> str:
     lines.append(f"dy = {dy}")
     place = found.path + (f"[{', '.join(map(str, found.index))}]" if found.index else "")
     says = f"got {found.got:.7g}, want {found.want:.7g}"
-    _, function = imported[-1]
     if rule is None:
         moving = [
             i
@@ -174,6 +176,8 @@ def snippet(session: CheckSession, found: Finding) -> str:
         if len(moving) < len(args) or keywords:
             function = f"lambda {inputs}: {function}({', '.join(named)}{keywords})"
         if session.subject.forward:
+            if "float0" in dy:
+                return ""
             try:
                 return "\n".join([*lines, *_pushed(found, function, moving, args, named), ""]).rstrip()
             except TooLong:
@@ -212,20 +216,6 @@ def _pushed(
     ]
 
 
-def _import_names(f: Callable[..., Any]) -> tuple[str, str] | None:
-    """Module and name under which a function is found again."""
-    module, name = getattr(f, "__module__", None), getattr(f, "__qualname__", None)
-    if not module or module == "__main__" or not name or "<" in name:
-        return None
-    try:
-        found: Any = importlib.import_module(module)
-        for part in name.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError):
-        return None
-    return (module, name) if found is f else None
-
-
 def literal(value: Any) -> str:
     """A value as Python would be given it; raises TooLong for large arrays and for what has no literal."""
     if value is None or (isinstance(value, bool | int | str) and not isinstance(value, np.generic)):
@@ -238,6 +228,9 @@ def literal(value: Any) -> str:
         return "{" + ", ".join(f"{key!r}: {literal(item)}" for key, item in value.items()) + "}"
     if type(value) is list:
         return "[" + ", ".join(map(literal, value)) + "]"
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        fields = ", ".join(f"{name}={literal(item)}" for name, item in zip(value._fields, value, strict=True))
+        return f"{literal(type(value))}({fields})"
     if type(value) is tuple:
         return "(" + ", ".join(map(literal, value)) + ("," if len(value) == 1 else "") + ")"
     if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
@@ -246,7 +239,10 @@ def literal(value: Any) -> str:
         return f"jax.random.wrap_key_data({literal(jax.random.key_data(value))}{more})"
     if isinstance(value, jax.Array | np.ndarray | np.generic):
         return _array(value)
-    raise TooLong
+    name = name_of(value) if callable(value) else None
+    if name is None:
+        raise TooLong
+    return name.text
 
 
 def _is_inexact(leaf: Any) -> bool:
@@ -255,6 +251,8 @@ def _is_inexact(leaf: Any) -> bool:
 
 def _array(value: Any) -> str:
     array = np.asarray(value)
+    if array.dtype == jax.dtypes.float0:
+        return f"np.zeros({array.shape}, jax.dtypes.float0)"
     if array.size > _LONGEST_LITERAL:
         raise TooLong
     numbers = _short(array) if jnp.issubdtype(array.dtype, jnp.inexact) else repr(array.tolist())

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -108,7 +109,7 @@ def test_keys(impl, shape):
     np.testing.assert_array_equal(jax.random.key_data(back), jax.random.key_data(key))
 
 
-@pytest.mark.parametrize("value", [np.zeros(49), len, object(), jnp.zeros((7, 7))])
+@pytest.mark.parametrize("value", [np.zeros(49), lambda x: x, object(), jnp.zeros((7, 7))])
 def test_what_has_no_literal_of_a_few_lines(value):
     with pytest.raises(TooLong):
         literal(value)
@@ -209,7 +210,49 @@ def test_what_cannot_be_imported_or_written_has_none():
     assert written(lambda x: x, one, dy=one) == ""
     assert written(product(), one, one, dy=one) == ""
     assert written(doubled_bias, jnp.ones(99), one, one, dy=one) == ""
-    assert written(scaled, jnp.tanh, one, 2, one, dy=one, argument=1) == ""
+    assert written(scaled, lambda x: x, one, 2, one, dy=one, argument=1) == ""
+    assert "from jax.numpy import tanh" in written(scaled, jnp.tanh, one, 2, one, dy=one, argument=1)
+
+
+class Line(NamedTuple):
+    """A weight and a bias."""
+
+    w: jax.Array
+    b: jax.Array
+
+
+def along(f, line, x):
+    """Of a function and a NamedTuple, with an integer result."""
+    y = wrong_sine(f(line.w * x + line.b))
+    return {"y": y, "largest": jnp.argmax(y)}
+
+
+jitted = jax.jit(wrong_sine)
+nameless = lambda x: wrong_sine(x)  # noqa: E731
+
+
+@pytest.mark.parametrize(
+    ("op", "args", "line"),
+    [
+        (along, (jnp.tanh, Line(jnp.float32(2), jnp.float32(1)), jnp.asarray([0.5, 2])), "import along"),
+        (jitted, (jnp.asarray([0.5, 2]),), "import jitted"),
+        (nameless, (jnp.asarray([0.5, 2]),), "import nameless"),
+        (jax.jit(wrong_sine), (jnp.asarray([0.5, 2]),), "jax.vjp(jax.jit(wrong_sine), x)"),
+    ],
+)
+def test_of_functions_named_tuples_integer_results_and_what_has_been_wrapped(op, args, line):
+    assert line in compared(check_vjp(op, *args, effort="quick"))
+
+
+def test_what_a_script_or_a_notebook_defines_is_used_where_it_is_defined(monkeypatch):
+    def local(x):
+        return wrong_sine(x)
+
+    local.__module__, local.__qualname__ = "__main__", "local"
+    monkeypatch.setattr(sys.modules["__main__"], "local", local, raising=False)
+    code = check_vjp(local, normal(2), effort="quick").snippet
+    assert "\n# where local is defined\n" in code
+    assert run(f"from __main__ import local\n{code}")
 
 
 def test_no_snippet_of_what_is_right():
