@@ -13,7 +13,7 @@ from ._complex import cotangent_from_pairs
 from ._session import CheckSession
 
 # Words of places among pairs of real numbers, which the caller has not.
-_PLACES = ("axis", "axes", "row", "column", "slice", "shape", "entry", "transpose", "along")
+_PLACES = ("axis", "axes", "row", "column", "slice", "shape", "entr", "transpose", "along")
 
 
 def holds_complex(session: CheckSession) -> bool:
