@@ -26,6 +26,7 @@ from ._report import Finding, Report
 from ._reproducer import shown_by, simplified
 from ._sampling import Kind, Sampled
 from ._session import CheckSession
+from ._shown_at import shown_at
 from ._slopes import is_no_derivative
 from ._subject import Subject
 from .properties import OF_TANGENTS, PROPERTIES, Property, structure
@@ -192,6 +193,7 @@ def _named(findings: list[Finding], observed: Observations, record: Record) -> l
 def _result(record: Record, findings: list[Finding], observed: Observations | None) -> Examination:
     session = record.session
     findings = merged(sorted(findings, key=lambda found: _ORDER.index(found.property)))
+    findings = [dataclasses.replace(found, shown_at=shown_at(session, found)) for found in findings]
     name, snippet = session.subject.name, shown_by(session, findings)
     report = Report(name, tuple(findings), tuple(record.notes), record.points, snippet)
     base = observed.comparisons[0] if observed is not None and observed.comparisons else None

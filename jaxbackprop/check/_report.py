@@ -37,6 +37,7 @@ class Finding:
         noise: how far rounding might put a right rule off there.
         point: arguments at which it shows: with round numbers, where it shows at such.
         cotangent: what comes in there, with the structure of the results.
+        shown_at: what those arguments are, in words, where they are not the caller's.
     """
 
     property: str
@@ -52,6 +53,7 @@ class Finding:
     noise: float | None = None
     point: tuple[Any, ...] | None = None
     cotangent: Any = None
+    shown_at: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The finding as JSON holds it: arrays as nested lists, nan, inf and complex numbers as text."""
@@ -66,6 +68,8 @@ class Finding:
             at = f" at {list(self.index)}" if self.index else ""
             noise = "" if self.noise is None else f"; rounding explains {self.noise:.1g}"
             said.append(f"  worst entry{at}: got {self.got:.7g}, want {self.want:.7g}{noise}")
+        if self.shown_at:
+            said.append(f"  at {self.shown_at}")
         return said
 
 
