@@ -165,3 +165,16 @@ def test_of_a_callback_its_own_exception_is_told():
         jax.block_until_ready(jax.jit(on_host(refuse))(jnp.ones(2)))
     assert first_line(raised.value) == "ValueError: not this one"
     assert first_line(KeyError("x")) == "KeyError: 'x'"
+
+
+def test_a_pair_in_numpy_need_not_be_compiled():
+    """NumPy's argsort of what is traced can be traced, and cannot be compiled."""
+    order = np.array([2, 0, 3, 1])
+    report = check_pair(
+        lambda x, order: x[order],
+        lambda x, order, dy: (dy[np.argsort(order)], None),
+        np.asarray(normal(4, 2)),
+        order,
+        effort="quick",
+    )
+    assert report.ok, report

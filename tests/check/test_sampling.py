@@ -345,3 +345,9 @@ def test_a_permutation_is_redrawn_as_one(order):
 @pytest.mark.parametrize("ids", [np.array([1, 0]), np.array([0, 1, 2]), np.array([2, 0, 2])], ids=str)
 def test_what_may_be_no_permutation_is_redrawn_with_repeats(ids):
     assert any(len(np.unique(leaves[1])) < ids.size for leaves in drawn(np.ones((4, 2)), ids).values())
+
+
+def test_an_inverse_is_redrawn_with_its_permutation():
+    order = np.array([2, 0, 3, 1])
+    for _, first, second in drawn(np.ones((4, 2)), order, np.argsort(order)).values():
+        np.testing.assert_array_equal(second, np.argsort(first))

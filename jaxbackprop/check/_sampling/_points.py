@@ -14,7 +14,7 @@ from .._evaluator import Point
 from .._layout import Layout, is_key
 from ._domains import domains_of_leaves
 from ._kind import QUICK_REDRAWS, REDRAWS, Kind
-from ._leaf import Draw, is_binary, is_simplex, is_sorted
+from ._leaf import Draw, is_binary, is_permutation, is_simplex, is_sorted
 
 Shapes = Sequence[tuple[int, ...]]
 # In a batch, where many are to be had.
@@ -52,7 +52,23 @@ def redraws(
             leaves.append((draw.pairs if i in layout.complexes else draw.leaf)(leaf, domain))
         if kind is Kind.TIED:
             _tie(layout, domains, leaves)
-        yield Redraw(kind, tuple(leaves))
+        yield Redraw(kind, _with_inverses(layout, limits, leaves))
+
+
+def _with_inverses(layout: Layout, limits: Sequence[Any], leaves: list[Any]) -> tuple[Any, ...]:
+    """Redrawn leaves in which a permutation that was another's inverse is its inverse again."""
+    at = [i for i, x in enumerate(layout.leaves) if limits[i] is None and _permutes(x)]
+    for n, j in enumerate(at):
+        for i in at[:n]:
+            inverse = np.argsort(np.asarray(layout.leaves[i]), axis=-1)
+            if np.array_equal(inverse, np.asarray(layout.leaves[j])):
+                drawn = np.argsort(np.asarray(leaves[i]), axis=-1)
+                leaves[j] = drawn.astype(np.asarray(leaves[j]).dtype)
+    return tuple(leaves)
+
+
+def _permutes(leaf: Any) -> bool:
+    return not is_key(leaf) and is_permutation(np.asarray(leaf))
 
 
 def _tie(layout: Layout, domains: Any, leaves: list[Any]) -> None:

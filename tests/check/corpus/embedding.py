@@ -223,7 +223,7 @@ tied = Operator(
 
 CASES = (
     lookup.right("repeated, bfloat16", "bfloat16"),
-    lookup.right("no index", make_args=lambda: (draw("float32", 5, 3), ids())),
+    lookup.right("one index", make_args=lambda: (draw("float32", 5, 3), ids(2))),
     lookup.right("scalar index", make_args=lambda: (draw("float64", 5, 3), ids(3)[0])),
     lookup.right("one row everywhere", make_args=lambda: (draw("float16", 3, 2), ids([1, 1], [1, 1]))),
     padded.right("padding alone", make_args=lambda: (draw("float32", 4, 3), ids(0, 0), 0)),
