@@ -33,15 +33,24 @@ def among_complex(
 def _of_leaf(session: CheckSession, comparisons: Sequence[Comparison], leaf: int) -> Suspicion | None:
     if not session.layout.is_pairs(leaf):
         return None
-    pairs = [
-        (cotangent_from_pairs(one.gradient(leaf)), cotangent_from_pairs(one.want[leaf]))
+    usable = [
+        one
         for one in comparisons
         if one.kind.usual and np.all(np.isfinite(one.gradient(leaf))) and np.all(np.isfinite(one.want[leaf]))
+    ]
+    pairs = [
+        (cotangent_from_pairs(one.gradient(leaf)), cotangent_from_pairs(one.want[leaf])) for one in usable
     ]
     if not pairs:
         return None
     got, want = (np.concatenate([pair[side].reshape(-1) for pair in pairs]) for side in (0, 1))
     explained = _explained(got, want)
+    if explained is None and session.result_is_pairs == (True,):
+        # Entry by entry, the derivative itself conjugated and not what comes in.
+        dy = [cotangent_from_pairs(one.point.dy[0]).reshape(-1) for one in usable]
+        turned = np.concatenate(dy)
+        if turned.shape == want.shape and np.allclose(got, np.conj(want / turned) * turned, 1e-6):
+            explained = Mistake.SIGN, "has the complex conjugate of the derivative in it"
     if explained is None:
         return None
     label, said = explained
