@@ -21,7 +21,7 @@ from ._layout import CannotCheck
 from ._merge import merged
 from ._opening import open_session
 from ._raising import quiet_callbacks, run_rule
-from ._record import Compared, Observations, Record
+from ._record import Compared, Observations, Record, leaf_of
 from ._report import Finding, Report
 from ._reproducer import shown_by, simplified
 from ._sampling import Kind, Sampled
@@ -193,8 +193,13 @@ def _named(findings: list[Finding], observed: Observations, record: Record) -> l
 def _result(record: Record, findings: list[Finding], observed: Observations | None) -> Examination:
     session = record.session
     findings = merged(sorted(findings, key=lambda found: _ORDER.index(found.property)))
-    findings = [dataclasses.replace(found, shown_at=shown_at(session, found)) for found in findings]
     name, snippet = session.subject.name, shown_by(session, findings)
+    for at, found in enumerate(findings):
+        leaf = leaf_of(session, found)
+        shown = None if leaf is None else record.wrong.get(leaf)
+        # The caller's own arguments in round numbers stand in the code.
+        if not snippet or shown is None or shown.redrawn:
+            findings[at] = dataclasses.replace(found, shown_at=shown_at(session, found))
     report = Report(name, tuple(findings), tuple(record.notes), record.points, snippet)
     base = observed.comparisons[0] if observed is not None and observed.comparisons else None
     kinks = tuple(leaf in record.kinks for leaf in range(len(session.layout.floats)))

@@ -53,8 +53,7 @@ def _words(leaf: Any, given: Any) -> str:
 
 
 def _list(values: np.ndarray) -> str:
-    if values.dtype.kind in "fc":
-        return str(
-            [float(f"{x:.4g}") if values.dtype.kind == "f" else complex(f"{x:.4g}") for x in values.flat]
-        )
-    return str(values.reshape(-1).tolist())
+    if values.dtype.kind not in "fc":
+        return str(values.tolist())
+    plain = float if values.dtype.kind == "f" else complex
+    return str(np.asarray([plain(f"{x:.4g}") for x in values.flat]).reshape(values.shape).tolist())

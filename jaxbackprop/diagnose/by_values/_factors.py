@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import math
 from collections.abc import Callable, Iterator
 
@@ -11,6 +13,7 @@ from jaxbackprop._shapes import broadcasts_to
 
 from .._arrays import long_axes
 from ..mistakes import Mistake as M
+from ._lengths import factor_of_longer
 from ._probe import Guess, Probe
 
 # Factors that derivatives hold, of an argument or a result.
@@ -53,11 +56,14 @@ def one_factor(probe: Probe, leaf: int) -> Iterator[Guess]:
     elif abs(c - 1) < SMALL:
         yield leaf, f"is {c:.10g} times what it should be", {M.SMALL_CONSTANT: 0.0, M.CONSTANT_FACTOR: 0.3}
     else:
-        origin = origin_of_factor(probe, c)
+        origin = origin_of_factor(probe, leaf, c)
         says = f"is {c:.4g} times what it should be" + (f": {origin}" if origin else "")
         yield leaf, says, {M.CONSTANT_FACTOR: 0.0}
         batch = np.shape(probe.samples[0].dy[0])[:1] or np.shape(probe.samples[0].want[leaf])[:1]
         if batch and batch[0] > 1 and any(abs(c * n - 1) < 1e-6 for n in (batch[0], 1 / batch[0])):
+            other = factor_of_longer(probe, leaf, batch[0])
+            if other is not None and abs(other / c - 1) < 1e-6:
+                return
             says += ", which is right for a batch of one"
             yield leaf, says, {M.BATCH_OF_ONE: 0.4}
 
@@ -77,40 +83,68 @@ def _varying(probe: Probe, leaf: int, factors: list[float]) -> Iterator[Guess]:
         yield leaf, says, {M.MISSING_FACTOR: 0.15, M.CONSTANT_FACTOR: 0.6}
 
 
-def origin_of_factor(probe: Probe, c: float) -> str:
-    """Where a constant factor may come from: "1/4 = 1/x.shape[0]"; the two plainest guesses."""
+def origin_of_factor(probe: Probe, leaf: int, c: float) -> str:
+    """Where a constant factor may come from: "1/4 = 1/x.shape[0]"; the two plainest guesses.
+
+    A length is named where the factor follows it, and as a guess where that cannot be seen.
+    """
+    lengths: dict[str, int] = {}
     known: dict[str, float] = {}
     for name, (array, *_) in probe.known_arrays(probe.samples[:1]):
-        for axis, n in enumerate(np.shape(array)):
-            known[f"{name}.shape[{axis}]"] = float(n)
+        lengths |= {f"{name}.shape[{axis}]": n for axis, n in enumerate(np.shape(array))}
         if np.ndim(array) > 1:
             known[f"{name}.size"] = float(np.size(array))
     known |= {name: values[0] for name, values in probe.scalars.items() if np.ptp(values) == 0}
     known |= dict(probe.evidence.settings)
+
+    @functools.cache
+    def longer(n: int) -> float | None:
+        return factor_of_longer(probe, leaf, n)
+
     plain = [("2", 2.0), ("1/2", 0.5), ("-2", -2.0), ("-1/2", -0.5), ("√2", 2**0.5), ("1/√2", 0.5**0.5)]
-    sizes: list[tuple[str, float]] = []
-    functions: list[tuple[str, float]] = []
-    for name, n in known.items():
-        if n in (0.0, 1.0):
+    found: list[str] = []
+    for forms in (_SIZES, plain, _FUNCTIONS):
+        # A factor of 2 needs no "2 = 2", and where a plain number fits, √4 is far-fetched.
+        if forms is _FUNCTIONS and f"{c:.4g}" in found:
+            break
+        if forms is plain:
+            found += [text for text, value in plain if abs(c / value - 1) < 1e-6]
             continue
-        for sign, s in (("", 1), ("-", -1)):
-            sizes += [(f"{sign}{n:g} = {sign}{name}", s * n), (f"{sign}1/{n:g} = {sign}1/{name}", s / n)]
-        functions += [(f"1 - {n:g} = 1 - {name}", 1 - n), (f"1/(1 - {n:g}) = 1/(1 - {name})", 1 / (1 - n))]
-        if n > 0:
-            functions += [(f"√{n:g} = √{name}", n**0.5), (f"1/√{n:g} = 1/√{name}", n**-0.5)]
-        if n > 1:
-            functions += [(f"{n:g}/{n - 1:g}, with {n:g} = {name}", n / (n - 1))]
-            functions += [(f"{n - 1:g}/{n:g}, with {n:g} = {name}", (n - 1) / n)]
+        for form, f in forms:
+            for name, n in lengths.items():
+                if _equals(c, f, n):
+                    other = longer(n)
+                    if other is None or _equals(other, f, n + 1):
+                        found.append(("perhaps " if other is None else "") + form.format(n=n, name=name))
+            found += [form.format(n=f"{n:g}", name=name) for name, n in known.items() if _equals(c, f, n)]
+    return ", or ".join(text for text in found[:2] if text != f"{c:.4g}")
 
-    def fitting(candidates: list[tuple[str, float]]) -> list[str]:
-        return [text for text, value in candidates if value and abs(c / value - 1) < 1e-6]
 
-    # A factor of 2 needs no "2 = 2", and where a plain number fits, √4 is far-fetched.
-    itself = f"{c:.4g}"
-    found = fitting(sizes) + fitting(plain)
-    if itself not in found:
-        found += fitting(functions)
-    return ", or ".join(text for text in found[:2] if text != itself)
+# How a factor may follow from a number, and how that is said.
+_SIZES: tuple[tuple[str, Callable[[float], float]], ...] = (
+    ("{n} = {name}", lambda n: n),
+    ("1/{n} = 1/{name}", lambda n: 1 / n),
+    ("-{n} = -{name}", lambda n: -n),
+    ("-1/{n} = -1/{name}", lambda n: -1 / n),
+)
+_FUNCTIONS: tuple[tuple[str, Callable[[float], float]], ...] = (
+    ("1 - {n} = 1 - {name}", lambda n: 1 - n),
+    ("1/(1 - {n}) = 1/(1 - {name})", lambda n: 1 / (1 - n)),
+    ("√{n} = √{name}", lambda n: math.sqrt(max(n, 0))),
+    ("1/√{n} = 1/√{name}", lambda n: 1 / math.sqrt(max(n, 0))),
+    ("n/(n - 1), with n = {n} = {name}", lambda n: n / (n - 1)),
+    ("(n - 1)/n, with n = {n} = {name}", lambda n: (n - 1) / n),
+)
+
+
+def _equals(c: float, f: Callable[[float], float], n: float) -> bool:
+    """Whether a factor is a function of a number that is not trivial."""
+    if n in (0, 1):
+        return False
+    with contextlib.suppress(ZeroDivisionError):
+        value = f(n)
+        return value != 0 and abs(c / value - 1) < 1e-6
+    return False
 
 
 def small_error(probe: Probe, leaf: int) -> Iterator[Guess]:

@@ -21,17 +21,36 @@ def test_any_factor_is_told(c, sign):
 @pytest.mark.parametrize(
     ("factor", "origin"),
     [
-        (1 / 3, "1/3 = 1/x.shape[0]"),
-        (-3.0, "-3 = -x.shape[0]"),
-        (2.0, "is 2 times what it should be"),
-        (0.75, "4 = x.shape[1]"),
+        (lambda n, m: 1 / n, ": 1/3 = 1/x.shape[0]"),
+        (lambda n, m: -n, ": -3 = -x.shape[0]"),
+        (lambda n, m: 2, "is 2 times what it should be"),
+        (lambda n, m: (m - 1) / m, ": (n - 1)/n, with n = 4 = x.shape[1]"),
     ],
 )
 def test_the_origin_of_a_factor_is_guessed(factor, origin):
     def rule(x, W, b, dy):
-        return dy @ W, factor * dy.T @ x, dy.sum(0)
+        return dy @ W, factor(*x.shape) * dy.T @ x, dy.sum(0)
 
     assert origin in suspicions(linear_evidence(rule, n=3))[0].message
+
+
+@pytest.mark.parametrize("factor", [1 / 3, 3.0, -3.0, 0.75, 0.5, 4.0])
+def test_a_length_that_a_factor_only_happens_to_equal_is_not_named(factor):
+    def rule(x, W, b, dy):
+        return dy @ W, factor * dy.T @ x, dy.sum(0)
+
+    message = suspicions(linear_evidence(rule, n=3))[0].message
+    assert f"{factor:.4g} times what it should be" in message
+    assert "shape" not in message
+
+
+def test_a_length_that_cannot_be_varied_is_a_guess():
+    def rule(x, W, b, dy):
+        assert x.shape[0] == 3
+        return dy @ W, 3 * dy.T @ x, dy.sum(0)
+
+    message = suspicions(linear_evidence(rule, n=3))[0].message
+    assert "is 3 times what it should be: perhaps 3 = x.shape[0]" in message
 
 
 def test_a_factor_that_is_an_argument_is_named():
