@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import math
 from collections.abc import Callable, Iterator
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from jaxbackprop._shapes import broadcasts_to
 
-from .._arrays import long_axes
+from .._arrays import in_words, long_axes
 from ..mistakes import Mistake as M
 from ._lengths import factor_of_longer
 from ._probe import Guess, Probe
@@ -155,12 +156,37 @@ def small_error(probe: Probe, leaf: int) -> Iterator[Guess]:
         scale = np.max(np.abs(want), initial=0.0)
         if not scale or not probe.wrong_at(s, leaf):
             continue
+        # No rounded constant makes something of nothing; a forgotten mask does.
+        if np.any(probe.differs(got, want) & (want == 0)):
+            return
         there = np.abs(want) > 1e-3 * scale
         sizes.append(float(np.max(np.abs(got - want)) / scale))
         shares.append(float(np.mean(probe.differs(got, want)[there])))
     if sizes and np.median(sizes) < SMALL and np.median(shares) > 0.3:
         says = f"has a relative error of {np.median(sizes):.1g} almost everywhere"
         yield leaf, says, {M.SMALL_CONSTANT: 0.05}
+
+
+def along_another_axis(probe: Probe, leaf: int) -> Iterator[Guess]:
+    """Off by a factor along one axis times one along another: a sum over the one is taken over the other."""
+    axes = long_axes(np.shape(probe.samples[0].want[leaf]))
+    for pair in itertools.combinations(axes, 2):
+        fits = sum(_factors_along(s.got[leaf], s.want[leaf], pair) for s in probe.samples)
+        if fits > 1 and len(probe.samples) - fits <= probe.allowed_misses:
+            says = f"is normalised, or summed, over the wrong one of {in_words(pair)}"
+            yield leaf, says, {M.WRONG_AXIS: 0.0}
+            return
+
+
+def _factors_along(got: np.ndarray, want: np.ndarray, axes: tuple[int, int]) -> bool:
+    """Whether got / want is a product of two factors, each of which varies along one of two axes alone."""
+    if np.any(got == 0) or np.any(want == 0) or np.any((got > 0) != (want > 0)):
+        return False
+    ratio = np.log(got / want)
+    along = [ratio - np.mean(ratio, axis, keepdims=True) for axis in axes]
+    together = along[0] - np.mean(along[0], axes[1], keepdims=True)
+    small = 1e-7 * max(float(np.max(np.abs(ratio))), 1e-30)
+    return float(np.max(np.abs(together))) <= small and all(np.max(np.abs(a)) > 1e-2 for a in along)
 
 
 def known_factor(probe: Probe, leaf: int) -> Iterator[Guess]:

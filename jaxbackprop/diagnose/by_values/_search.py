@@ -15,7 +15,7 @@ from ..mistakes import Mistake as M
 from . import _jacobian_structure as structure
 from . import _patterns as patterns
 from ._contributions import lost, moved, not_due, one_slice_counts
-from ._factors import known_factor, one_factor, small_error, unnormalised_rows
+from ._factors import along_another_axis, known_factor, one_factor, small_error, unnormalised_rows
 from ._probe import Guess, Probe
 from ._rule_at_changed_input import mixed_examples, not_linear, rule_at_changed_input, zero_everywhere
 from ._truth_at_changed_input import truth_at_changed_input
@@ -48,7 +48,7 @@ class Reads(enum.Enum):
 DETECTORS: dict[Reads, tuple[Callable[..., Iterator[Guess]], ...]] = {
     Reads.FIRST: (zero_everywhere, not_linear),
     Reads.VALUES: (
-        *(one_factor, small_error, known_factor, unnormalised_rows),
+        *(one_factor, small_error, known_factor, along_another_axis, unnormalised_rows),
         *(patterns.transposed_gradient, patterns.reversed_gradient, patterns.shifted_gradient),
         *(patterns.summed_gradient, patterns.another_arguments),
         *(patterns.where_zero_is_due, patterns.always_the_same, patterns.beyond_a_value),

@@ -86,6 +86,14 @@ def softmax(z):
     return e / e.sum(-1, keepdims=True)
 
 
+# Its rule takes the softmax along the other axis.
+LOG_SUM_EXP = (
+    lambda x: np.log(np.exp(x).sum(-1)),
+    lambda x, dy: (softmax(x) * dy[:, None],),
+    lambda x, dy: (softmax(x.T).T * dy[:, None],),
+)
+
+
 def softmax_vjp(z, dy):
     p = softmax(z)
     return (p * (dy - (p * dy).sum(-1, keepdims=True)),)

@@ -8,6 +8,7 @@ from jaxbackprop.diagnose.by_mutation._search import ROUNDS
 from jaxbackprop.diagnose.by_values import DETECTORS, search
 from tests.diagnose.by_values.rules import (
     LINEAR,
+    LOG_SUM_EXP,
     MISTAKES,
     evidence,
     linear_evidence,
@@ -31,6 +32,7 @@ EXAMPLES = {
     "one_factor": (linear_evidence(LINEAR["sign"]), Mistake.SIGN),
     "small_error": (linear_evidence(LINEAR["small constant"]), Mistake.SMALL_CONSTANT),
     "known_factor": (evidence(*MISTAKES["missing factor"]), Mistake.MISSING_FACTOR),
+    "along_another_axis": (evidence(*LOG_SUM_EXP, normal(3, 5)), Mistake.WRONG_AXIS),
     "unnormalised_rows": (evidence(*MISTAKES["unnormalised"]), Mistake.UNNORMALISED),
     "transposed_gradient": (linear_evidence(LINEAR["transposed result"]), Mistake.TRANSPOSED_RESULT),
     "reversed_gradient": (linear_evidence(LINEAR["order reversed"]), Mistake.ORDER_REVERSED),

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.diagnose.by_values.rules import evidence, linear_evidence, normal, suspicions
+from tests.diagnose.by_values.rules import LOG_SUM_EXP, evidence, linear_evidence, normal, suspicions
 
 
 @given(st.floats(0.05, 20).filter(lambda c: abs(c - 1) > 0.05), st.sampled_from([1, -1]))
@@ -66,3 +66,23 @@ def test_a_factor_that_is_an_argument_is_named():
     )
     assert found[0].label == "constant factor"
     assert "keep times" in found[0].message
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (3, 5)])
+def test_a_sum_over_the_wrong_axis_of_a_logarithm_of_sums_is_named(shape):
+    case = evidence(*LOG_SUM_EXP, normal(*shape))
+    first = suspicions(case)[0]
+    assert first.label == "wrong axis"
+    assert first.message == "dx is normalised, or summed, over the wrong one of axes 0 and 1"
+
+
+def test_what_is_not_zero_where_it_should_be_is_no_small_constant():
+    keep = np.asarray([1.0, 1, 1, 1, 0])
+
+    def forgets(x, dy):
+        return (1.005 * np.cos(x) * dy * keep + 1e-3 * (1 - keep) * dy,)
+
+    found = suspicions(
+        evidence(lambda x: np.sin(x) * keep, lambda x, dy: (np.cos(x) * dy * keep,), forgets, normal(5))
+    )
+    assert "small_error" not in {one.found_by for one in found}
