@@ -4,7 +4,9 @@ from . import _arithmetic as _arithmetic
 from . import _convolution as _convolution
 from . import _cumulative as _cumulative
 from . import _elementary as _elementary
+from . import _fourier as _fourier
 from . import _indexing as _indexing
+from . import _linear_algebra as _linear_algebra
 from . import _moves as _moves
 from . import _products as _products
 from . import _reductions as _reductions

@@ -75,15 +75,15 @@ def _ordered(axes: tuple[int, ...]) -> bool:
     return axes == tuple(range(len(axes)))
 
 
-@rule("cholesky", formula="dx = y⁻ᵀ Φ(yᵀ dy) y⁻¹, Φ: the lower triangle, its diagonal halved")
+@rule("cholesky", formula="dx = y⁻ᵀ Φ(yᵀ dy) ȳ⁻¹, Φ: the lower triangle, its diagonal halved")
 def _cholesky(at: Local, i: int, dy: jax.Array) -> jax.Array:
-    # From y yᵀ = x: δy = y Φ(y⁻¹ δx y⁻ᵀ), and Φ is its own transpose. LAPACK leaves x above y's diagonal.
+    # From y yᴴ = x: δy = y Φ(y⁻¹ δx y⁻ᴴ), and Φ is its own transpose. LAPACK leaves x above y's diagonal.
     y = jnp.tril(at.y[0])
     inner = jnp.matmul(jnp.matrix_transpose(y), dy, precision=lax.Precision.HIGHEST)
     diagonal = jnp.broadcast_to(jnp.eye(y.shape[-1], dtype=bool), y.shape)
     inner = lax.select(diagonal, inner * 0.5, jnp.tril(inner))
     inner = lax.linalg.triangular_solve(y, inner, left_side=True, lower=True, transpose_a=True)
-    return lax.linalg.triangular_solve(y, inner, left_side=False, lower=True)
+    return lax.linalg.triangular_solve(jnp.conj(y), inner, left_side=False, lower=True)
 
 
 @rule("triangular_solve", formula="db = a⁻ᵀ dy, da = -db yᵀ on the triangle (y = a⁻¹ b)")

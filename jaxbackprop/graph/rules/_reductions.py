@@ -15,6 +15,14 @@ def _reduce_sum(at: Local, i: int, dy: jax.Array) -> jax.Array:
     return _spread(dy, at)
 
 
+@rule("psum", "psum_invariant", formula="dx = dy, handed on to every entry", gate=DISTRIBUTOR)
+def _psum(at: Local, i: int, *dys: jax.Array) -> jax.Array:
+    # Under vmap a named axis has become one of the array's own.
+    if any(not isinstance(axis, int) for axis in at.params["axes"]) or at.params.get("axis_index_groups"):
+        raise NotImplementedError(f"the rule of psum is for axes of vmap, got {at.params['axes']}")
+    return _spread(dys[i], at, i)
+
+
 @rule("reduce_max", "reduce_min", formula="dx = dy where x won, shared evenly where several did", gate=ROUTER)
 def _reduce_extremum(at: Local, i: int, dy: jax.Array) -> jax.Array:
     won = at.x[0] == _spread(at.y[0], at)
@@ -53,8 +61,8 @@ def _in_halves(x: jax.Array, axis: int, size: int) -> tuple[jax.Array, jax.Array
     return left, right, odd
 
 
-def _spread(reduced: jax.Array, at: Local) -> jax.Array:
+def _spread(reduced: jax.Array, at: Local, i: int = 0) -> jax.Array:
     """Repeats a result along the axes that were reduced."""
-    shape = at.operands[0].shape
+    shape = at.operands[i].shape
     kept = [d for d in range(len(shape)) if d not in at.params["axes"]]
     return lax.broadcast_in_dim(reduced, shape, kept)

@@ -6,7 +6,9 @@ from ._arithmetic import ROWS as _ARITHMETIC
 from ._convolution import ROWS as _CONVOLUTION
 from ._cumulative import ROWS as _CUMULATIVE
 from ._elementary import ROWS as _ELEMENTARY
+from ._fourier import ROWS as _FOURIER
 from ._indexing import ROWS as _INDEXING
+from ._linear_algebra import ROWS as _LINEAR_ALGEBRA
 from ._moves import ROWS as _MOVES
 from ._products import ROWS as _PRODUCTS
 from ._reductions import ROWS as _REDUCTIONS
@@ -23,6 +25,8 @@ ROWS: tuple[Row, ...] = (
     *_CUMULATIVE,
     *_SORTING,
     *_PRODUCTS,
+    *_LINEAR_ALGEBRA,
+    *_FOURIER,
     *_CONVOLUTION,
     *_WINDOWS,
 )

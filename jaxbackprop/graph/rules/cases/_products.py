@@ -53,6 +53,14 @@ def _factor(a: jax.Array) -> jax.Array:
     return lax.linalg.cholesky(symmetric + jnp.broadcast_to(jnp.eye(a.shape[-1], dtype=a.dtype), a.shape))
 
 
+def _complex_factor(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
+    single = [x if x.dtype == jnp.float64 else x.astype(jnp.float32) for x in (a, b)]
+    z = lax.complex(*single)
+    z = jnp.matmul(z, jnp.conj(jnp.matrix_transpose(z))) + jnp.eye(2, dtype=z.dtype)
+    factor = lax.linalg.cholesky(z)
+    return lax.real(factor), lax.imag(factor)
+
+
 # Triangles of these are far from singular.
 TRIANGLE = real((3, 3), 1.0, 2.0)
 
@@ -76,6 +84,7 @@ ROWS: tuple[Row, ...] = (
     Row("dot_general", _of_integers, (integer((3, 4), -3, 4), real((4, 2))), say="with integers"),
     Row("cholesky", _factor, (real((3, 3), -1.0, 1.0),)),
     Row("cholesky", _factor, (real((2, 2, 3, 3), -1.0, 1.0),), say="batch"),
+    Row("cholesky", _complex_factor, (real((2, 2), -1.0, 1.0), real((2, 2), -1.0, 1.0)), say="complex"),
     *(
         Row("triangular_solve", _solve(left, lower, transpose, unit), (TRIANGLE, real(b)), say=say)
         for left, lower, transpose, unit, b, say in (

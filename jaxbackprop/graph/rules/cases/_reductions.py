@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 import numpy as np
 from jax import lax
 
@@ -17,6 +18,10 @@ EMPTY = real((0, 4))
 TIES = np.array([[1.0, 3.0, 3.0, 1.0], [2.0, 2.0, 2.0, 2.0], [-1.0, 0.0, 5.0, 4.0]])
 # No zero, one, two, and zeros of both signs.
 ZEROS = np.array([[1.0, -2.0, 3.0, 0.5], [2.0, 0.0, 3.0, 4.0], [0.0, 2.0, 0.0, 1.0], [-0.0, 0.0, 1.0, 1.0]])
+
+
+def _across_examples(x: jax.Array) -> jax.Array:
+    return jax.vmap(lambda row: row * lax.psum(row, "batch"), axis_name="batch")(x)
 
 
 ROWS: tuple[Row, ...] = (
@@ -41,6 +46,7 @@ ROWS: tuple[Row, ...] = (
             Row(name, lambda x, reduce=reduce: reduce(x, (1,)), (EMPTY,), say="of nothing"),
         )
     ),
+    Row("psum", _across_examples, (A,), say="under vmap"),
     Row("reduce_prod", lambda x: lax.reduce_prod(x, (1,)), (A,), ((ZEROS,),)),
     Row("reduce_prod", lambda x: lax.reduce_prod(x, (0, 2)), (CUBE,), say="two axes"),
     Row("reduce_prod", lambda x: lax.reduce_prod(x, (0, 1)), (A,), ((ZEROS,),), say="of everything"),

@@ -13,6 +13,7 @@ from ._cond import describe_cond
 from ._custom_jvp import describe_custom_jvp
 from ._custom_vjp import describe_custom_vjp
 from ._described import Build, Described
+from ._linear_solve import describe_linear_solve
 from ._primitive import describe_primitive
 from ._scan import describe_scan
 from ._while import describe_while
@@ -26,6 +27,7 @@ _STRUCTURES: dict[str, _Describe] = {
     "scan": describe_scan,
     "cond": describe_cond,
     "while": describe_while,
+    "custom_linear_solve": describe_linear_solve,
 }
 
 
