@@ -32,7 +32,8 @@ def test_a_primitive_without_a_rule_is_named_with_its_line():
     run = trace(unsupported, x).forward()
     assert run.value == 3
     with pytest.raises(
-        UnsupportedPrimitive, match=r"'hessenberg' \(.*test_primitive.py:\d+ .*register_rule\('hessenberg', rule\)"
+        UnsupportedPrimitive,
+        match=r"'hessenberg' \(.*test_primitive.py:\d+ .*register_rule\('hessenberg', rule\)",
     ) as e:
         run.backward()
     assert e.value.primitive == "hessenberg"
