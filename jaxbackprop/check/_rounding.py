@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterable
 from typing import Any
 
@@ -41,13 +42,17 @@ def all_finite(arrays: Iterable[Any]) -> bool:
     return all(np.all(np.isfinite(array)) for array in arrays)
 
 
-def backward_error(point: Point, y: Arrays, slot: int) -> float:
-    """What one relative rounding of the results is worth in a derivative: |dy·y| over the size of x."""
-    size = float(np.max(np.abs(np.asarray(point.leaves[slot], np.float64)), initial=0.0))
+def term_sizes(point: Point, y: Arrays) -> float:
+    """|dy·y|: how much is added up in a derivative."""
     with np.errstate(all="ignore"):
         terms = [np.sum(np.abs(d * to_numpy64(v))) for d, v in zip(point.dy, y, strict=True)]
-    weight = float(sum(t for t in terms if np.isfinite(t)))
-    return weight / size if size else 0.0
+    return float(sum(t for t in terms if np.isfinite(t)))
+
+
+def backward_error(point: Point, slot: int, terms: float) -> float:
+    """What one relative rounding of the results is worth in a derivative: `term_sizes` over the size of x."""
+    size = float(np.max(np.abs(np.asarray(point.leaves[slot], np.float64)), initial=0.0))
+    return terms / size if size else 0.0
 
 
 def jittered(layout: Layout, point: Point, eps: float | None, seed: int) -> Point:
@@ -75,11 +80,11 @@ def noise_in_float64(
     `near` is the truth where arguments and cotangents have other last digits; `eps` is float64's, or more
     where the function rounds in less on its way.
     """
-    noise = []
+    noise, terms = [], term_sizes(point, y)
     for i, (slot, w) in enumerate(zip(layout.floats, want, strict=True)):
-        backward = backward_error(point, y, slot)
+        backward = backward_error(point, slot, terms)
         with np.errstate(all="ignore"):
-            far = np.max([np.abs(to_numpy64(n[i]) - w) for n in near], axis=0)
+            far = functools.reduce(np.maximum, (np.abs(to_numpy64(n[i]) - w) for n in near))
         # A jump is no rounding but a kink that was crossed, and kinks are judged otherwise.
         most = 1e-9 * max(largest(w), backward)
         moved = np.minimum(np.where(np.isfinite(far), far, 0.0), most) * (eps / EPS)
@@ -100,13 +105,14 @@ def blur(
     results = [y.dtype for y in near[0][0].y] if near else []
     coarse = max(tolerance, *(eps_of(dtype) for dtype in (*dtypes, *results)))
     errors, noises, finite = [], [], []
+    terms = term_sizes(point, truth.y)
     for leaf, slot in enumerate(layout.floats):
         want = to_numpy64(truth.gradient[leaf])
         pairs = [(to_numpy64(a.gradient[leaf]), to_numpy64(b.gradient[leaf])) for a, b in near]
         with np.errstate(all="ignore"):
             far = [largest(own - here) for own, here in pairs] + [largest(here - want) for _, here in pairs]
         error = max(far, default=0.0)
-        usual = coarse * (32 * largest(want) + 6 * backward_error(point, truth.y, slot))
+        usual = coarse * (32 * largest(want) + 6 * backward_error(point, slot, terms))
         noises.append(8 * error + usual + 64 * float(jnp.finfo(dtypes[leaf]).tiny))
         errors.append(error)
         finite.append(all(bool(np.all(np.isfinite(own))) for own, _ in pairs[:1]))

@@ -15,7 +15,7 @@ import numpy as np
 from ._attempt import attempt
 from ._comparison import Comparison
 from ._differences import Directions, Estimate, flat
-from ._rounding import all_finite, backward_error
+from ._rounding import all_finite, backward_error, term_sizes
 from ._sampling import Kind
 from ._session import CheckSession
 from ._strip import holds
@@ -52,7 +52,7 @@ def slopes(
     moved = np.any(ways != 0, axis=1)
     got = ways @ gradient.reshape(-1)
     scale = float(np.max(np.abs(got), initial=0.0))
-    backward = backward_error(one.point, one.y, session.layout.floats[leaf])
+    backward = backward_error(one.point, session.layout.floats[leaf], term_sizes(one.point, one.y))
     known = np.abs(ways) @ np.nan_to_num(one.noise[leaf]).reshape(-1)
     sure = estimate.error <= estimate.sure * (np.abs(estimate.value) + 1e-2 * scale)
     noise = 20 * estimate.error + known + 1e-7 * scale + 1e-9 * backward + 1e-40

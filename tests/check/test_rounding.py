@@ -14,6 +14,7 @@ from jaxbackprop.check._rounding import (
     largest,
     nearby_line,
     noise_in_float64,
+    term_sizes,
 )
 
 ONE = np.ones(())
@@ -31,10 +32,10 @@ def test_the_largest_finite_magnitude():
 
 def test_a_derivative_near_a_sum_that_cancels_is_allowed_the_rounding_of_its_terms():
     point = Point((np.asarray([2.0, -4.0]),), (np.asarray([1.0, 3.0]),))
-    assert backward_error(point, (np.asarray([5.0, -1.0]),), 0) == (5 + 3) / 4
+    assert backward_error(point, 0, term_sizes(point, (np.asarray([5.0, -1.0]),))) == (5 + 3) / 4
     # What is not finite says nothing, and of an argument of zeros nothing is a part.
-    assert backward_error(point, (np.asarray([np.inf, 1.0]),), 0) == 0
-    assert backward_error(Point((np.zeros(2),), point.dy), (np.ones(2),), 0) == 0
+    assert backward_error(point, 0, term_sizes(point, (np.asarray([np.inf, 1.0]),))) == 0
+    assert backward_error(Point((np.zeros(2),), point.dy), 0, 1.0) == 0
 
 
 @pytest.mark.parametrize("dtype", [np.float32, jnp.bfloat16])

@@ -172,7 +172,7 @@ def vmap(session: CheckSession, observed: Observations, record: Record) -> list[
     """A few examples: the caller's arguments and one or two redraws, but for what all of them share."""
     if not session.rule_native.traced:
         return []
-    if session.quick and session.numbers > VERY_MANY:
+    if session.quick and (session.large or session.numbers > VERY_MANY):
         record.note("not looked at under vmap: the arguments are large and the effort is quick")
         return []
     if all(axis is None for axis in session.axes):
