@@ -182,7 +182,7 @@ drawn = functools.partial(
 
 @pytest.mark.exhaustive
 @pytest.mark.filterwarnings("ignore")
-@settings(max_examples=400, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @drawn()
 def test_a_report_or_cannot_check(check, function, rule, argument, option):
     assert isinstance(said(check, function, rule, argument, option), Report | CannotCheck)
