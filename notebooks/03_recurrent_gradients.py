@@ -712,7 +712,7 @@ middle.annotate("dashed: guessing", (1e-3, 45))
 middle.set_ylim(40, 104)
 show(figure)
 for name, group in zip(names, np.arange(networks).reshape(3, 7), strict=True):
-    ends = " ".join(f"{largest_modulus(W):4.2f}" for W in W_h[group])
+    ends = " ".join(f"{largest_modulus(W) if np.isfinite(W).all() else np.inf:4.2f}" for W in W_h[group])
     print(
         f"{name:12} {right[group].mean():4.0%} right, largest loss {losses[group].max():4.1f}, final ρ {ends}"
     )

@@ -95,8 +95,6 @@ def test_a_coordinator_that_is_not_there_is_said_in_time():
 @pytest.mark.parametrize(
     ("count", "options", "variables"),
     [
-        (2, (), None),
-        (2, (), TWO_DEVICES),
         (2, ("--mesh", "data=2,model=2"), TWO_DEVICES),
         (3, (), None),
     ],

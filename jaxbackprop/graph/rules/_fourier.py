@@ -28,4 +28,4 @@ def _fft(at: Local, i: int, dy: jax.Array) -> jax.Array:
     # Of a real result each frequency but the first, and the last of an even length, stands for two.
     back = lax.fft(dy, "RFFT", lengths)
     twice = jnp.ones(back.shape[-1], dy.dtype).at[1 : (last + 1) // 2].set(2.0) / math.prod(lengths)
-    return jnp.conj(back * twice.astype(back.dtype))
+    return jnp.conj(back * jnp.broadcast_to(twice.astype(back.dtype), back.shape))
