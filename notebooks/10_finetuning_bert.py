@@ -308,7 +308,7 @@ show(fig)
 
 # %%
 how = {"epochs": min(EPOCHS, 5), "batch_size": 16, "lr": 3e-4 if real else 5e-3}
-quiet = Reporting(Console(file=io.StringIO()), warn=lambda line: None)
+quiet = Reporting(Console(quiet=True), warn=lambda line: None)
 runs = {}
 for name in STRATEGIES if real else ["all"]:
     # A new layer by itself can take longer steps than what is pretrained.

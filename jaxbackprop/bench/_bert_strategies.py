@@ -15,8 +15,7 @@ import optax
 from flax import nnx
 from jaxtyping import Int
 
-from jaxbackprop import ops
-from jaxbackprop.finetune import Settings, classifier_loss, make_updates, trainable
+from jaxbackprop.finetune import Settings, classifier_loss, labels_loss, make_updates, trainable
 from jaxbackprop.models import MASK, BertClassifier
 from jaxbackprop.train import init_state, make_schedule, make_step
 
@@ -147,6 +146,4 @@ def _head_loss(model: BertClassifier, batch: Mapping[str, jax.Array], key: jax.A
     """As `_loss`, from what the frozen encoder gave."""
     drawn = jax.random.fold_in(key, batch["seed"])
     logits = model.classifier(model.dropout(batch["pooled"], deterministic=False, rngs=drawn))
-    losses = ops.softmax_cross_entropy(logits, batch["labels"])
-    counted = jnp.where(batch[MASK], losses, jnp.zeros((), losses.dtype))
-    return jnp.sum(counted) / jnp.sum(batch[MASK], dtype=losses.dtype)
+    return labels_loss(logits, batch)

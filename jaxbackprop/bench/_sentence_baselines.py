@@ -33,7 +33,7 @@ def on_vectors(
     test: tuple[Float[np.ndarray, "N H"], Int[np.ndarray, "N"]],
 ) -> Bool[np.ndarray, "N"]:
     """Which test sentences the regression on vectors gets right, with the penalty that is best on dev."""
-    return _best([train], labels, [dev[0]], dev[1], [test[0]])[1] == test[1]
+    return _best([train], labels, [dev[0]], dev[1], [test[0]]) == test[1]
 
 
 def on_words(
@@ -52,7 +52,7 @@ def on_words(
         parts[0].append(words.fit_transform(train))
         parts[1].append(words.transform(dev[0]))
         parts[2].append(words.transform(test[0]))
-    return _best(parts[0], labels, parts[1], dev[1], parts[2])[1] == test[1]
+    return _best(parts[0], labels, parts[1], dev[1], parts[2]) == test[1]
 
 
 def _best(
@@ -61,8 +61,8 @@ def _best(
     dev: Sequence[Any],
     gold: np.ndarray,
     test: Sequence[Any],
-) -> tuple[float, Int[np.ndarray, "N"]]:
-    """The accuracy on dev of the best regression, and what it says of test."""
+) -> Int[np.ndarray, "N"]:
+    """What the regression that is best on dev says of test."""
 
     def tried() -> Iterator[tuple[float, np.ndarray]]:
         from sklearn.linear_model import LogisticRegression
@@ -72,4 +72,4 @@ def _best(
                 model = LogisticRegression(C=strength, max_iter=5_000).fit(features, labels)
                 yield float(np.mean(model.predict(seen) == gold)), model.predict(unseen)
 
-    return max(tried(), key=lambda found: found[0])
+    return max(tried(), key=lambda found: found[0])[1]

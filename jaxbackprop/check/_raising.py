@@ -16,11 +16,8 @@ from ._layout import CannotCheck
 from ._record import raised
 from ._report import Finding
 from ._rounding import all_finite
-from ._sampling import Kind, Sampled
+from ._sampling import FAR_OUT, Sampled
 from ._session import CheckSession
-
-# Elsewhere a rule is expected to work wherever its function does.
-_FAR_OUT = (Kind.SMALL, Kind.LARGE, Kind.SATURATED)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +95,8 @@ def function_alone(session: CheckSession) -> Evaluator:
 
 def _by_the_rule_alone(session: CheckSession, refused: list[Sampled]) -> list[Sampled]:
     """Those points of everyday size at which the function does not raise and has a gradient."""
-    fine = [one for one in refused if one.kind not in _FAR_OUT]
+    # Far out alone a rule may be at its limits before its function is.
+    fine = [one for one in refused if one.kind not in FAR_OUT]
     for judge in filter(None, (function_alone(session), session.truth_native)):
         if fine:
             ran = attempt(functools.partial(judge.run, [one.point for one in fine]))

@@ -131,9 +131,7 @@ def _run_bert(arguments: argparse.Namespace) -> int:
         if given := [name for name in own if getattr(arguments, name) is not None]:
             raise CannotRun(f"--{given[0]} is of bench bert --accuracy")
         return run(arguments)
-    _refuse_files(arguments, "plot")
-    if arguments.json is not None:
-        refuse_unwritable(arguments.json)
+    _refuse_all_but_json(arguments)
 
     from jaxbackprop import bench
 
@@ -175,9 +173,7 @@ def _add_resume(measurements: Commands) -> None:
 
 
 def _run_resume(arguments: argparse.Namespace) -> int:
-    _refuse_files(arguments, "plot")
-    if arguments.json is not None:
-        refuse_unwritable(arguments.json)
+    _refuse_all_but_json(arguments)
     refuse_negative_seed(arguments)
 
     from jaxbackprop import bench
@@ -194,9 +190,7 @@ def _add_soak(measurements: Commands) -> None:
 
 
 def _run_soak(arguments: argparse.Namespace) -> int:
-    _refuse_files(arguments, "plot")
-    if arguments.json is not None:
-        refuse_unwritable(arguments.json)
+    _refuse_all_but_json(arguments)
 
     from jaxbackprop import bench
 
@@ -215,9 +209,7 @@ def _add_stream(measurements: Commands) -> None:
 
 
 def _run_stream(arguments: argparse.Namespace) -> int:
-    _refuse_files(arguments, "plot")
-    if arguments.json is not None:
-        refuse_unwritable(arguments.json)
+    _refuse_all_but_json(arguments)
 
     from jaxbackprop import bench
 
@@ -233,9 +225,7 @@ def _add_mesh(measurements: Commands) -> None:
 
 
 def _run_mesh(arguments: argparse.Namespace) -> int:
-    _refuse_files(arguments, "plot")
-    if arguments.json is not None:
-        refuse_unwritable(arguments.json)
+    _refuse_all_but_json(arguments)
 
     from jaxbackprop import bench
 
@@ -251,9 +241,7 @@ def _add_wild(measurements: Commands) -> None:
 
 
 def _run_wild(arguments: argparse.Namespace) -> int:
-    _refuse_files(arguments, "plot")
-    if arguments.json is not None:
-        refuse_unwritable(arguments.json)
+    _refuse_all_but_json(arguments)
 
     from jaxbackprop import bench
 
@@ -262,6 +250,13 @@ def _run_wild(arguments: argparse.Namespace) -> int:
         arguments.effort, lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True)
     )
     return _told(found, arguments.json, console)
+
+
+def _refuse_all_but_json(arguments: argparse.Namespace) -> None:
+    """For a measurement that draws nothing: refuses --plot, and a --json that cannot be written."""
+    _refuse_files(arguments, "plot")
+    if arguments.json is not None:
+        refuse_unwritable(arguments.json)
 
 
 def _told(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ._config import read_finetune_settings as read_finetune_settings
     from ._dataset import BertDataset as BertDataset
     from ._fit import classifier_loss as classifier_loss
+    from ._fit import labels_loss as labels_loss
     from ._parts import POOLER as POOLER
     from ._parts import frozen_parts as frozen_parts
     from ._parts import part_of as part_of
@@ -37,7 +38,7 @@ __getattr__, __dir__, __all__ = attach(
         "_classifier": ("Classifier", "Prediction", "load_classifier"),
         "_config": ("SHARED", "FinetuneConfig", "Settings", "read_finetune_settings"),
         "_dataset": ("BertDataset",),
-        "_fit": ("classifier_loss",),
+        "_fit": ("classifier_loss", "labels_loss"),
         "_parts": ("POOLER", "frozen_parts", "part_of"),
         "_run": ("finetune", "weights_sha256"),
         "_seeds": ("finetune_seeds", "resume_finetune"),

@@ -44,6 +44,11 @@ def classifier_loss(
         key: of the dropouts; None drops nothing.
     """
     logits = model(batch["input_ids"], batch["token_type_ids"], batch["attention_mask"], key=key)
+    return labels_loss(logits, batch)
+
+
+def labels_loss(logits: jax.Array, batch: Mapping[str, jax.Array]) -> jax.Array:
+    """As `classifier_loss`, from the logits (B, C)."""
     losses = ops.softmax_cross_entropy(logits.astype(jnp.float32), batch["labels"])
     if MASK not in batch:
         return jnp.mean(losses)

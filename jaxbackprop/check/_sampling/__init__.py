@@ -9,6 +9,7 @@ from ._domains import room as room
 from ._kept import Kept as Kept
 from ._kept import broken as broken
 from ._kept import kept as kept
+from ._kind import FAR_OUT as FAR_OUT
 from ._kind import QUICK_REDRAWS as QUICK_REDRAWS
 from ._kind import REDRAWS as REDRAWS
 from ._kind import Kind as Kind

@@ -52,4 +52,6 @@ class Kind(enum.StrEnum):
 
 
 REDRAWS = tuple(kind for kind in Kind if kind.plainness is not None)
+# Where a function may be at its limits.
+FAR_OUT = (Kind.SMALL, Kind.LARGE, Kind.SATURATED)
 QUICK_REDRAWS = tuple(kind for kind in REDRAWS if kind.quick)

@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxbackprop._errors import first_line
 from jaxbackprop._float64 import Arrays, to_numpy64
+from jaxbackprop.diagnose import Mistake
 
 from .._attempt import attempt
 from .._comparison import worst_violation
@@ -107,7 +108,7 @@ def _not_additive(session: CheckSession, move: Arrays) -> list[Finding]:
         return []
     said = "the tangents of several arguments together do not give the sum of what each gives"
     numbers = {**worst.numbers(), "index": None}
-    return [Finding("linearity", said, mistakes=("non-linear in cotangent",), **numbers)]
+    return [Finding("linearity", said, mistakes=(Mistake.NON_LINEAR.value,), **numbers)]
 
 
 def _place(results: Arrays, index: tuple[int, ...]) -> tuple[int, ...] | None:

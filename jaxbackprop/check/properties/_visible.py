@@ -14,10 +14,9 @@ from jaxbackprop._float64 import to_numpy64
 from .._comparison import Comparison, Violation, worst_violation
 from .._record import Record
 from .._rounding import Blur, eps_of, largest
-from .._sampling import Kind
+from .._sampling import FAR_OUT
 from .._session import CheckSession
 
-_FAR_OUT = (Kind.SMALL, Kind.LARGE, Kind.SATURATED)
 # What a narrow dtype resolves of entries far smaller than the largest.
 _FLOAT32 = 2.0**-23
 
@@ -28,7 +27,7 @@ def visible(session: CheckSession, one: Comparison, leaf: int, record: Record) -
     if session.truth is not None and not np.all(np.isfinite(one.want[leaf])):
         return True
     # Half precision rounds so coarsely that a factor of two could hide in it.
-    far_out = one.kind in _FAR_OUT and dtype == np.float32
+    far_out = one.kind in FAR_OUT and dtype == np.float32
     if _below_digits(one, leaf, eps_of(dtype)):
         said = f"differs by less than {dtype.name} can show"
     elif (session.casts(leaf) or far_out) and _native_violation(session, one, leaf) is None:

@@ -25,7 +25,7 @@ def _lu(at: Local, i: int, dy: jax.Array, *_: Any) -> jax.Array:
     if rows != columns:
         raise NotImplementedError(f"the rule of lu is for square matrices, got {rows} x {columns}")
     upper = jnp.triu(factors)
-    lower = jnp.tril(factors, -1) + jnp.broadcast_to(jnp.eye(rows, dtype=factors.dtype), factors.shape)
+    lower = jnp.tril(factors, -1) + _eye(factors[..., 0])
     inner = jnp.tril(_matmul(_t(lower), jnp.tril(dy, -1)), -1) + jnp.triu(_matmul(jnp.triu(dy), _t(upper)))
     inner = lax.linalg.triangular_solve(lower, inner, left_side=True, lower=True, transpose_a=True)
     inner = lax.linalg.triangular_solve(upper, inner, left_side=False, lower=False, transpose_a=True)
@@ -110,13 +110,17 @@ def _tridiagonal_solve(at: Local, i: int, dy: jax.Array) -> jax.Array:
 
 def _apart(w: jax.Array) -> jax.Array:
     """1 / (w_j - w_i), and 0 on the diagonal."""
-    eye = jnp.broadcast_to(jnp.eye(w.shape[-1], dtype=w.dtype), (*w.shape, w.shape[-1]))
+    eye = _eye(w)
     return jnp.reciprocal(eye + w[..., None, :] - w[..., :, None]) - eye
 
 
 def _diagonal(w: jax.Array) -> jax.Array:
-    eye = jnp.broadcast_to(jnp.eye(w.shape[-1], dtype=w.dtype), (*w.shape, w.shape[-1]))
-    return eye * w[..., None, :]
+    return _eye(w) * w[..., None, :]
+
+
+def _eye(w: jax.Array) -> jax.Array:
+    """The identity of w's length and dtype, once for each vector."""
+    return jnp.broadcast_to(jnp.eye(w.shape[-1], dtype=w.dtype), (*w.shape, w.shape[-1]))
 
 
 def _refuse_complex(name: str, at: Local) -> None:

@@ -16,6 +16,7 @@ from jax.extend.core import primitives
 
 from jaxbackprop._specs import integer, real
 
+from ._complex import number, parts, single
 from ._row import Row
 
 A = real((3, 4))
@@ -57,21 +58,8 @@ def _to_another_dtype(x: jax.Array) -> jax.Array:
     return lax.convert_element_type(x, jnp.float32 if x.dtype == jnp.float16 else jnp.float16)
 
 
-def _single(x: jax.Array) -> jax.Array:
-    """At least single precision: there are no complex numbers of half."""
-    return x if x.dtype == jnp.float64 else lax.convert_element_type(x, jnp.float32)
-
-
-def _number(a: jax.Array, b: jax.Array) -> jax.Array:
-    return lax.complex(_single(a), _single(b))
-
-
-def _parts(z: jax.Array) -> tuple[jax.Array, jax.Array]:
-    return lax.real(z), lax.imag(z)
-
-
 def _through_complex(x: jax.Array) -> jax.Array:
-    x = _single(x)
+    x = single(x)
     z = lax.convert_element_type(x, jnp.complex128 if x.dtype == jnp.float64 else jnp.complex64)
     return lax.real(z * (2 + 3j))
 
@@ -160,7 +148,7 @@ ROWS: tuple[Row, ...] = (
     *_broadcast("min", lax.min),
     Row("min", lax.min, (A, A), (TIES, (KINKS, np.array(0.0))), say="ties"),
     Row("abs", lax.abs, (A,), ((KINKS,),)),
-    Row("abs", lambda a, b: lax.abs(_number(a, b)), (A, A), ((KINKS, KINKS[::-1].copy()),), say="complex"),
+    Row("abs", lambda a, b: lax.abs(number(a, b)), (A, A), ((KINKS, KINKS[::-1].copy()),), say="complex"),
     Row(
         "clamp",
         lax.clamp,
@@ -176,11 +164,11 @@ ROWS: tuple[Row, ...] = (
     Row("convert_element_type", _to_another_dtype, (A,)),
     Row("convert_element_type", _through_complex, (A,), say="complex"),
     Row("reduce_precision", _rounded_to_half, (A,), smooth=False),
-    Row("real", lambda a, b: lax.real(_number(a, b)), (A, A)),
-    Row("imag", lambda a, b: lax.imag(_number(a, b)), (A, A)),
-    Row("complex", lambda a, b: _parts(lax.square(_number(a, b))), (A, A)),
-    Row("conj", lambda a, b: _parts(lax.conj(_number(a, b))), (A, A)),
-    Row("conj", lambda x: _parts(lax.conj(_single(x))), (A,), say="of real numbers"),
+    Row("real", lambda a, b: lax.real(number(a, b)), (A, A)),
+    Row("imag", lambda a, b: lax.imag(number(a, b)), (A, A)),
+    Row("complex", lambda a, b: parts(lax.square(number(a, b))), (A, A)),
+    Row("conj", lambda a, b: parts(lax.conj(number(a, b))), (A, A)),
+    Row("conj", lambda x: parts(lax.conj(single(x))), (A,), say="of real numbers"),
     Row("copy", lambda x: jnp.array(x, copy=True), (A,)),
     Row("name", lambda x: checkpoint_name(x, "x"), (A,)),
     Row("optimization_barrier", _barrier, (A, integer((3, 4), 1, 5), A)),

@@ -11,6 +11,7 @@ from jax import lax
 
 from jaxbackprop._specs import integer, real
 
+from ._complex import number, parts
 from ._row import Row
 
 Axes = tuple[tuple[tuple[int, ...], tuple[int, ...]], tuple[tuple[int, ...], tuple[int, ...]]]
@@ -54,11 +55,9 @@ def _factor(a: jax.Array) -> jax.Array:
 
 
 def _complex_factor(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
-    single = [x if x.dtype == jnp.float64 else x.astype(jnp.float32) for x in (a, b)]
-    z = lax.complex(*single)
+    z = number(a, b)
     z = jnp.matmul(z, jnp.conj(jnp.matrix_transpose(z))) + jnp.eye(2, dtype=z.dtype)
-    factor = lax.linalg.cholesky(z)
-    return lax.real(factor), lax.imag(factor)
+    return parts(lax.linalg.cholesky(z))
 
 
 # Triangles of these are far from singular.
